@@ -1,0 +1,3 @@
+export { KeyQueue } from "./key-queue.ts";
+export { type ReconcileOptions, reconcile, type Target } from "./reconcile.ts";
+export { type ReadonlyTable, Table } from "./table.ts";

@@ -1,0 +1,30 @@
+/**
+ * The keys that need attention. It remembers which keys, never how often or why, so it is bounded
+ * by the number of keys whatever the event rate, and a slow consumer sees one batch, not a backlog.
+ */
+export class KeyQueue<K> {
+  #keys = new Set<K>();
+  #filled: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+
+  mark(key: K): void {
+    this.#keys.add(key);
+    this.#filled.resolve();
+  }
+
+  async *batches(signal: AbortSignal): AsyncGenerator<ReadonlySet<K>, void> {
+    const wake = (): void => this.#filled.resolve();
+    signal.addEventListener("abort", wake, { once: true });
+    try {
+      while (!signal.aborted) {
+        await this.#filled.promise;
+        if (signal.aborted) return;
+        const keys = this.#keys;
+        this.#keys = new Set();
+        this.#filled = Promise.withResolvers<void>();
+        yield keys;
+      }
+    } finally {
+      signal.removeEventListener("abort", wake);
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Verdicts, computed in user space so that the kernel never searches. */
+#pragma once
+#include <linux/types.h>
+
+enum policy_direction {
+	POLICY_INGRESS = 0,
+	POLICY_EGRESS = 1,
+};
+
+/* Map "policy": LPM_TRIE over all policy sets. The set, the identity and the direction are
+ * always compared in full (72 bits); protocol and port may be shortened: 72 any protocol,
+ * 80 any port of the protocol, up to 96 one port. Two lookups decide: the peer's identity
+ * and identity 0 (any). Of two hits the one with the greater precedence wins; at equal
+ * precedence the one for the identity. */
+struct policy_key {
+	__u32 prefix_length;
+	__u32 set; /* Never 0, never reused: a connection remembers the set that admitted it. */
+	__u32 identity;
+	__u8 direction;
+	__u8 protocol;
+	__be16 port; /* ICMP: the type, as a port. */
+};
+
+enum policy_entry_flags {
+	POLICY_ENTRY_DENY = 1,
+};
+
+struct policy_entry {
+	__u32 precedence;
+	__u32 cookie;     /* Names the rules behind the entry; carried in verdict events. */
+	__be16 proxy_port; /* 0: no proxy. */
+	__u8 flags;
+	__u8 auth_type;
+};

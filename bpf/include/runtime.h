@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+#include <linux/types.h>
+
+/* Map "runtime": ARRAY of one. What changes while the programs run. */
+struct runtime {
+	__u32 ipcache_generation; /* Moves when an address changes its identity. */
+	__u32 pad;
+};
+
+/* Set once at load, in .rodata as "config": what the verifier may reason with. */
+struct node_config {
+	__be32 router_ipv4;          /* Pods' gateway; answered by ARP. */
+	__u8 router_ipv6[16];        /* Pods' gateway; answered by neighbour discovery. */
+	__u32 trace_interval_s;      /* Established connections are reported this often. 0: every packet. */
+	__u32 trace_payload_size;    /* Bytes of each packet carried in an event; at most 128. */
+	__u32 tcp_timeout_s;         /* 8000 */
+	__u32 tcp_syn_timeout_s;     /* 60 */
+	__u32 tcp_close_timeout_s;   /* 10 */
+	__u32 any_timeout_s;         /* 60 */
+	__u8 trace_enabled;
+	__u8 verdict_events_enabled;
+	__u8 pad[2];
+};
