@@ -5,7 +5,7 @@
 /* Map "runtime": ARRAY of one. What changes while the programs run. */
 struct runtime {
 	__u32 ipcache_generation; /* Moves when an address changes its identity. */
-	__u32 pad;
+	__u32 policy_set_last;   /* Greatest policy set ever used: numbers are never used twice. */
 };
 
 /* Set once at load, in .rodata as "config": what the verifier may reason with. */

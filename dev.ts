@@ -1,0 +1,136 @@
+import { parseArgs } from "node:util";
+
+/**
+ * The one command. Each verb loads what it needs when it is called, because some of it (the native addon, generated files)
+ * is built by this very program.
+ */
+interface Verb {
+  readonly usage: string;
+  readonly does: string;
+  run(args: string[]): Promise<number>;
+}
+
+const root = import.meta.dirname;
+
+const verbs: Record<string, Verb> = {
+  up: {
+    usage: "up",
+    does: "build everything, start one node with two pods, and say what to try",
+    async run(args) {
+      parseArgs({ args, options: {} });
+      requireRoot("up");
+      await build({ lab: true });
+      const { up } = await import("./test/lab/src/up.ts");
+      return up(root);
+    },
+  },
+  down: {
+    usage: "down",
+    does: "stop the lab and leave nothing behind",
+    async run(args) {
+      parseArgs({ args, options: {} });
+      requireRoot("down");
+      const { down } = await import("./test/lab/src/down.ts");
+      return down();
+    },
+  },
+  check: {
+    usage: "check",
+    does: "types, lint and format, layers, generated files current",
+    async run(args) {
+      parseArgs({ args, options: {} });
+      await build({ lab: false });
+      const { check } = await import("./tools/src/check.ts");
+      return (await check()) ? 0 : 1;
+    },
+  },
+  test: {
+    usage: "test [PART-OF-A-FILE-NAME...]",
+    does: "run the tests",
+    async run(args) {
+      const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
+      requireRoot("test");
+      await build({ lab: true });
+      const { runTests } = await import("./tools/src/run-tests.ts");
+      const summary = await runTests(root, positionals);
+      console.log(`${summary.passed} passed, ${summary.failed} failed, ${summary.skipped} skipped`);
+      return summary.failed === 0 && summary.passed > 0 ? 0 : 1;
+    },
+  },
+  bench: {
+    usage: "bench datapath|control [--json]",
+    does: "measure, as ratios within one run",
+    async run(args) {
+      requireRoot("bench");
+      await build({ lab: true, bench: true });
+      const { bench } = await import("./test/bench/src/bench.ts");
+      return bench(args);
+    },
+  },
+  generate: {
+    usage: "generate",
+    does: "make the generated files again from the compiled objects and the protocols",
+    async run(args) {
+      parseArgs({ args, options: {} });
+      await build({ lab: false });
+      const { generate } = await import("./tools/src/generate.ts");
+      return (await generate({ check: false })) ? 0 : 1;
+    },
+  },
+  exec: {
+    usage: "exec POD COMMAND...",
+    does: "run a command inside a pod of the lab",
+    run: (args) => labCommand("execInPod", args),
+  },
+  kubectl: {
+    usage: "kubectl ARGUMENTS...",
+    does: "kubectl, talking to the lab's API server",
+    run: (args) => labCommand("kubectl", args),
+  },
+  hubble: {
+    usage: "hubble ARGUMENTS...",
+    does: "hubble, talking to the lab's node",
+    run: (args) => labCommand("hubble", args),
+  },
+};
+
+async function labCommand(name: "execInPod" | "kubectl" | "hubble", args: string[]): Promise<number> {
+  const commands = await import("./test/lab/src/commands.ts");
+  return commands[name](root, args);
+}
+
+async function build(options: { lab: boolean; bench?: boolean }): Promise<void> {
+  const { benchPackages, buildPackages, installDebianPackages, labPackages } = await import("./tools/src/debian-packages.ts");
+  installDebianPackages([...buildPackages, ...(options.lab ? labPackages : []), ...(options.bench === true ? benchPackages : [])]);
+  const [{ buildBpf }, { buildAddon }, { buildCni }] = await Promise.all([
+    import("./tools/src/build-bpf.ts"),
+    import("./tools/src/build-addon.ts"),
+    import("./apps/cni/build.ts"),
+  ]);
+  await Promise.all([buildBpf(), buildAddon(), buildCni()]);
+}
+
+function requireRoot(verb: string): void {
+  if (process.getuid?.() !== 0) throw new Error(`${verb} loads programs into the kernel and makes namespaces: run it as root (sudo ./dev ${verb})`);
+}
+
+function usage(): string {
+  const width = Math.max(...Object.values(verbs).map((verb) => verb.usage.length));
+  return ["Usage: ./dev VERB", "", ...Object.values(verbs).map((verb) => `  ${verb.usage.padEnd(width)}  ${verb.does}`)].join("\n");
+}
+
+const [name = "", ...rest] = process.argv.slice(2);
+const verb = verbs[name];
+if (verb === undefined) {
+  const asked = name === "" || name === "help" || name === "--help" || name === "-h";
+  console.error(asked ? usage() : `dev: there is no verb "${name}"\n\n${usage()}`);
+  process.exitCode = asked && name !== "" ? 0 : 2;
+} else {
+  try {
+    process.exitCode = await verb.run(rest);
+  } catch (cause) {
+    const { errorMessage } = await import("./base/std/src/errors.ts");
+    console.error(`dev ${name}: ${errorMessage(cause)}`);
+    process.exitCode = 1;
+  }
+}
