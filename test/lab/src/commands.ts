@@ -1,0 +1,45 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { ensureKubectl } from "../../../tools/src/kubectl.ts";
+import type { LabRecord } from "./lab.ts";
+import { readLab } from "./read-lab.ts";
+
+/** Verbs of ./dev that act on the lab that `./dev up` started. */
+export const demoLab = "lab";
+
+export function execInPod(_root: string, args: string[]): Promise<number> {
+  const lab = runningLab();
+  const [wanted = "", ...command] = args.filter((arg, index) => !(arg === "--" && index === 1));
+  const key = wanted.includes("/") ? wanted : `default/${wanted}`;
+  const pod = lab.pods.find((candidate) => `${candidate.namespace}/${candidate.name}` === key);
+  if (pod === undefined)
+    throw new Error(`there is no pod "${wanted}": there are ${lab.pods.map((candidate) => candidate.name).join(", ")}`);
+  if (command.length === 0) throw new Error(`say what to run in ${wanted}: ./dev exec ${wanted} COMMAND...`);
+  return runInForeground("nsenter", [`--net=${pod.namespacePath}`, ...command]);
+}
+
+export async function kubectl(_root: string, args: string[]): Promise<number> {
+  const lab = runningLab();
+  return runInForeground(await ensureKubectl(), args, { KUBECONFIG: lab.kubeconfigPath });
+}
+
+export function hubble(root: string, args: string[]): Promise<number> {
+  const socket = runningLab().nodes[0]?.hubbleSocketPath ?? "";
+  return runInForeground(process.execPath, [join(root, "apps/hubble/src/main.ts"), ...args], { HUBBLE_SERVER: `unix://${socket}` });
+}
+
+function runningLab(): LabRecord {
+  const lab = readLab(demoLab);
+  if (lab === undefined) throw new Error("no lab is running: start one with sudo ./dev up");
+  return lab;
+}
+
+function runInForeground(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const cwd = process.env.CILIUM_TS_CALLER_DIRECTORY;
+    const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env }, ...(cwd === undefined ? {} : { cwd }) });
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 1)));
+    process.on("SIGINT", () => {}); // The terminal sends it to the child too, and the child decides.
+  });
+}

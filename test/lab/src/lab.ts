@@ -1,0 +1,356 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { errorMessage } from "@cilium-ts/std";
+import { cniCall } from "./cni-call.ts";
+import { type Kubectl, openKubectl } from "./kubectl.ts";
+import { labDirectory } from "./lab-directory.ts";
+import { removeLab } from "./remove-lab.ts";
+import { type Daemon, isRunning, runOrThrow, startDaemon, stopDaemon } from "./shell.ts";
+
+export interface LabOptions {
+  /** The checkout. */
+  readonly root: string;
+  /** At most 8 characters, so that device names fit. */
+  readonly name: string;
+  /** Third number of the underlay 172.31.N.0/24: labs that run at the same time need different ones. */
+  readonly subnet: number;
+  readonly agentArguments?: readonly string[];
+}
+
+export interface LabNode {
+  readonly name: string;
+  readonly namespacePath: string;
+  readonly directory: string;
+  readonly socketPath: string;
+  readonly hubbleSocketPath: string;
+  readonly underlayAddress: string;
+}
+
+export interface LabPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  readonly containerId: string;
+  readonly namespacePath: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+/** What `down` needs to know about a lab that another process started. */
+export interface LabRecord {
+  readonly name: string;
+  readonly daemons: readonly Daemon[];
+  readonly nodes: readonly LabNode[];
+  readonly pods: readonly LabPod[];
+  readonly kubeconfigPath: string;
+}
+
+/** A cluster on this machine: nodes and pods are namespaces, the programs are the real ones. */
+export class Lab implements AsyncDisposable {
+  readonly name: string;
+  readonly directory: string;
+  readonly kubeconfigPath: string;
+  readonly #options: LabOptions;
+  readonly #daemons = new Map<string, Daemon>();
+  readonly #nodes = new Map<string, LabNode>();
+  readonly #pods = new Map<string, LabPod>();
+  #kubectl: Kubectl | undefined;
+
+  private constructor(options: LabOptions) {
+    this.name = options.name;
+    this.directory = labDirectory(options.name);
+    this.kubeconfigPath = join(this.directory, "apiserver/admin.kubeconfig");
+    this.#options = options;
+  }
+
+  /** The API server and one node, ready. On failure nothing is left behind. */
+  static async start(options: LabOptions): Promise<Lab> {
+    await removeLab(options.name);
+    const lab = new Lab(options);
+    try {
+      mkdirSync(lab.directory, { recursive: true });
+      await lab.#makeUnderlay();
+      await lab.startApiserver();
+      await lab.addNode("node1");
+      return lab;
+    } catch (cause) {
+      const logs = [...lab.#daemons.values()].map((daemon) => tail(daemon)).join("");
+      await removeLab(options.name);
+      throw new Error(`the lab did not start: ${errorMessage(cause)}${logs}`, { cause });
+    }
+  }
+
+  get kubectl(): Kubectl {
+    if (this.#kubectl === undefined) throw new Error("the lab's API server has not been started");
+    return this.#kubectl;
+  }
+
+  node(name = "node1"): LabNode {
+    const node = this.#nodes.get(name);
+    if (node === undefined) throw new Error(`the lab has no node ${name}`);
+    return node;
+  }
+
+  pod(key: string): LabPod {
+    const pod = this.#pods.get(key);
+    if (pod === undefined) throw new Error(`the lab has no pod ${key}`);
+    return pod;
+  }
+
+  daemon(name: string): Daemon {
+    const daemon = this.#daemons.get(name);
+    if (daemon === undefined) throw new Error(`the lab has no process ${name}`);
+    return daemon;
+  }
+
+  async startApiserver(): Promise<void> {
+    const address = this.#gateway();
+    this.#start("apiserver", "node", [
+      join(this.#options.root, "apps/apiserver/src/main.ts"),
+      "--state-dir",
+      join(this.directory, "apiserver"),
+      "--listen",
+      `${address}:6443`,
+      "--advertise-address",
+      address,
+    ]);
+    this.#kubectl = await openKubectl(this.kubeconfigPath);
+    await this.waitFor("the API server", async () => void (await this.kubectl.run(["get", "--raw", "/readyz"])));
+  }
+
+  /** A node: a network namespace with an uplink, its agent, and a Node object. */
+  async addNode(name: string): Promise<LabNode> {
+    const index = this.#nodes.size + 1;
+    const directory = join(this.directory, name);
+    const namespace = `ct-${this.name}-${name}`;
+    const node: LabNode = {
+      name,
+      namespacePath: `/run/netns/${namespace}`,
+      directory,
+      socketPath: join(directory, "cilium.sock"),
+      hubbleSocketPath: join(directory, "hubble.sock"),
+      underlayAddress: `172.31.${this.#options.subnet}.${10 + index}`,
+    };
+    mkdirSync(directory, { recursive: true });
+    await this.#makeNodeNamespace(node, namespace, index);
+    this.#nodes.set(name, node);
+    await this.kubectl.apply({ apiVersion: "v1", kind: "Node", metadata: { name, labels: { "kubernetes.io/hostname": name } } });
+    this.startAgent(name);
+    await this.waitForAgent(name);
+    return node;
+  }
+
+  startAgent(name = "node1"): void {
+    const node = this.node(name);
+    const index = [...this.#nodes.keys()].indexOf(name) + 1;
+    this.#start(`agent-${name}`, "nsenter", [
+      `--net=${node.namespacePath}`,
+      process.execPath,
+      join(this.#options.root, "apps/agent/src/main.ts"),
+      "--k8s-kubeconfig-path",
+      this.kubeconfigPath,
+      "--node-name",
+      name,
+      "--state-dir",
+      join(node.directory, "state"),
+      "--socket-path",
+      node.socketPath,
+      "--hubble-socket-path",
+      node.hubbleSocketPath,
+      "--bpf-root",
+      join(node.directory, "bpf"),
+      "--delete-queue-dir",
+      join(node.directory, "deleteQueue"),
+      "--ipv4-range",
+      `10.0.${index}.0/24`,
+      "--ipv6-range",
+      `fd00:10:0:${index}::/112`,
+      ...(this.#options.agentArguments ?? []),
+    ]);
+  }
+
+  async waitForAgent(name = "node1"): Promise<void> {
+    const socket = this.node(name).socketPath;
+    await this.waitFor(`the agent of ${name}`, async () => {
+      const answer = await runOrThrow("curl", ["--silent", "--max-time", "2", "--unix-socket", socket, "http://localhost/v1/healthz"]);
+      const status: { cilium?: { state?: string; msg?: string } } = JSON.parse(answer);
+      if (status.cilium?.state !== "Ok") throw new Error(`status ${status.cilium?.state}: ${status.cilium?.msg}`);
+    });
+  }
+
+  /** Ends the agent at once, as a crash would. */
+  async killAgent(name = "node1"): Promise<void> {
+    await stopDaemon(this.daemon(`agent-${name}`), { signal: "SIGKILL" });
+  }
+
+  async stopAgent(name = "node1"): Promise<void> {
+    await stopDaemon(this.daemon(`agent-${name}`));
+  }
+
+  /** A pod: its object, its network namespace, a real CNI ADD, and then its process. */
+  async createPod(options: {
+    namespace?: string;
+    name: string;
+    labels?: Record<string, string>;
+    node?: string;
+    command?: readonly string[];
+    ports?: ReadonlyArray<{ name: string; containerPort: number; protocol?: string }>;
+  }): Promise<LabPod> {
+    const namespace = options.namespace ?? "default";
+    const node = this.node(options.node ?? "node1");
+    const key = `${namespace}/${options.name}`;
+    await this.kubectl.apply(podObject(namespace, options.name, node.name, options.labels ?? {}, options.ports ?? []));
+    const uid = (await this.kubectl.run(["get", "pod", "-n", namespace, options.name, "-o", "jsonpath={.metadata.uid}"])).trim();
+    const netns = `ct-${this.name}-${namespace}-${options.name}`;
+    await runOrThrow("ip", ["netns", "add", netns]);
+    const namespacePath = `/run/netns/${netns}`;
+    await runOrThrow("nsenter", [`--net=${namespacePath}`, "ip", "link", "set", "lo", "up"]);
+    const containerId = `${this.name}-${uid}`;
+    const result = await cniCall({
+      root: this.#options.root,
+      node,
+      command: "ADD",
+      containerId,
+      namespacePath,
+      pod: { namespace, name: options.name, uid },
+    });
+    const addresses = (result.ips ?? []).map((ip) => ip.address.split("/")[0] ?? "");
+    const pod: LabPod = {
+      namespace,
+      name: options.name,
+      node: node.name,
+      containerId,
+      namespacePath,
+      ipv4: addresses.find((address) => address.includes(".")) ?? "",
+      ipv6: addresses.find((address) => address.includes(":")) ?? "",
+    };
+    this.#pods.set(key, pod);
+    this.#write();
+    if (options.command !== undefined) this.startInPod(key, `${key} ${options.command.join(" ")}`, options.command);
+    await this.#publishStatus(pod, node);
+    return pod;
+  }
+
+  /** A process inside a pod that ends with the lab. */
+  startInPod(key: string, name: string, command: readonly string[]): Daemon {
+    return this.#start(name, "nsenter", [`--net=${this.pod(key).namespacePath}`, ...command]);
+  }
+
+  async deletePod(key: string): Promise<void> {
+    const pod = this.pod(key);
+    for (const [name, daemon] of this.#daemons) if (name.startsWith(`${key} `)) await stopDaemon(daemon, { graceMs: 500 });
+    const reference = { namespace: pod.namespace, name: pod.name, uid: "" };
+    await cniCall({
+      root: this.#options.root,
+      node: this.node(pod.node),
+      command: "DEL",
+      containerId: pod.containerId,
+      namespacePath: pod.namespacePath,
+      pod: reference,
+    });
+    await runOrThrow("ip", ["netns", "del", pod.namespacePath.slice("/run/netns/".length)]);
+    await this.kubectl.run(["delete", "pod", "-n", pod.namespace, pod.name, "--ignore-not-found", "--wait=false"]);
+    this.#pods.delete(key);
+    this.#write();
+  }
+
+  async waitFor(what: string, check: () => Promise<void>, deadlineMs = 30_000): Promise<void> {
+    const end = Date.now() + deadlineMs;
+    for (;;) {
+      try {
+        return await check();
+      } catch (cause) {
+        const ended = [...this.#daemons.values()].find((daemon) => !isRunning(daemon) && what.includes(daemon.name.split("-")[0] ?? ""));
+        if (ended !== undefined) throw new Error(`${ended.name} ended by itself`, { cause });
+        if (Date.now() > end) throw new Error(`${what} did not become ready within ${deadlineMs} ms`, { cause });
+      }
+      await delay(20);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await removeLab(this.name);
+  }
+
+  #gateway(): string {
+    return `172.31.${this.#options.subnet}.1`;
+  }
+
+  async #makeUnderlay(): Promise<void> {
+    const bridge = `ct-${this.name}`;
+    await runOrThrow("ip", ["link", "add", bridge, "type", "bridge"]);
+    await runOrThrow("ip", ["address", "add", `${this.#gateway()}/24`, "dev", bridge]);
+    await runOrThrow("ip", ["link", "set", bridge, "up"]);
+  }
+
+  async #makeNodeNamespace(node: LabNode, namespace: string, index: number): Promise<void> {
+    const uplink = `ct-${this.name}${index}`;
+    await runOrThrow("ip", ["netns", "add", namespace]);
+    await runOrThrow("ip", ["link", "add", uplink, "type", "veth", "peer", "name", "eth0", "netns", namespace]);
+    await runOrThrow("ip", ["link", "set", uplink, "master", `ct-${this.name}`, "up"]);
+    const inside = (...args: string[]): Promise<string> => runOrThrow("nsenter", [`--net=${node.namespacePath}`, "ip", ...args]);
+    await inside("link", "set", "lo", "up");
+    await inside("address", "add", `${node.underlayAddress}/24`, "dev", "eth0");
+    await inside("link", "set", "eth0", "up");
+    await inside("route", "add", "default", "via", this.#gateway());
+  }
+
+  async #publishStatus(pod: LabPod, node: LabNode): Promise<void> {
+    const status = { phase: "Running", hostIP: node.underlayAddress, podIP: pod.ipv4, podIPs: [{ ip: pod.ipv4 }, { ip: pod.ipv6 }] };
+    await this.kubectl.run([
+      "patch",
+      "pod",
+      "-n",
+      pod.namespace,
+      pod.name,
+      "--subresource=status",
+      "--type=merge",
+      "-p",
+      JSON.stringify({ status }),
+    ]);
+  }
+
+  #start(name: string, command: string, args: readonly string[]): Daemon {
+    const logs = join(this.directory, "logs");
+    mkdirSync(logs, { recursive: true });
+    const daemon = startDaemon({ name, command, args, logPath: join(logs, `${name.replace(/[^a-z0-9-]+/gi, "_").slice(0, 80)}.log`) });
+    this.#daemons.set(name, daemon);
+    this.#write();
+    return daemon;
+  }
+
+  /** Written before anything can be lost: `down` relies on it. */
+  #write(): void {
+    const record: LabRecord = {
+      name: this.name,
+      daemons: [...this.#daemons.values()],
+      nodes: [...this.#nodes.values()],
+      pods: [...this.#pods.values()],
+      kubeconfigPath: this.kubeconfigPath,
+    };
+    const path = join(this.directory, "lab.json");
+    writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`);
+    renameSync(`${path}.new`, path);
+  }
+}
+
+function podObject(
+  namespace: string,
+  name: string,
+  nodeName: string,
+  labels: Record<string, string>,
+  ports: ReadonlyArray<{ name: string; containerPort: number; protocol?: string }>,
+): object {
+  const containers = [{ name: "main", image: "cilium-ts.invalid/lab", ports }];
+  return { apiVersion: "v1", kind: "Pod", metadata: { namespace, name, labels }, spec: { nodeName, containers } };
+}
+
+function tail(daemon: Daemon): string {
+  try {
+    const lines = readFileSync(daemon.logPath, "utf8").trimEnd().split("\n").slice(-15);
+    return `\n--- the last lines of ${daemon.name} ---\n${lines.join("\n")}`;
+  } catch {
+    return "";
+  }
+}
