@@ -1,14 +1,7 @@
 import { type Clock, toError } from "@cilium-ts/std";
+import type { KeyQueue } from "./key-queue.ts";
 import type { ReadonlyTable } from "./table.ts";
-
-/** One kind of row in the outside world. Every operation is idempotent. */
-export interface Target<K, Row> {
-  apply(row: Readonly<Row>, signal: AbortSignal): Promise<void>;
-  /** Removing what is already absent succeeds. */
-  remove(key: K, signal: AbortSignal): Promise<void>;
-  /** What the world holds now, including leftovers of an earlier run. */
-  realised(signal: AbortSignal): Promise<Iterable<K>>;
-}
+import type { Target } from "./target.ts";
 
 export interface ReconcileOptions<K, Row> {
   desired: ReadonlyTable<K, Row>;
@@ -17,6 +10,8 @@ export interface ReconcileOptions<K, Row> {
   signal: AbortSignal;
   retryDelayMs: (attempt: number) => number;
   resyncIntervalMs: number;
+  /** The most rows or keys of one batch call. What one kernel batch call does well, when absent: 4,096. */
+  batchSizeMax?: number;
   /** The latest outcome for one row, or for listing the world when the key is undefined. */
   onResult: (key: K | undefined, failure: Error | undefined) => void;
 }
@@ -28,45 +23,125 @@ export interface ReconcileOptions<K, Row> {
  * the key. One loop drains the marks and makes the world match the key's row, so no two operations
  * on one key ever overlap, and a row that changes a thousand times while the target is slow costs
  * one operation. A failing row is reported and retried; it never stops the loop.
+ *
+ * Among keys marked together, removals go first: they make room, and free what a new row may need.
  */
 export async function reconcile<K, Row>(options: ReconcileOptions<K, Row>): Promise<void> {
-  const { desired, target, clock, signal, retryDelayMs, resyncIntervalMs, onResult } = options;
-  if (signal.aborted) return;
-  using queue = desired.watch();
-  const attempts = new Map<K, number>();
+  if (options.signal.aborted) return;
+  using queue = options.desired.watch();
+  const reconciliation = new Reconciliation(options, queue);
+  await Promise.all([reconciliation.drain(), reconciliation.resync()]);
+}
 
-  async function drain(): Promise<void> {
-    for await (const keys of queue.batches(signal)) {
-      for (const key of keys) await settle(key);
+class Reconciliation<K, Row> {
+  readonly #options: ReconcileOptions<K, Row>;
+  readonly #queue: KeyQueue<K>;
+  /** Failures in a row, by key. */
+  readonly #attempts = new Map<K, number>();
+  /** Keys with a retry under way: at most one each, however often a failing row changes. */
+  readonly #retrying = new Set<K>();
+
+  constructor(options: ReconcileOptions<K, Row>, queue: KeyQueue<K>) {
+    this.#options = options;
+    this.#queue = queue;
+  }
+
+  async drain(): Promise<void> {
+    const { desired, signal, batchSizeMax = 4096 } = this.#options;
+    for await (const keys of this.#queue.batches(signal)) {
+      const present: K[] = [];
+      const absent: K[] = [];
+      for (const key of keys) (desired.get(key) === undefined ? absent : present).push(key);
+      for (let start = 0; start < absent.length; start += batchSizeMax) await this.#remove(absent.slice(start, start + batchSizeMax));
+      for (let start = 0; start < present.length; start += batchSizeMax) await this.#apply(present.slice(start, start + batchSizeMax));
     }
   }
 
-  async function settle(key: K): Promise<void> {
-    const row = desired.get(key);
-    try {
-      if (row === undefined) await target.remove(key, signal);
-      else await target.apply(row, signal);
-    } catch (cause) {
-      if (signal.aborted) return;
-      const attempt = (attempts.get(key) ?? 0) + 1;
-      attempts.set(key, attempt);
-      onResult(key, toError(cause));
-      clock.sleep(retryDelayMs(attempt), signal).then(() => queue.mark(key), () => {}); // Rejects only on abort.
+  /** Whoever came back since the keys were sorted is marked again, and waits for the next round. */
+  async #remove(keys: readonly K[]): Promise<void> {
+    const { desired, target, signal } = this.#options;
+    if (target.removeBatch === undefined) {
+      for (const key of keys) if (desired.get(key) === undefined) await this.#attempt(key, () => target.remove(key, signal));
       return;
     }
-    attempts.delete(key);
-    onResult(key, undefined);
+    const absent = keys.filter((key) => desired.get(key) === undefined);
+    await this.#attemptBatch(absent, () => target.removeBatch?.(absent, signal));
+  }
+
+  /** Whoever has gone since the keys were sorted is marked again, and waits for the next round. */
+  async #apply(keys: readonly K[]): Promise<void> {
+    const { desired, target, signal } = this.#options;
+    if (target.applyBatch === undefined) {
+      for (const key of keys) {
+        const row = desired.get(key);
+        if (row !== undefined) await this.#attempt(key, () => target.apply(row, signal));
+      }
+      return;
+    }
+    const rows: Readonly<Row>[] = [];
+    const present: K[] = [];
+    for (const key of keys) {
+      const row = desired.get(key);
+      if (row === undefined) continue;
+      rows.push(row);
+      present.push(key);
+    }
+    await this.#attemptBatch(present, () => target.applyBatch?.(rows, signal));
+  }
+
+  async #attempt(key: K, operation: () => Promise<void>): Promise<void> {
+    if (this.#options.signal.aborted) return;
+    let failure: Error | undefined;
+    try {
+      await operation();
+    } catch (cause) {
+      failure = toError(cause);
+    }
+    this.#settle(key, failure);
+  }
+
+  async #attemptBatch(keys: readonly K[], operation: () => Promise<ReadonlyMap<K, Error>> | undefined): Promise<void> {
+    if (keys.length === 0 || this.#options.signal.aborted) return;
+    let failures: ReadonlyMap<K, Error> | undefined;
+    let failure: Error | undefined;
+    try {
+      failures = await operation();
+    } catch (cause) {
+      failure = toError(cause);
+    }
+    for (const key of keys) this.#settle(key, failure ?? failures?.get(key));
+  }
+
+  #settle(key: K, failure: Error | undefined): void {
+    const { signal, onResult } = this.#options;
+    if (failure === undefined) this.#attempts.delete(key);
+    else if (signal.aborted) return;
+    else this.#retryLater(key);
+    onResult(key, failure);
+  }
+
+  #retryLater(key: K): void {
+    const { clock, signal, retryDelayMs } = this.#options;
+    const attempt = (this.#attempts.get(key) ?? 0) + 1;
+    this.#attempts.set(key, attempt);
+    if (this.#retrying.has(key)) return;
+    this.#retrying.add(key);
+    const retry = (): void => {
+      this.#retrying.delete(key);
+      if (this.#attempts.has(key)) this.#queue.mark(key); // Not when a change has made it succeed meanwhile.
+    };
+    clock.sleep(retryDelayMs(attempt), signal).then(retry, () => {}); // Rejects only on abort.
   }
 
   /** Finds what no event will report: leftovers of an earlier run, and rows that others removed. */
-  async function resync(): Promise<void> {
-    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    await Promise.race([desired.synced, stopped]); // A leftover removed before every source has spoken may be live traffic.
+  async resync(): Promise<void> {
+    const { desired, target, clock, signal, retryDelayMs, resyncIntervalMs, onResult } = this.#options;
+    await settledOrAborted(desired.synced, signal); // A leftover removed before every source has spoken may be live traffic.
     for (let failures = 0; !signal.aborted; ) {
       try {
         const realised = new Set(await target.realised(signal));
-        for (const key of realised) if (desired.get(key) === undefined) queue.mark(key);
-        for (const key of desired.keys()) if (!realised.has(key)) queue.mark(key);
+        for (const key of realised) if (desired.get(key) === undefined) this.#queue.mark(key);
+        for (const key of desired.keys()) if (!realised.has(key)) this.#queue.mark(key);
         failures = 0;
         onResult(undefined, undefined);
       } catch (cause) {
@@ -78,6 +153,13 @@ export async function reconcile<K, Row>(options: ReconcileOptions<K, Row>): Prom
       await clock.sleep(delayMs, signal).catch(() => {}); // Rejects only on abort.
     }
   }
+}
 
-  await Promise.all([drain(), resync()]);
+async function settledOrAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const stopped = Promise.withResolvers<void>();
+  const stop = (): void => stopped.resolve();
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  await Promise.race([promise, stopped.promise]);
+  signal.removeEventListener("abort", stop);
 }

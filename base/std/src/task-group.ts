@@ -12,27 +12,41 @@ export class TaskGroup implements AsyncDisposable {
     this.signal = AbortSignal.any([parent, this.#stop.signal]);
   }
 
+  /** In a group that has been stopped, the task is not begun. */
   run(name: string, task: (signal: AbortSignal) => Promise<void>): void {
+    if (this.signal.aborted) return;
     const running = this.#supervise(name, task).finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
 
   /** Resolves when every task has ended; rejects with the first failure. */
   async join(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
-    if (this.#failure !== undefined) throw this.#failure;
+    await this.#ended();
+    this.#throwFailure();
   }
 
+  /** Rejects with a failure that nobody has joined: a task's death is never silent. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await Promise.all(this.#running);
+    await this.#ended();
+    this.#throwFailure();
+  }
+
+  async #ended(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
   }
 
   async #supervise(name: string, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
     try {
       await task(this.signal);
     } catch (cause) {
-      if (this.signal.aborted) return;
+      if (this.signal.aborted) return; // What a stopped task throws is how it stops.
       this.#failure = new Error(`task "${name}" failed`, { cause });
       this.#stop.abort(this.#failure);
     }
