@@ -19,7 +19,7 @@ interface Row {
 const keys = Array.from({ length: 12 }, (_, index) => `key-${index}`);
 const resyncIntervalMs = 500;
 const retryDelayMsMax = 200;
-const wallClockMsMax = 2_000;
+const wallClockMsMax = 1_000;
 
 /**
  * One life of a reconciler in a hostile world, the same for the same seed: random changes, failing operations and listings, two

@@ -108,7 +108,11 @@ function started(target: Partial<Target<string, Row>>, table: Table<string, Row>
     batchSizeMax: 2,
     onResult: (key, failure) => results.push(`${key ?? "listing"} ${failure?.message ?? "ok"}`),
   });
-  return { clock, results, stopped: () => (stop.abort(), running) };
+  const stopped = async (): Promise<void> => {
+    stop.abort();
+    await running;
+  };
+  return { clock, results, stopped };
 }
 
 test("a thousand changes during a slow call cost one call", async () => {
