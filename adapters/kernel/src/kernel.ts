@@ -17,6 +17,10 @@ export interface Kernel {
   openPinnedMap(path: string): BpfMap;
   openPinnedProgram(path: string): BpfProgram;
   openPinnedLink(path: string): BpfLink;
+  /** Names in a directory of bpffs; empty when there is no such directory. */
+  listPins(directory: string): string[];
+  /** Removes a pin, or a directory with all below it. Absent: nothing happens. `pin()` makes the directories it needs. */
+  unpin(path: string): void;
 
   /** Needs Linux 6.6; throws UnsupportedFeature before that. */
   attachTcx(options: { program: BpfProgram; ifindex: number; direction: "ingress" | "egress" }): BpfLink;
