@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { createMemoryStore } from "../testing/memory-store.ts";
+import { checkStoreContract } from "../testing/store-contract.ts";
+import { openSqliteStore } from "./sqlite-store.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cilium-ts-store-"));
+after(() => rmSync(folder, { recursive: true }));
+let count = 0;
+const freshPath = () => join(folder, `${(count += 1)}.db`);
+
+checkStoreContract("sqlite", async (history) => openSqliteStore({ path: freshPath(), ...(history && { history }) }));
+checkStoreContract("memory", async (history) => createMemoryStore(history));
+
+test("everything is there after opening again", async () => {
+  const path = freshPath();
+  {
+    await using store = openSqliteStore({ path });
+    store.write({ key: "/a/b/1", expected: 0, encode: (revision) => `{"r":${revision}}`, deleted: false });
+    store.write({ key: "/a/b/2", expected: 0, encode: (revision) => `{"r":${revision}}`, deleted: false });
+    store.write({ key: "/a/b/2", expected: 2, encode: () => "{}", deleted: true });
+  }
+  await using store = openSqliteStore({ path });
+  assert.equal(store.revision, 3);
+  assert.deepEqual(store.get("/a/b/1"), { key: "/a/b/1", revision: 1, text: '{"r":1}' });
+  assert.equal(store.get("/a/b/2"), undefined);
+  const told = store.changes(0, 10);
+  assert.equal(told.outcome === "changes" && told.changes.length, 3);
+});
+
+test("a second owner of the file is refused with a sentence", async () => {
+  const path = freshPath();
+  await using _store = openSqliteStore({ path });
+  assert.throws(() => openSqliteStore({ path }), /is in use by another server; stop that one first/);
+});
