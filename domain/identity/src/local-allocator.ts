@@ -1,0 +1,123 @@
+import type { Labels } from "@cilium-ts/labels";
+import { type Family, formatPrefix, parsePrefix } from "@cilium-ts/net";
+import { cidrLabels } from "./cidr-labels.ts";
+import { localIdentityCountMax, localIdentityMax, localIdentityMin } from "./scope.ts";
+
+export interface LocalIdentity {
+  readonly id: number;
+  /** Canonical: `10.0.0.0/8`. */
+  readonly prefix: string;
+  readonly labels: Labels;
+}
+
+export type LocalAllocation =
+  | { readonly ok: true; readonly identity: LocalIdentity /** False when the prefix had one already. */; readonly created: boolean }
+  | { readonly ok: false; readonly problem: string };
+
+interface Row {
+  readonly identity: LocalIdentity;
+  references: number;
+}
+
+/**
+ * Numbers for prefixes that policies name, known on this node only. Counted by use: the number is free when the last user lets go.
+ * A prefix that comes back gets its old number while no other prefix took it, and a number is not given to another prefix before all
+ * others had their turn, so that a stale entry in the kernel seldom means something else.
+ */
+export class LocalIdentityAllocator {
+  readonly #families: readonly Family[];
+  readonly #countMax: number;
+  readonly #byPrefix = new Map<string, Row>();
+  readonly #byId = new Map<number, Row>();
+  /** Last owners of numbers that are free; no larger than the range of numbers. */
+  readonly #formerId = new Map<string, number>();
+  readonly #formerPrefix = new Map<number, string>();
+  #next = localIdentityMin;
+
+  constructor(options: { readonly families: readonly Family[]; readonly countMax?: number }) {
+    this.#families = options.families;
+    this.#countMax = Math.min(options.countMax ?? localIdentityCountMax, localIdentityCountMax);
+  }
+
+  /** Takes a reference. A wanted number (of an earlier run) is given when it is free. */
+  acquire(prefixText: string, wantedId?: number): LocalAllocation {
+    const prefix = parsePrefix(prefixText);
+    if (prefix === undefined) return { ok: false, problem: `${JSON.stringify(prefixText)} is no prefix; write one such as 10.0.0.0/8` };
+    const text = formatPrefix(prefix);
+    const existing = this.#byPrefix.get(text);
+    if (existing !== undefined) {
+      existing.references += 1;
+      return { ok: true, identity: existing.identity, created: false };
+    }
+    if (this.#byPrefix.size >= this.#countMax) {
+      return {
+        ok: false,
+        problem: `no local identity for ${text}: all ${this.#countMax} are in use; policies must name fewer distinct CIDRs on this node`,
+      };
+    }
+    const id = this.#chooseId(text, wantedId);
+    const row: Row = { identity: Object.freeze({ id, prefix: text, labels: cidrLabels(prefix, this.#families) }), references: 1 };
+    this.#byPrefix.set(text, row);
+    this.#byId.set(id, row);
+    return { ok: true, identity: row.identity, created: true };
+  }
+
+  /** Gives a reference back; returns the identity when that was the last one. */
+  release(prefixText: string): LocalIdentity | undefined {
+    const prefix = parsePrefix(prefixText);
+    const row = prefix === undefined ? undefined : this.#byPrefix.get(formatPrefix(prefix));
+    if (row === undefined) return undefined;
+    row.references -= 1;
+    if (row.references > 0) return undefined;
+    const { id, prefix: text } = row.identity;
+    this.#byPrefix.delete(text);
+    this.#byId.delete(id);
+    this.#formerId.set(text, id);
+    this.#formerPrefix.set(id, text);
+    return row.identity;
+  }
+
+  get(id: number): LocalIdentity | undefined {
+    return this.#byId.get(id)?.identity;
+  }
+
+  ofPrefix(prefixText: string): LocalIdentity | undefined {
+    const prefix = parsePrefix(prefixText);
+    return prefix === undefined ? undefined : this.#byPrefix.get(formatPrefix(prefix))?.identity;
+  }
+
+  get size(): number {
+    return this.#byPrefix.size;
+  }
+
+  *identities(): IterableIterator<LocalIdentity> {
+    for (const row of this.#byPrefix.values()) yield row.identity;
+  }
+
+  #chooseId(prefix: string, wantedId: number | undefined): number {
+    const candidates = [wantedId, this.#formerId.get(prefix)];
+    for (const id of candidates) if (id !== undefined && isLocal(id) && !this.#byId.has(id)) return this.#take(id);
+    // Ends: fewer numbers are in use than the range has.
+    while (this.#byId.has(this.#next)) this.#next = following(this.#next);
+    const id = this.#take(this.#next);
+    this.#next = following(id);
+    return id;
+  }
+
+  #take(id: number): number {
+    const former = this.#formerPrefix.get(id);
+    if (former !== undefined) {
+      this.#formerPrefix.delete(id);
+      this.#formerId.delete(former);
+    }
+    return id;
+  }
+}
+
+function isLocal(id: number): boolean {
+  return Number.isInteger(id) && id >= localIdentityMin && id <= localIdentityMax;
+}
+
+function following(id: number): number {
+  return id === localIdentityMax ? localIdentityMin : id + 1;
+}

@@ -1,0 +1,1 @@
+export { MemoryClusterIdentities } from "./memory-cluster-allocator.ts";
