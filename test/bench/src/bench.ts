@@ -1,0 +1,37 @@
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { benchDatapath } from "./datapath.ts";
+import { createReport, formatReport, type Row } from "./report.ts";
+
+const root = join(import.meta.dirname, "../../..");
+
+/** `./dev bench NAME [--json] [--repeats N] [--seconds N]`: progress on standard error, the report on standard output. */
+export async function bench(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      json: { type: "boolean", default: false },
+      repeats: { type: "string", default: "7" },
+      seconds: { type: "string", default: "1" },
+    },
+  });
+  const name = positionals[0] ?? "";
+  const repeats = wholeNumber("repeats", values.repeats, 1, 100);
+  const seconds = wholeNumber("seconds", values.seconds, 1, 60);
+  const benches: Record<string, () => Promise<Row[]>> = {
+    datapath: () => benchDatapath(root, { repeats, seconds }),
+  };
+  const chosen = benches[name];
+  if (chosen === undefined) throw new Error(`there is no benchmark "${name}": there are ${Object.keys(benches).join(", ")}`);
+  const report = createReport(name, await chosen());
+  console.log(values.json ? JSON.stringify(report, null, 2) : formatReport(report));
+  return 0;
+}
+
+function wholeNumber(option: string, text: string, smallest: number, largest: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < smallest || value > largest)
+    throw new Error(`--${option} is a whole number from ${smallest} to ${largest}, not "${text}"`);
+  return value;
+}
