@@ -1,0 +1,1 @@
+export { FakeNetworks, openFakeNetlink } from "./fake.ts";
