@@ -10,7 +10,7 @@ export class KernelError extends Error {
   readonly done: number;
 
   constructor(options: { message: string; syscall: string; errno: number; code: string; done?: number; cause?: unknown }) {
-    super(options.message, { cause: options.cause });
+    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
     this.syscall = options.syscall;
     this.errno = options.errno;
     this.code = options.code;
@@ -26,7 +26,12 @@ export class VerifierRejection extends KernelError {
   readonly log: string;
 
   constructor(options: { program: string; line: string; log: string; errno: number; code: string }) {
-    super({ message: `program ${options.program} was rejected by the verifier: ${options.line}`, syscall: "bpf(PROG_LOAD)", errno: options.errno, code: options.code });
+    super({
+      message: `program ${options.program} was rejected by the verifier: ${options.line}`,
+      syscall: "bpf(PROG_LOAD)",
+      errno: options.errno,
+      code: options.code,
+    });
     this.program = options.program;
     this.line = options.line;
     this.log = options.log;

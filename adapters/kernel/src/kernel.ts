@@ -17,7 +17,7 @@ export interface Kernel {
   openPinnedMap(path: string): BpfMap;
   openPinnedProgram(path: string): BpfProgram;
   openPinnedLink(path: string): BpfLink;
-  /** Names in a directory of bpffs; empty when there is no such directory. */
+  /** Names in a directory of bpffs, sorted; empty when there is no such directory. */
   listPins(directory: string): string[];
   /** Removes a pin, or a directory with all below it. Absent: nothing happens. `pin()` makes the directories it needs. */
   unpin(path: string): void;
@@ -63,8 +63,16 @@ export interface LoadedObject extends Disposable {
 }
 
 export type MapType =
-  | "hash" | "array" | "percpu_hash" | "percpu_array" | "lru_hash" | "lpm_trie"
-  | "hash_of_maps" | "array_of_maps" | "prog_array" | "ringbuf";
+  | "hash"
+  | "array"
+  | "percpu_hash"
+  | "percpu_array"
+  | "lru_hash"
+  | "lpm_trie"
+  | "hash_of_maps"
+  | "array_of_maps"
+  | "prog_array"
+  | "ringbuf";
 
 export interface MapSpec {
   readonly name: string;
@@ -131,8 +139,17 @@ export interface BpfLink extends Disposable {
 }
 
 export type CgroupAttachType =
-  | "inet4_connect" | "inet6_connect" | "udp4_sendmsg" | "udp6_sendmsg" | "udp4_recvmsg" | "udp6_recvmsg"
-  | "inet4_getpeername" | "inet6_getpeername" | "inet4_post_bind" | "inet6_post_bind" | "inet_sock_release";
+  | "inet4_connect"
+  | "inet6_connect"
+  | "udp4_sendmsg"
+  | "udp6_sendmsg"
+  | "udp4_recvmsg"
+  | "udp6_recvmsg"
+  | "inet4_getpeername"
+  | "inet6_getpeername"
+  | "inet4_post_bind"
+  | "inet6_post_bind"
+  | "inet_sock_release";
 
 export interface RingBuffer extends Disposable {
   /**
