@@ -5,7 +5,7 @@
 
 /* The two ends in a fixed order: the end that is smaller by (address bytes, then port bytes)
  * is "low". ICMP echo: the requester's port is the identifier, the other port is 0.
- * Other protocols without ports: both 0. */
+ * Other ICMP messages open no connection. */
 struct ct_key4 {
 	__be32 low_address;
 	__be32 high_address;
@@ -30,37 +30,47 @@ enum ct_flags {
 	CT_FIN_FORWARD = 4,
 	CT_FIN_REPLY = 8,
 	CT_RESET = 16,
+	CT_DENIED = 32,         /* Policy no longer admits it: only its opener keeps the entry alive. */
 };
 
-/* Index of the pairs below: 0 the direction of the originator, 1 the reply. */
+/* Index of the pairs below: 0 the originator (its direction, its end), 1 the other.
+ * There are no packet counters: they would cost a write to a shared cache line per packet. */
 struct ct_entry {
-	__u64 bytes[2];
-	__u32 packets[2];
 	__u32 expires_s;            /* CLOCK_MONOTONIC seconds. */
-	__u32 source_identity;      /* Of the originator, when admitted. */
+	__u32 flags;
+	__u32 source_identity;      /* Of the originator, when last judged. */
 	__u32 destination_identity;
-	__u32 egress_set;           /* Policy set that admitted it at the originator; 0: not judged. */
-	__u32 ingress_set;          /* Policy set that admitted it at the destination; 0: not judged. */
-	__u32 generation;           /* Of the ipcache, when admitted. */
+	__u32 egress_set;           /* Policy set that admits it at the originator; 0: none does, or not judged. */
+	__u32 ingress_set;          /* Policy set that admits it at the destination; 0: none does, or not judged. */
+	__u32 generation;           /* Of the ipcache, when last judged. */
 	__u32 reported_s[2];        /* When a trace event was last sent. */
-	__u8 reported_flags[2];     /* TCP flags seen since. */
-	__u16 flags;
+	__u8 reported_flags[2];     /* TCP flags of {FIN, SYN, RST} reported so far. */
 	__be16 proxy_port;
-	__u16 pad;
+	__u16 endpoint_id[2];       /* Where to look first for the endpoint of that end; 0: no hint. */
 };
 /* Maps "ct4", "ct6": LRU_HASH. */
 
-/* Map "fragments": LRU_HASH, ports of a first fragment for those that follow. */
+enum fragment_kind {
+	FRAGMENT_NONE = 0,
+	FRAGMENT_FIRST = 1,
+	FRAGMENT_LATER = 2,
+};
+
+/* Map "fragments": LRU_HASH, what a first fragment says for those that follow.
+ * IPv4 addresses stand in the first four bytes, the rest zero. */
 struct fragment_key {
 	__u8 source[16];
 	__u8 destination[16];
 	__u32 id;
-	__u8 protocol;
-	__u8 family;
+	__u8 protocol; /* As the fragment names it: in IPv6 it may be an extension header. */
+	__u8 family;   /* 4 or 6 */
 	__u8 pad[2];
 };
 
 struct fragment_ports {
 	__be16 source;
 	__be16 destination;
+	__be16 policy_port; /* The destination port, or the ICMP type. */
+	__u8 protocol;      /* Of the transport. */
+	__u8 kind;          /* enum packet_kind of lib/packet.h */
 };

@@ -39,7 +39,7 @@ struct drop_notify { /* version 3: 48 bytes after the time */
 	__u32 destination_identity;
 	__u32 destination_id; /* Endpoint id; 0: not local. */
 	__u16 line;
-	__u8 file;
+	__u8 file; /* enum source_file */
 	__s8 extended_error;
 	__u32 ifindex;
 	__u32 flags;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Map "metrics": PERCPU_HASH. What was forwarded and dropped, why, and at which line. */
+/* Map "metrics": PERCPU_HASH. What was dropped, why, and at which line.
+ * Map "forwarded": PERCPU_ARRAY of metrics_value, index is the direction: what went through
+ * (reason 0). It is apart from the drops because it is counted for every packet. */
 #pragma once
 #include <linux/types.h>
 
@@ -10,10 +12,10 @@ enum metrics_direction {
 };
 
 struct metrics_key {
-	__u8 reason;    /* 0 forwarded, 130 and above a drop. */
+	__u8 reason;    /* 130 and above: enum drop_reason. */
 	__u8 direction;
 	__u16 line;
-	__u8 file;
+	__u8 file; /* enum source_file */
 	__u8 pad[3];
 };
 

@@ -22,14 +22,18 @@ struct policy_key {
 	__be16 port; /* ICMP: the type, as a port. */
 };
 
+/* The two match bits repeat what the key's prefix length says, because a lookup does not
+ * return the key: 72 sets neither, 80 MATCH_PROTOCOL, more than 80 both. */
 enum policy_entry_flags {
 	POLICY_ENTRY_DENY = 1,
+	POLICY_ENTRY_MATCH_PROTOCOL = 2,
+	POLICY_ENTRY_MATCH_PORT = 4,
 };
 
 struct policy_entry {
 	__u32 precedence;
 	__u32 cookie;     /* Names the rules behind the entry; carried in verdict events. */
-	__be16 proxy_port; /* 0: no proxy. */
+	__be16 proxy_port; /* 0: no proxy. Otherwise the packet is dropped (180) until there is a proxy. */
 	__u8 flags;
-	__u8 auth_type;
+	__u8 auth_type;    /* 0: none. Otherwise the packet is dropped (189) until there is authentication. */
 };

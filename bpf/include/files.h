@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The number by which a drop names the file it happened in: metrics_key.file, drop_notify.file. */
+#pragma once
+
+enum source_file {
+	FILE_NONE = 0,
+	FILE_POD = 1,
+	FILE_PARSE = 2,
+	FILE_L4 = 3,
+	FILE_ICMP = 4,
+	FILE_FRAGMENTS = 5,
+	FILE_NEIGHBOUR = 6,
+	FILE_CONNTRACK = 7,
+	FILE_POLICY = 8,
+	FILE_ADMIT = 9,
+	FILE_DELIVER = 10,
+};

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Whether a packet may pass: its connection remembers who admitted it, and policy is asked when that no longer holds. */
+#pragma once
+#include "lib/conntrack.h"
+#include "lib/endpoint.h"
+#include "lib/icmp.h"
+#include "lib/ipcache.h"
+#include "lib/packet.h"
+#include "lib/policy.h"
+
+#undef THIS_FILE
+#define THIS_FILE FILE_ADMIT
+
+/* A packet between two ends, of which one at least is an endpoint of this node. */
+struct flow {
+	const struct endpoint *from; /* NULL: not a pod of this node, or the packet comes by way of the node's stack. */
+	const struct endpoint *to;   /* NULL: not a pod of this node. */
+	bool to_host;
+	bool related;
+	bool at_destination; /* The problem is one of the destination endpoint. */
+	bool report;
+	__u8 reason;         /* enum trace_reason */
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 now_s;
+	struct connection c;
+};
+
+/* The connection that the packet belongs to, or that an ICMP error tells of. */
+static __always_inline fault flow_find(struct __sk_buff *skb, const struct packet *p, struct flow *f, const __u8 family)
+{
+	f->now_s = now_s();
+	if (p->kind == PACKET_FLOW || p->kind == PACKET_ANSWER) {
+		ct_find(&f->c, p, f->now_s, family);
+		return 0;
+	}
+	if (p->kind == PACKET_ERROR) {
+		struct connection told = {};
+		struct packet quoted = {};
+		fault problem = icmp_quoted(skb, p, &quoted, family);
+
+		if (problem)
+			return problem;
+		if (quoted.kind == PACKET_FLOW || quoted.kind == PACKET_ANSWER)
+			ct_find(&told, &quoted, f->now_s, family);
+		f->related = told.entry && !(told.entry->flags & CT_DENIED);
+	}
+	return 0;
+}
+
+static __always_inline void flow_identify(const struct packet *p, struct flow *f, const __u8 family)
+{
+	f->source_identity = f->from ? f->from->identity : identity_of(&p->source, family);
+	if (f->to)
+		f->destination_identity = f->to->identity;
+	else
+		f->destination_identity = f->to_host ? IDENTITY_HOST : identity_of(&p->destination, family);
+}
+
+/* Whether an end's identity comes from the ipcache, which may have changed its mind. */
+static __always_inline bool flow_has_remote(const struct flow *f)
+{
+	return !f->from || (!f->to && !f->to_host);
+}
+
+static __always_inline bool flow_remembered(const struct flow *f)
+{
+	const struct ct_entry *entry = f->c.entry;
+
+	if (f->from && (entry->egress_set != f->from->policy_set || entry->source_identity != f->from->identity))
+		return false;
+	if (f->to && (entry->ingress_set != f->to->policy_set || entry->destination_identity != f->to->identity))
+		return false;
+	return !flow_has_remote(f) || entry->generation == ipcache_generation();
+}
+
+static __always_inline fault flow_judge_egress(struct __sk_buff *skb, const struct packet *p, const struct flow *f, const __u8 family)
+{
+	struct judgement j = {
+		.set = f->from->policy_set,
+		.remote_identity = f->destination_identity,
+		.endpoint_id = f->from->id,
+		.endpoint_flags = f->from->flags,
+		.port = p->policy_port,
+		.protocol = p->protocol,
+		.direction = POLICY_EGRESS,
+		.family = family,
+		.known = !!f->c.entry,
+		.admitted = f->c.entry && f->c.entry->egress_set,
+	};
+
+	return judge(skb, &j);
+}
+
+static __always_inline fault flow_judge_ingress(struct __sk_buff *skb, const struct packet *p, const struct flow *f, const __u8 family)
+{
+	struct judgement j = {
+		.set = f->to->policy_set,
+		.remote_identity = f->source_identity,
+		.endpoint_id = f->to->id,
+		.endpoint_flags = f->to->flags,
+		.port = p->policy_port,
+		.protocol = p->protocol,
+		.direction = POLICY_INGRESS,
+		.family = family,
+		.known = !!f->c.entry,
+		.admitted = f->c.entry && f->c.entry->ingress_set,
+	};
+
+	return judge(skb, &j);
+}
+
+/* Asks policy at each end that is here. What it says goes into `verdict`: the half of an end that is not here stays as it was. */
+static __always_inline fault flow_judge(struct __sk_buff *skb, const struct packet *p, struct flow *f, struct ct_entry *verdict,
+					const __u8 family)
+{
+	fault answer;
+
+	if (f->from) {
+		answer = flow_judge_egress(skb, p, f, family);
+		verdict->egress_set = answer ? 0 : f->from->policy_set;
+		if (answer > JUDGED_AUDITED)
+			return answer;
+	}
+	if (f->to) {
+		answer = flow_judge_ingress(skb, p, f, family);
+		verdict->ingress_set = answer ? 0 : f->to->policy_set;
+		if (answer > JUDGED_AUDITED) {
+			f->at_destination = true;
+			return answer;
+		}
+	}
+	return 0;
+}
+
+/* Puts a new verdict into a connection that goes on. A denied one stays as a mark: without it, the
+ * next packet of the other end would pass for the first of a connection of its own. */
+static __always_inline void flow_store(const struct flow *f, const struct packet *p, const struct ct_entry *verdict, fault problem)
+{
+	struct ct_entry *entry = f->c.entry;
+
+	entry->source_identity = verdict->source_identity;
+	entry->destination_identity = verdict->destination_identity;
+	entry->generation = verdict->generation;
+	entry->egress_set = verdict->egress_set;
+	entry->ingress_set = verdict->ingress_set;
+	if (!problem) {
+		if (entry->flags & CT_DENIED)
+			__sync_fetch_and_and(&entry->flags, ~CT_DENIED);
+		return;
+	}
+	if (!(entry->flags & CT_DENIED))
+		__sync_fetch_and_or(&entry->flags, CT_DENIED);
+	entry->expires_s = f->now_s + ct_timeout_s(p, entry->flags);
+}
+
+static __always_inline fault flow_admit_anew(struct __sk_buff *skb, const struct packet *p, struct flow *f, const __u8 family)
+{
+	struct ct_entry verdict = { .generation = ipcache_generation() };
+	fault problem;
+
+	flow_identify(p, f, family);
+	verdict.source_identity = f->source_identity;
+	verdict.destination_identity = f->destination_identity;
+	if (f->c.entry) {
+		verdict.egress_set = f->c.entry->egress_set;
+		verdict.ingress_set = f->c.entry->ingress_set;
+		problem = flow_judge(skb, p, f, &verdict, family);
+		flow_store(f, p, &verdict, problem);
+		return problem;
+	}
+	problem = flow_judge(skb, p, f, &verdict, family);
+	if (problem || p->kind != PACKET_FLOW)
+		return problem;
+	verdict.endpoint_id[0] = f->from ? f->from->id : 0;
+	verdict.endpoint_id[1] = f->to ? f->to->id : 0;
+	return ct_open(&f->c, p, &verdict, f->now_s, family);
+}
+
+/* 0: the packet may pass, and f->reason says why. The ends are resolved before. */
+static __always_inline fault flow_admit(struct __sk_buff *skb, const struct packet *p, struct flow *f, const __u8 family)
+{
+	struct connection *c = &f->c;
+	fault problem;
+
+	if (f->related || p->kind == PACKET_FREE) {
+		flow_identify(p, f, family);
+		f->reason = TRACE_REASON_RELATED;
+		f->report = config.trace_enabled;
+		return 0;
+	}
+	if (c->entry && c->reply) {
+		f->source_identity = c->entry->destination_identity;
+		f->destination_identity = c->entry->source_identity;
+		f->reason = TRACE_REASON_REPLY;
+	} else if (c->entry && flow_remembered(f)) {
+		f->source_identity = c->entry->source_identity;
+		f->destination_identity = c->entry->destination_identity;
+		f->reason = TRACE_REASON_ESTABLISHED;
+	} else {
+		problem = flow_admit_anew(skb, p, f, family);
+		if (problem)
+			return problem;
+		f->reason = c->entry ? TRACE_REASON_ESTABLISHED : TRACE_REASON_NEW;
+	}
+	if (c->entry)
+		ct_keep(c, p, f->now_s);
+	f->report = config.trace_enabled && (!c->entry || ct_report_due(c, p, f->now_s));
+	return 0;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The verdict of one policy set on one packet. */
+#pragma once
+#include "lib/events.h"
+#include "lib/maps.h"
+#include "lib/packet.h"
+
+#undef THIS_FILE
+#define THIS_FILE FILE_POLICY
+
+#define POLICY_KEY_BITS 96
+
+/* Beside a fault: policy denies it, and the endpoint only audits. */
+#define JUDGED_AUDITED 1
+
+enum match_type {
+	MATCH_NONE = 0,
+	MATCH_L3_ONLY = 1,
+	MATCH_L3_L4 = 2,
+	MATCH_L4_ONLY = 3,
+	MATCH_ALL = 4,
+	MATCH_L3_PROTOCOL = 5,
+	MATCH_PROTOCOL_ONLY = 6,
+};
+
+struct judgement {
+	__u32 set;
+	__u32 remote_identity;
+	__u16 endpoint_id;
+	__u16 endpoint_flags;
+	__be16 port;
+	__u8 protocol;
+	__u8 direction; /* enum policy_direction */
+	__u8 family;
+	__u8 known;    /* This connection was judged before ... */
+	__u8 admitted; /* ... and policy admitted it. */
+};
+
+static __always_inline __u8 match_of(const struct policy_entry *entry, bool exact)
+{
+	if (entry->flags & POLICY_ENTRY_MATCH_PORT)
+		return exact ? MATCH_L3_L4 : MATCH_L4_ONLY;
+	if (entry->flags & POLICY_ENTRY_MATCH_PROTOCOL)
+		return exact ? MATCH_L3_PROTOCOL : MATCH_PROTOCOL_ONLY;
+	return exact ? MATCH_L3_ONLY : MATCH_ALL;
+}
+
+static __always_inline fault verdict_of(const struct policy_entry *entry)
+{
+	if (!entry)
+		return FAULT(DROP_POLICY_DENIED);
+	if (entry->flags & POLICY_ENTRY_DENY)
+		return FAULT(DROP_POLICY_DENY);
+	if (entry->auth_type)
+		return FAULT(DROP_AUTH_REQUIRED);
+	if (entry->proxy_port)
+		return FAULT(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
+	return 0;
+}
+
+static __always_inline void send_verdict(struct __sk_buff *skb, const struct judgement *j, fault problem, bool audited,
+					 const struct policy_entry *entry, __u8 match)
+{
+	struct policy_verdict_notify *event = event_reserve(sizeof(*event) + payload_size());
+
+	if (!event)
+		return;
+	event_fill(skb, &event->header, sizeof(*event), EVENT_POLICY_VERDICT, 0, 1, j->endpoint_id);
+	event->remote_identity = j->remote_identity;
+	event->verdict = problem && !audited ? -(__s32)FAULT_REASON(problem) : 0;
+	event->destination_port = j->port;
+	event->protocol = j->protocol;
+	event->flags = (j->direction == POLICY_INGRESS ? VERDICT_INGRESS : VERDICT_EGRESS) |
+		       (j->family == 6 ? VERDICT_IPV6 : 0) | match << VERDICT_MATCH_SHIFT | (audited ? VERDICT_AUDITED : 0);
+	event->auth_type = entry ? entry->auth_type : 0;
+	__builtin_memset(event->pad, 0, sizeof(event->pad));
+	event->cookie = entry ? entry->cookie : 0;
+	event->pad2 = 0;
+	event_submit(event);
+}
+
+/* 0: admitted. JUDGED_AUDITED: it is not, but passes. Otherwise why not. Tells user space when that is news. */
+static __noinline fault judge(struct __sk_buff *skb, const struct judgement *j)
+{
+	struct policy_key key = {
+		.prefix_length = POLICY_KEY_BITS,
+		.set = j->set,
+		.identity = j->remote_identity,
+		.direction = j->direction,
+		.protocol = j->protocol,
+		.port = j->port,
+	};
+	struct policy_entry *exact = bpf_map_lookup_elem(&policy, &key), *any, *entry;
+	__u16 enforced = j->direction == POLICY_INGRESS ? ENDPOINT_INGRESS_ENFORCED : ENDPOINT_EGRESS_ENFORCED;
+	bool audited;
+	fault problem;
+
+	key.identity = 0;
+	any = bpf_map_lookup_elem(&policy, &key);
+	entry = exact && (!any || exact->precedence >= any->precedence) ? exact : any;
+	problem = verdict_of(entry);
+	audited = problem && (j->endpoint_flags & ENDPOINT_AUDIT);
+	if (config.verdict_events_enabled && (j->endpoint_flags & enforced) && (!j->known || j->admitted != !problem))
+		send_verdict(skb, j, problem, audited, entry, entry ? match_of(entry, entry == exact) : MATCH_NONE);
+	return audited ? JUDGED_AUDITED : problem;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The two ways past the host side of a pod's veth. One loaded copy serves every pod of the node. */
+#include "lib/admit.h"
+#include "lib/deliver.h"
+#include "lib/endpoint.h"
+#include "lib/events.h"
+#include "lib/l4.h"
+#include "lib/maps.h"
+#include "lib/metrics.h"
+#include "lib/neighbour.h"
+#include "lib/packet.h"
+#include "lib/parse.h"
+
+#undef THIS_FILE
+#define THIS_FILE FILE_POD
+
+static __always_inline bool is_vlan(const struct __sk_buff *skb)
+{
+	return skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* A source that only neighbour discovery and listener messages may have: link-local, or none yet. */
+static __always_inline bool is_link_source(const struct address *source)
+{
+	return (source->half[0] & bpf_cpu_to_be64(0xffc0000000000000ULL)) == bpf_cpu_to_be64(0xfe80000000000000ULL) ||
+	       !(source->half[0] | source->half[1]);
+}
+
+static __always_inline int drop_at(struct __sk_buff *skb, const struct endpoint *ep, __u8 direction, fault problem)
+{
+	struct report r = {
+		.ifindex = skb->ifindex,
+		.direction = direction,
+		.family = skb->protocol == bpf_htons(ETH_P_IPV6) ? 6 : 4,
+	};
+
+	if (ep) {
+		r.source_id = ep->id;
+		if (direction == METRICS_EGRESS)
+			r.source_identity = ep->identity;
+		else
+			r.destination_identity = ep->identity;
+		r.destination_id = direction == METRICS_EGRESS ? 0 : ep->id;
+	}
+	return drop(skb, &r, problem);
+}
+
+static __always_inline int drop_flow(struct __sk_buff *skb, const struct flow *f, bool from_pod, fault problem, const __u8 family)
+{
+	const struct endpoint *reporter = from_pod && !f->at_destination ? f->from : f->to;
+	struct report r = {
+		.source_identity = f->from ? f->from->identity : f->source_identity,
+		.destination_identity = f->to ? f->to->identity : f->destination_identity,
+		.source_id = reporter ? reporter->id : 0,
+		.destination_id = f->to ? f->to->id : 0,
+		.ifindex = skb->ifindex,
+		.family = family,
+		.direction = from_pod && !f->at_destination ? METRICS_EGRESS : METRICS_INGRESS,
+	};
+
+	return drop(skb, &r, problem);
+}
+
+static __always_inline void trace_flow(struct __sk_buff *skb, const struct flow *f, __u16 source_id, __u8 point, __u32 ifindex,
+				       const __u8 family)
+{
+	struct report r = {
+		.source_identity = f->source_identity,
+		.destination_identity = f->destination_identity,
+		.source_id = source_id,
+		.destination_id = f->to ? f->to->id : 0,
+		.ifindex = ifindex,
+		.family = family,
+		.point = point,
+		.reason = f->reason,
+	};
+
+	send_trace(skb, &r);
+}
+
+/* Who the packet is for: an endpoint, the host, or nobody on this node. The connection knows where to look first. */
+static __always_inline fault find_destination(const struct packet *p, struct flow *f, const __u8 family)
+{
+	const struct endpoint *to = NULL;
+	const struct local_address *local;
+
+	if (f->c.entry)
+		to = endpoint_by_id(f->c.entry->endpoint_id[f->c.reply ? 0 : 1]);
+	if (!to || !endpoint_has(to, &p->destination, family)) {
+		local = local_address_of(&p->destination, family);
+		if (!local)
+			return 0;
+		if (local->flags & LOCAL_ADDRESS_HOST) {
+			f->to_host = true;
+			return 0;
+		}
+		to = endpoint_by_id(local->endpoint_id);
+	}
+	if (!to || !to->policy_set)
+		return FAULT(DROP_EP_NOT_READY);
+	f->to = to;
+	return 0;
+}
+
+static __always_inline int deliver(struct __sk_buff *skb, struct flow *f, const __u8 family)
+{
+	const struct endpoint *to = f->to;
+	fault problem;
+
+	if (!to) {
+		if (f->report)
+			trace_flow(skb, f, f->from->id, f->to_host ? TRACE_TO_HOST : TRACE_TO_STACK, skb->ifindex, family);
+		count_forward(skb, METRICS_EGRESS);
+		return TC_ACT_OK;
+	}
+	problem = deliver_rewrite(skb, to, family);
+	if (problem)
+		return drop_flow(skb, f, true, problem, family);
+	if (f->report)
+		trace_flow(skb, f, to->id, TRACE_TO_ENDPOINT, to->ifindex, family);
+	count_forward(skb, METRICS_EGRESS);
+	count_forward(skb, METRICS_INGRESS);
+	return bpf_redirect_peer(to->ifindex, 0);
+}
+
+static __always_inline int pass_neighbour(struct __sk_buff *skb, const struct endpoint *ep, int action, fault problem)
+{
+	if (action == NEIGHBOUR_DROP)
+		return drop_at(skb, ep, METRICS_EGRESS, problem);
+	count_forward(skb, METRICS_EGRESS);
+	return action == NEIGHBOUR_ANSWER ? bpf_redirect(skb->ifindex, 0) : TC_ACT_OK;
+}
+
+/* Everything up to the verdict on an IP packet of a pod. NEIGHBOUR_NOT in *action unless the packet is a link message. */
+static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet *p, struct flow *f, int *action, const __u8 family)
+{
+	bool own;
+	fault problem = parse_ip(skb, p, family);
+
+	if (problem)
+		return problem;
+	own = endpoint_has(f->from, &p->source, family);
+	if (!own && (family == 4 || !is_link_source(&p->source)))
+		return FAULT(DROP_INVALID_SOURCE_IP);
+	problem = parse_l4(skb, p, family);
+	if (problem)
+		return problem;
+	if (family == 6 && is_link_message(p)) {
+		*action = nd_from_pod(skb, f->from, p, &problem);
+		return problem;
+	}
+	if (!own)
+		return FAULT(DROP_INVALID_SOURCE_IP);
+	if (!f->from->policy_set)
+		return FAULT(DROP_EP_NOT_READY);
+	problem = flow_find(skb, p, f, family);
+	if (problem)
+		return problem;
+	problem = find_destination(p, f, family);
+	if (problem)
+		return problem;
+	return flow_admit(skb, p, f, family);
+}
+
+static __always_inline int ip_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const __u8 family)
+{
+	struct packet p = {};
+	struct flow f = { .from = ep };
+	int action = NEIGHBOUR_NOT;
+	fault problem = judge_from_pod(skb, &p, &f, &action, family);
+
+	if (action != NEIGHBOUR_NOT)
+		return pass_neighbour(skb, ep, action, problem);
+	if (problem)
+		return drop_flow(skb, &f, true, problem, family);
+	return deliver(skb, &f, family);
+}
+
+/* tcx ingress of the host side: what the pod sends. */
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	const struct endpoint *ep = endpoint_by_device(skb->ifindex);
+	fault problem = 0;
+	int action;
+
+	if (!ep)
+		return drop_at(skb, NULL, METRICS_EGRESS, FAULT(DROP_EP_NOT_READY));
+	if (is_vlan(skb))
+		return drop_at(skb, ep, METRICS_EGRESS, FAULT(DROP_VLAN_FILTERED));
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		return ip_from_pod(skb, ep, 4);
+	case bpf_htons(ETH_P_IPV6):
+		return ip_from_pod(skb, ep, 6);
+	case bpf_htons(ETH_P_ARP):
+		action = arp_from_pod(skb, ep, &problem);
+		return pass_neighbour(skb, ep, action, problem);
+	}
+	return drop_at(skb, ep, METRICS_EGRESS, FAULT(DROP_UNSUPPORTED_L2_PROTOCOL));
+}
+
+static __always_inline fault judge_to_pod(struct __sk_buff *skb, struct packet *p, struct flow *f, bool *link, const __u8 family)
+{
+	fault problem = parse_ip(skb, p, family);
+
+	if (problem)
+		return problem;
+	problem = parse_l4(skb, p, family);
+	if (problem)
+		return problem;
+	/* Only the node itself sends these: a router would have lowered the hop limit. */
+	if (family == 6 && is_link_message(p)) {
+		*link = true;
+		return 0;
+	}
+	if (!f->to->policy_set)
+		return FAULT(DROP_EP_NOT_READY);
+	problem = flow_find(skb, p, f, family);
+	if (problem)
+		return problem;
+	return flow_admit(skb, p, f, family);
+}
+
+static __always_inline int ip_to_pod(struct __sk_buff *skb, const struct endpoint *ep, const __u8 family)
+{
+	struct packet p = {};
+	struct flow f = { .to = ep };
+	bool link = false;
+	fault problem = judge_to_pod(skb, &p, &f, &link, family);
+
+	if (problem)
+		return drop_flow(skb, &f, false, problem, family);
+	if (!link && f.report)
+		trace_flow(skb, &f, ep->id, TRACE_TO_ENDPOINT, skb->ifindex, family);
+	count_forward(skb, METRICS_INGRESS);
+	return TC_ACT_OK;
+}
+
+/* tcx egress of the host side: what the node's stack sends to the pod. */
+SEC("tc")
+int to_pod(struct __sk_buff *skb)
+{
+	const struct endpoint *ep = endpoint_by_device(skb->ifindex);
+
+	if (!ep)
+		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_EP_NOT_READY));
+	if (is_vlan(skb))
+		return drop_at(skb, ep, METRICS_INGRESS, FAULT(DROP_VLAN_FILTERED));
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		return ip_to_pod(skb, ep, 4);
+	case bpf_htons(ETH_P_IPV6):
+		return ip_to_pod(skb, ep, 6);
+	case bpf_htons(ETH_P_ARP):
+		count_forward(skb, METRICS_INGRESS);
+		return TC_ACT_OK;
+	}
+	return drop_at(skb, ep, METRICS_INGRESS, FAULT(DROP_UNSUPPORTED_L2_PROTOCOL));
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
