@@ -1,0 +1,20 @@
+export { CookieTable, cookieCountMax, formerCookieCountMax } from "./cookie-table.ts";
+export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode, type PolicySubject, subjectKey } from "./engine.ts";
+export { entryOriginsMax } from "./origin-sets.ts";
+export { originsKey, reservedOrigins } from "./origins.ts";
+export {
+  type Direction,
+  type Entity,
+  entities,
+  type NamedPort,
+  type Peer,
+  type PolicyReference,
+  type PortGroup,
+  type PortMatch,
+  type Protocol,
+  protocols,
+  type Rule,
+  type RuleOrigin,
+  type RuleSection,
+} from "./rule.ts";
+export { type MatchType, matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./verdict.ts";

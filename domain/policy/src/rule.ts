@@ -1,0 +1,94 @@
+import type { Label, Selector } from "@cilium-ts/labels";
+
+export type Direction = "ingress" | "egress";
+
+/** IP protocol numbers that rules can name; 0 is any. */
+export const protocols = { any: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
+export type Protocol = (typeof protocols)[keyof typeof protocols];
+
+/** Classes of peers that have no labels of their own. */
+export const entities = [
+  "all",
+  "world",
+  "world-ipv4",
+  "world-ipv6",
+  "cluster",
+  "host",
+  "remote-node",
+  "kube-apiserver",
+  "ingress",
+  "health",
+  "init",
+  "unmanaged",
+  "none",
+] as const;
+export type Entity = (typeof entities)[number];
+
+export type Peer =
+  | { readonly kind: "endpoints"; readonly selector: Selector }
+  | { readonly kind: "entity"; readonly entity: Entity }
+  /** Addresses outside the cluster: inside `cidr` and outside every `except`. Canonical prefixes. */
+  | { readonly kind: "cidr"; readonly cidr: string; readonly except: readonly string[] };
+
+export type PortMatch =
+  /** Protocol any with ports stands for TCP, UDP and SCTP. First 0 with last 0 is every port. Ports of ICMP are types. */
+  | { readonly kind: "number"; readonly protocol: Protocol; readonly first: number; readonly last: number }
+  /** A name that the endpoint receiving the traffic gives to one of its ports. */
+  | { readonly kind: "name"; readonly protocol: Protocol; readonly name: string };
+
+/** Ports of one item of a rule, with its place, so that a verdict can name it. */
+export interface PortGroup {
+  /** `ingress[0].toPorts[1]` */
+  readonly path: string;
+  readonly ports: readonly PortMatch[];
+}
+
+/** One item of an ingress or egress list. Peers and ports must both match. */
+export interface RuleSection {
+  /** `ingress[0]` */
+  readonly path: string;
+  /** Undefined: any peer. Empty: none. */
+  readonly peers?: readonly Peer[];
+  /** Undefined: all protocols and ports. Empty: none. */
+  readonly ports?: readonly PortGroup[];
+}
+
+/** The object that a rule was read from. */
+export interface PolicyReference {
+  /** `CiliumNetworkPolicy`; `reserved` for what the system itself allows. */
+  readonly kind: string;
+  /** Empty for cluster-wide objects. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly labels: readonly Label[];
+}
+
+/** The place behind a verdict. */
+export interface RuleOrigin {
+  readonly policy: PolicyReference;
+  /** `ingress[0].toPorts[1]`; empty for what the system itself allows. */
+  readonly path: string;
+  /** Free text of the rule, carried into flows. */
+  readonly log?: string;
+}
+
+export interface Rule {
+  readonly policy: PolicyReference;
+  /** Whom the rule is about. */
+  readonly endpointSelector: Selector;
+  readonly ingress: readonly RuleSection[];
+  readonly ingressDeny: readonly RuleSection[];
+  readonly egress: readonly RuleSection[];
+  readonly egressDeny: readonly RuleSection[];
+  /** Whether what no rule allows is dropped. Where the user said nothing: true when the direction has a section. */
+  readonly enableDefaultDeny: { readonly ingress: boolean; readonly egress: boolean };
+  readonly log?: string;
+}
+
+/** A port that an endpoint has given a name. */
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+}
