@@ -225,13 +225,14 @@ test("variables to be set at load are those that are const volatile", () => {
 });
 
 test("enums drop what their members have of the enum's name", () => {
-  assert.deepEqual(generated.Colour, { red: 1, darkBlue: 0x8000_0000 });
-  assert.deepEqual(generated.Temperature, { cold: -5, temperature2hot: 7 });
-  assert.deepEqual(generated.Wide, { largest: 0xffff_ffff_ffff_ffffn });
+  assert.deepEqual(generated.colour, { red: 1, darkBlue: 0x8000_0000 });
+  assert.deepEqual(generated.temperature, { cold: -5, temperature2hot: 7 });
+  assert.deepEqual(generated.wide, { largest: 0xffff_ffff_ffff_ffffn });
 });
 
 test("layouts tell where each field is", () => {
   assert.deepEqual(generated.innerLayout, { sizeBytes: 4, offsets: { kind: 0, port: 2 } });
+  assert.deepEqual(generated.onlyInUnionLayout, { sizeBytes: 4, offsets: { word: 0 } });
   assert.deepEqual(generated.shapeNotifyLayout, { sizeBytes: 24, offsets: { header: 0, flags: 16 } });
 });
 

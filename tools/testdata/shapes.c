@@ -108,6 +108,16 @@ enum wide *const unused_wide __attribute__((unused));
 /* Built in by the compiler, so no variable to set. */
 const __u32 constant = 5;
 
+struct only_in_union {
+	__u32 word;
+};
+
+/* Never read: it carries layouts. */
+const volatile union {
+	struct only_in_union only;
+	enum temperature temperature;
+} layouts;
+
 const volatile struct inner settings;
 const volatile __u32 limit;
 const volatile __u8 salt[8];

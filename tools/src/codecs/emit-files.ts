@@ -174,13 +174,13 @@ function scalarName(shape: Shape): string {
 }
 
 function emitEnum({ cName, members }: EnumLayout): string {
-  const name = pascalCase(cName);
+  const [name, variable] = [pascalCase(cName), camelCase(cName)];
   const literalOf = (value: bigint): string =>
     value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? `${value}` : `${value}n`;
   return `/** enum ${cName} */
-export const ${name} = {
+export const ${variable} = {
 ${members.map((member) => `  /** ${member.cName} */\n  ${member.name}: ${literalOf(member.value)},\n`).join("")}} as const;
-export type ${name} = (typeof ${name})[keyof typeof ${name}];
+export type ${name} = (typeof ${variable})[keyof typeof ${variable}];
 `;
 }
 

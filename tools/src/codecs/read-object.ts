@@ -1,4 +1,4 @@
-import { type Btf, type BtfType, type BtfVariable, decodeBtf } from "../btf/btf.ts";
+import { type Btf, type BtfStruct, type BtfType, type BtfVariable, decodeBtf } from "../btf/btf.ts";
 import { decodeElfSections } from "../btf/elf.ts";
 import { resolveType, typeById } from "../btf/resolve.ts";
 import type { CodecModel, EnumLayout, InnerMapLayout, MapLayout, RodataLayout, Shape } from "./layout.ts";
@@ -34,7 +34,8 @@ const mapTypes: Readonly<Record<number, string>> = {
 
 /**
  * What one object shares with user space: keys and values of the maps in `.maps`, variables of `.rodata` that are `const volatile`, and
- * structs that are events (`event_header`, `*_notify`), with all that these contain; and every enum with a name except the kernel's own `bpf_*`.
+ * structs that are events (`event_header`, `*_notify`) or members of a union variable, with all that these contain; and every enum with a
+ * name except the kernel's own `bpf_*`.
  */
 export function readObject(object: CompiledObject): CodecModel {
   try {
@@ -56,9 +57,11 @@ function readModel(btf: Btf, objectName: string): CodecModel {
       for (const variable of variablesOf(btf, type.variableIds)) maps.push(readMap(btf, variable, objectName, shapes));
     } else if (type.kind === "section" && type.name === ".rodata") {
       for (const variable of variablesOf(btf, type.variableIds)) {
+        const { type: variableType } = resolveType(btf, variable.typeId);
         // Only a volatile one is read at run time: the compiler has built the others in.
         if (!isVolatile(btf, variable.typeId)) continue;
-        rodata.push({ name: variable.name, objects: [objectName], shape: shapes.read(variable.typeId, variable.name) });
+        if (variableType.kind === "union") readLayouts(btf, variableType, shapes);
+        else rodata.push({ name: variable.name, objects: [objectName], shape: shapes.read(variable.typeId, variable.name) });
       }
     } else if (type.kind === "struct" && (type.name === "event_header" || type.name.endsWith("_notify"))) {
       shapes.read(id, type.name);
@@ -67,6 +70,14 @@ function readModel(btf: Btf, objectName: string): CodecModel {
     }
   }
   return { structs: [...shapes.layouts.values()], enums, maps, rodata };
+}
+
+/** A variable that is a union is never read: it stands there to carry the layouts of its members. */
+function readLayouts(btf: Btf, union: BtfStruct, shapes: ShapeReader): void {
+  for (const member of union.members) {
+    const { type } = resolveType(btf, member.typeId);
+    if (type.kind === "struct" && type.name !== "") shapes.read(member.typeId, type.name);
+  }
 }
 
 /** An array is as its elements are. */
