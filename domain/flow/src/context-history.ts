@@ -1,0 +1,147 @@
+import { type AddressBytes, formatPrefix, maskAddress, type Prefix } from "@cilium-ts/net";
+import type { FlowContext, FlowEndpoint, FlowPolicy } from "./context.ts";
+import { Timeline } from "./timeline.ts";
+
+export interface ContextHistoryOptions {
+  readonly nodeName: string;
+  readonly clusterName: string;
+  readonly nodeLabels?: readonly string[];
+  /** CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns; asked for with every flow, so that a clock that was set is followed. */
+  readonly wallClockOffsetNs: () => bigint;
+  readonly policyOrigins: (cookie: number) => readonly FlowPolicy[];
+  readonly interfaceName: (ifindex: number) => string | undefined;
+  readonly fileName: (file: number) => string | undefined;
+}
+
+/**
+ * The tables that flows are explained with, and what they said before. An event costs nothing when it arrives: its own time finds the
+ * rows that were current then. Old rows are kept until `forgetBefore`, and at most 65,536 of a kind.
+ */
+export class ContextHistory implements FlowContext {
+  readonly nodeName: string;
+  readonly clusterName: string;
+  readonly nodeLabels: readonly string[];
+  readonly #options: ContextHistoryOptions;
+  readonly #endpointsById = new Timeline<number, FlowEndpoint>();
+  readonly #endpointsByAddress = new Timeline<number | string, FlowEndpoint>();
+  readonly #addressesOf = new Map<number, ReadonlyArray<number | string>>();
+  readonly #labels = new Timeline<number, readonly string[]>();
+  readonly #prefixes = new Timeline<string, number>();
+  /** Prefix lengths in use: family * 256 + length, and by how many. */
+  readonly #lengths = new Map<number, number>();
+  #lengthsByFamily: { readonly 4: readonly number[]; readonly 6: readonly number[] } = { 4: [], 6: [] };
+
+  constructor(options: ContextHistoryOptions) {
+    this.#options = options;
+    this.nodeName = options.nodeName;
+    this.clusterName = options.clusterName;
+    this.nodeLabels = options.nodeLabels ?? [];
+  }
+
+  get wallClockOffsetNs(): bigint {
+    return this.#options.wallClockOffsetNs();
+  }
+
+  /** An endpoint of this node, new or changed, from this moment on. Its identity's labels are taken as its own when they are not given. */
+  setEndpoint(endpoint: FlowEndpoint, addresses: readonly AddressBytes[], atNs: number): void {
+    const keys = addresses.map(keyOf);
+    for (const key of this.#addressesOf.get(endpoint.id) ?? []) {
+      if (!keys.includes(key) && this.#endpointsByAddress.current(key)?.id === endpoint.id) this.#endpointsByAddress.delete(key, atNs);
+    }
+    this.#addressesOf.set(endpoint.id, keys);
+    this.#endpointsById.set(endpoint.id, endpoint, atNs);
+    for (const key of keys) this.#endpointsByAddress.set(key, endpoint, atNs);
+  }
+
+  removeEndpoint(id: number, atNs: number): void {
+    this.#endpointsById.delete(id, atNs);
+    for (const key of this.#addressesOf.get(id) ?? []) {
+      if (this.#endpointsByAddress.current(key)?.id === id) this.#endpointsByAddress.delete(key, atNs);
+    }
+    this.#addressesOf.delete(id);
+  }
+
+  /** Labels as `source:key=value`, sorted here. */
+  setIdentity(identity: number, labels: readonly string[], atNs: number): void {
+    this.#labels.set(identity, Object.freeze([...labels].sort()), atNs);
+  }
+
+  removeIdentity(identity: number, atNs: number): void {
+    this.#labels.delete(identity, atNs);
+  }
+
+  /** What the ipcache says of a prefix. */
+  setPrefix(prefix: Prefix, identity: number, atNs: number): void {
+    const key = formatPrefix(prefix);
+    if (this.#prefixes.current(key) === undefined) this.#countLength(prefix, 1);
+    this.#prefixes.set(key, identity, atNs);
+  }
+
+  removePrefix(prefix: Prefix, atNs: number): void {
+    const key = formatPrefix(prefix);
+    if (this.#prefixes.current(key) === undefined) return;
+    this.#prefixes.delete(key, atNs);
+    this.#countLength(prefix, -1);
+  }
+
+  /** Drops rows that ended before this moment: nothing that the ring still holds is older. */
+  forgetBefore(oldestNs: number): void {
+    this.#endpointsById.forgetBefore(oldestNs);
+    this.#endpointsByAddress.forgetBefore(oldestNs);
+    this.#labels.forgetBefore(oldestNs);
+    this.#prefixes.forgetBefore(oldestNs);
+  }
+
+  endpointById(id: number, atNs: number): FlowEndpoint | undefined {
+    return this.#endpointsById.at(id, atNs);
+  }
+
+  endpointByAddress(address: AddressBytes, atNs: number): FlowEndpoint | undefined {
+    return this.#endpointsByAddress.at(keyOf(address), atNs);
+  }
+
+  identityByAddress(address: AddressBytes, atNs: number): number {
+    for (const length of this.#lengthsByFamily[address.length === 4 ? 4 : 6]) {
+      const identity = this.#prefixes.at(formatPrefix({ address: maskAddress(address, length), length }), atNs);
+      if (identity !== undefined) return identity;
+    }
+    return 0;
+  }
+
+  identityLabels(identity: number, atNs: number): readonly string[] | undefined {
+    return this.#labels.at(identity, atNs);
+  }
+
+  policyOrigins(cookie: number): readonly FlowPolicy[] {
+    return this.#options.policyOrigins(cookie);
+  }
+
+  interfaceName(ifindex: number): string | undefined {
+    return this.#options.interfaceName(ifindex);
+  }
+
+  fileName(file: number): string | undefined {
+    return this.#options.fileName(file);
+  }
+
+  #countLength(prefix: Prefix, change: 1 | -1): void {
+    const key = (prefix.address.length === 4 ? 4 : 6) * 256 + prefix.length;
+    const count = (this.#lengths.get(key) ?? 0) + change;
+    // A length stays listed once used: rows of the past may still be asked for.
+    this.#lengths.set(key, Math.max(0, count));
+    const of = (family: number): number[] =>
+      [...this.#lengths.keys()]
+        .filter((listed) => listed >> 8 === family)
+        .map((listed) => listed & 0xff)
+        .sort((a, b) => b - a);
+    this.#lengthsByFamily = { 4: of(4), 6: of(6) };
+  }
+}
+
+/** IPv4 as a number, IPv6 as a string of eight code units: quick to make, and never equal to each other. */
+function keyOf(address: AddressBytes): number | string {
+  const at = (index: number): number => address[index] ?? 0;
+  if (address.length === 4) return ((at(0) << 24) | (at(1) << 16) | (at(2) << 8) | at(3)) >>> 0;
+  const unit = (index: number): number => (at(index) << 8) | at(index + 1);
+  return String.fromCharCode(unit(0), unit(2), unit(4), unit(6), unit(8), unit(10), unit(12), unit(14));
+}

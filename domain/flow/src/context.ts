@@ -1,0 +1,48 @@
+import type { AddressBytes } from "@cilium-ts/net";
+
+/** One side of a flow, as it is shown. Rows are never changed, only replaced, so that what is made from one can be kept with it. */
+export interface FlowEndpoint {
+  /** Endpoint id on this node; 0 for whatever is not on it. */
+  readonly id: number;
+  readonly identity: number;
+  readonly clusterName: string;
+  readonly namespace: string;
+  /** `source:key=value`, sorted. */
+  readonly labels: readonly string[];
+  readonly podName: string;
+  readonly workloads: ReadonlyArray<{ readonly name: string; readonly kind: string }>;
+}
+
+/** A policy that allowed or denied a flow. */
+export interface FlowPolicy {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: readonly string[];
+  readonly revision: bigint;
+  /** `CiliumNetworkPolicy`, `NetworkPolicy`, … */
+  readonly kind: string;
+}
+
+/**
+ * What events are explained with. Lookups are told the event's time (CLOCK_MONOTONIC ns), because an address may have changed hands
+ * since; `ContextHistory` remembers. An implementation without memory may ignore the time.
+ */
+export interface FlowContext {
+  readonly nodeName: string;
+  readonly clusterName: string;
+  readonly nodeLabels?: readonly string[];
+  /** What to add to CLOCK_MONOTONIC for CLOCK_REALTIME, in ns. */
+  readonly wallClockOffsetNs: bigint;
+  /** Endpoints of this node. */
+  endpointById(id: number, atNs: number): FlowEndpoint | undefined;
+  endpointByAddress(address: AddressBytes, atNs: number): FlowEndpoint | undefined;
+  /** 0: not known. */
+  identityByAddress(address: AddressBytes, atNs: number): number;
+  /** `source:key=value`, sorted. The same array as long as the labels are the same. */
+  identityLabels(identity: number, atNs: number): readonly string[] | undefined;
+  /** The policies behind a verdict; none when the cookie is 0. */
+  policyOrigins(cookie: number): readonly FlowPolicy[];
+  interfaceName(ifindex: number): string | undefined;
+  /** The BPF source file of a drop, from its number in the event. */
+  fileName(file: number): string | undefined;
+}

@@ -1,0 +1,428 @@
+import { type AddressBytes, formatAddress } from "@cilium-ts/net";
+import type { FlowContext, FlowEndpoint } from "./context.ts";
+import type { EndpointResolver } from "./endpoint-resolver.ts";
+import {
+  captureOffset,
+  dropOffset,
+  EventType,
+  headerOffset,
+  lostOffset,
+  NotifyFlag,
+  packetOffsetOf,
+  sockOffset,
+  traceOffset,
+  traceReasonEncrypted,
+  traceReasonReply,
+  traceReasonUnknown,
+  VerdictFlag,
+  verdictOffset,
+} from "./event-layout.ts";
+import { TrafficDirection, Verdict } from "./flow.ts";
+import { Packet } from "./packet.ts";
+import type { FlowRing } from "./ring.ts";
+
+const noBytes = new DataView(new ArrayBuffer(0));
+const geneveHeaderBytes = 8;
+const vxlanHeaderBytes = 8;
+const udpHeaderBytes = 8;
+
+/**
+ * One raw event, looked at. The object is pointed at one event after another; what it tells is read from the bytes when asked for, so
+ * that a filter pays for the fields it compares and for nothing else. Valid until the next append to the ring.
+ */
+export class EventView {
+  readonly #resolver: EndpointResolver;
+  /** Place in the ring; 0 for a record that came from elsewhere. */
+  sequence = 0;
+  type = 0;
+  subType = 0;
+  #view: DataView = noBytes;
+  #start = 0;
+  #end = 0;
+  #ring: FlowRing | undefined;
+  #packetOffset = 0;
+  #parsed = false;
+  readonly #packet = new Packet();
+  readonly #outer = new Packet();
+  #hasOuter = false;
+  #source: FlowEndpoint | undefined;
+  #destination: FlowEndpoint | undefined;
+  #resolved = false;
+
+  constructor(resolver: EndpointResolver) {
+    this.#resolver = resolver;
+  }
+
+  get context(): FlowContext {
+    return this.#resolver.context;
+  }
+
+  /** Points at an event of the ring. False when its bytes are not those of a whole notification of a known kind. */
+  load(ring: FlowRing, sequence: number): boolean {
+    this.sequence = sequence;
+    this.#ring = ring;
+    const offset = ring.offsetOf(sequence);
+    return this.#point(ring.view, offset, offset + ring.lengthOf(sequence));
+  }
+
+  /** Points at a record that is in no ring. */
+  loadRecord(record: Uint8Array): boolean {
+    this.sequence = 0;
+    this.#ring = undefined;
+    return this.#point(new DataView(record.buffer, record.byteOffset, record.byteLength), 0, record.length);
+  }
+
+  get ring(): FlowRing | undefined {
+    return this.#ring;
+  }
+
+  get bytes(): DataView {
+    return this.#view;
+  }
+
+  /** CLOCK_MONOTONIC ns. */
+  get timeNs(): number {
+    return this.#view.getUint32(this.#start + 4, true) * 0x1_0000_0000 + this.#view.getUint32(this.#start, true);
+  }
+
+  /** Endpoint that reports; 0: the host. */
+  get reporter(): number {
+    return this.#u16(headerOffset.reporter);
+  }
+
+  get isLost(): boolean {
+    return this.type === EventType.lost;
+  }
+
+  /** Of a marker of loss: how many, and where (`LostEventSource` is its subtype). */
+  get lostCount(): number {
+    return Number(this.#view.getBigUint64(this.#start + lostOffset.count, true));
+  }
+
+  /** A `Verdict` of the API. */
+  get verdict(): number {
+    switch (this.type) {
+      case EventType.drop:
+        return Verdict.dropped;
+      case EventType.trace:
+        return Verdict.forwarded;
+      case EventType.policyVerdict: {
+        const value = this.#view.getInt32(this.#start + verdictOffset.verdict, true);
+        if (value < 0) return Verdict.dropped;
+        if (value > 0) return Verdict.redirected;
+        return (this.#verdictFlags & VerdictFlag.audited) !== 0 ? Verdict.audit : Verdict.forwarded;
+      }
+      case EventType.traceSock:
+        return this.sockXlatePoint % 2 === 1 ? Verdict.traced : Verdict.translated;
+      default:
+        return Verdict.unknown;
+    }
+  }
+
+  /** Drop code; 0 when nothing was dropped. */
+  get dropReason(): number {
+    if (this.type === EventType.drop) return this.subType;
+    if (this.type !== EventType.policyVerdict) return 0;
+    const value = this.#view.getInt32(this.#start + verdictOffset.verdict, true);
+    return value < 0 ? -value : 0;
+  }
+
+  /** Proxy port of a redirected connection. */
+  get proxyPort(): number {
+    if (this.type === EventType.policyVerdict) return Math.max(0, this.#view.getInt32(this.#start + verdictOffset.verdict, true));
+    // To the proxy: its port, in network order, stands where the destination's id would be.
+    if (this.type === EventType.trace && this.subType === 1) return this.#view.getUint16(this.#start + traceOffset.destinationId);
+    // Before and after the proxy: the port, in network order, is the capture's first argument.
+    if (this.type === EventType.capture && (this.subType === 8 || this.subType === 9)) {
+      return this.#view.getUint16(this.#start + captureOffset.argument1);
+    }
+    return 0;
+  }
+
+  /** True, false, or undefined when the event does not tell. */
+  get isReply(): boolean | undefined {
+    if (this.type === EventType.trace) return this.#traceReasonKnown ? this.#traceReason === traceReasonReply : undefined;
+    if (this.type !== EventType.policyVerdict) return undefined;
+    // Verdicts are told of a connection's first packet; one that was refused is no connection.
+    return this.#view.getInt32(this.#start + verdictOffset.verdict, true) >= 0 ? false : undefined;
+  }
+
+  /** A `TraceReason` of the API: the datapath's number plus one, up to its "unknown". */
+  get traceReason(): number {
+    if (this.type !== EventType.trace) return 0;
+    const reason = this.#traceReason;
+    if (reason === traceReasonUnknown) return 0;
+    return reason < traceReasonUnknown ? reason + 1 : reason;
+  }
+
+  get encrypted(): boolean {
+    return this.type === EventType.trace && (this.#u8(traceOffset.reason) & traceReasonEncrypted) !== 0;
+  }
+
+  get policyMatchType(): number {
+    return this.type === EventType.policyVerdict ? (this.#verdictFlags & VerdictFlag.matchMask) >> VerdictFlag.matchShift : 0;
+  }
+
+  get authType(): number {
+    return this.type === EventType.policyVerdict ? this.#u8(verdictOffset.authType) : 0;
+  }
+
+  get policyCookie(): number {
+    return this.type === EventType.policyVerdict ? this.#u32(verdictOffset.cookie) : 0;
+  }
+
+  get ifindex(): number {
+    if (this.type === EventType.drop) return this.#u32(dropOffset.ifindex);
+    if (this.type === EventType.trace) return this.#u32(traceOffset.ifindex);
+    if (this.type === EventType.capture && this.subType === 4) return this.#u32(captureOffset.argument1);
+    return 0;
+  }
+
+  get dropLine(): number {
+    return this.type === EventType.drop ? this.#u16(dropOffset.line) : 0;
+  }
+
+  get dropFile(): number {
+    return this.type === EventType.drop ? this.#u8(dropOffset.file) : 0;
+  }
+
+  get ipTraceId(): bigint {
+    if (this.type === EventType.drop && this.#packetOffset >= dropOffset.ipTraceId + 8) return this.#u64(dropOffset.ipTraceId);
+    if (this.type === EventType.trace && this.#packetOffset >= traceOffset.ipTraceId + 8) return this.#u64(traceOffset.ipTraceId);
+    return 0n;
+  }
+
+  get sockXlatePoint(): number {
+    return this.type === EventType.traceSock ? this.#u8(sockOffset.point) : 0;
+  }
+
+  get socketCookie(): bigint {
+    return this.type === EventType.traceSock ? this.#u64(sockOffset.socketCookie) : 0n;
+  }
+
+  get cgroupId(): bigint {
+    return this.type === EventType.traceSock ? this.#u64(sockOffset.cgroupId) : 0n;
+  }
+
+  get sockProtocol(): number {
+    return this.#u8(sockOffset.protocol);
+  }
+
+  get sockPort(): number {
+    return this.#u16(sockOffset.port);
+  }
+
+  get sockFamily(): 4 | 6 {
+    return (this.#u8(sockOffset.flags) & 1) !== 0 ? 6 : 4;
+  }
+
+  /** A `TrafficDirection` of the API. */
+  get direction(): number {
+    if (this.type === EventType.policyVerdict) {
+      return (this.#verdictFlags & VerdictFlag.directionMask) === VerdictFlag.ingress ? TrafficDirection.ingress : TrafficDirection.egress;
+    }
+    const reporter = this.reporter;
+    if (reporter === 0) return TrafficDirection.unknown;
+    if (this.type === EventType.drop) return this.source?.id === reporter ? TrafficDirection.egress : TrafficDirection.ingress;
+    if (this.type !== EventType.trace || !this.#traceReasonKnown) return TrafficDirection.unknown;
+    const fromReporter = this.source?.id === reporter;
+    const reply = this.#traceReason === traceReasonReply;
+    return fromReporter !== reply ? TrafficDirection.egress : TrafficDirection.ingress;
+  }
+
+  /** As the datapath tells it; 0 when it does not. */
+  get sourceIdentity(): number {
+    switch (this.type) {
+      case EventType.drop:
+      case EventType.trace:
+        return this.#u32(dropOffset.sourceIdentity);
+      case EventType.policyVerdict:
+        return this.direction === TrafficDirection.ingress ? this.#u32(verdictOffset.remoteIdentity) : 0;
+      default:
+        return 0;
+    }
+  }
+
+  get destinationIdentity(): number {
+    switch (this.type) {
+      case EventType.drop:
+      case EventType.trace:
+        return this.#u32(dropOffset.destinationIdentity);
+      case EventType.policyVerdict:
+        return this.direction === TrafficDirection.egress ? this.#u32(verdictOffset.remoteIdentity) : 0;
+      default:
+        return 0;
+    }
+  }
+
+  /** The (inner) packet. */
+  get packet(): Packet {
+    if (!this.#parsed) this.#parse();
+    return this.#packet;
+  }
+
+  /** What carries the packet, on the tunnel device. */
+  get outerPacket(): Packet | undefined {
+    if (!this.#parsed) this.#parse();
+    return this.#hasOuter ? this.#outer : undefined;
+  }
+
+  get tunnelFlags(): number {
+    return this.#notifyFlags & (NotifyFlag.vxlan | NotifyFlag.geneve);
+  }
+
+  /** The sender's address, as it was before translation. */
+  get sourceAddress(): AddressBytes | undefined {
+    return this.originalSource ?? this.headerSource;
+  }
+
+  get headerSource(): AddressBytes | undefined {
+    const { family, sourceOffset } = this.packet;
+    return family === 0 ? undefined : this.#address(sourceOffset, family);
+  }
+
+  get destinationAddress(): AddressBytes | undefined {
+    if (this.type === EventType.traceSock) return this.#address(this.#start + sockOffset.destination, this.sockFamily);
+    const { family, destinationOffset } = this.packet;
+    return family === 0 ? undefined : this.#address(destinationOffset, family);
+  }
+
+  /** The address before translation, where the datapath tells one. */
+  get originalSource(): AddressBytes | undefined {
+    if (this.type !== EventType.trace || this.#packetOffset < traceOffset.ipTraceId) return undefined;
+    const start = this.#start + traceOffset.originalIP;
+    const family = (this.#notifyFlags & NotifyFlag.ipv6) !== 0 ? 6 : 4;
+    const words = family === 6 ? 4 : 1;
+    for (let index = 0; index < words; index += 1) {
+      if (this.#view.getUint32(start + index * 4) !== 0) return this.#address(start, family);
+    }
+    return undefined;
+  }
+
+  get source(): FlowEndpoint | undefined {
+    if (!this.#resolved) this.#resolve();
+    return this.#source;
+  }
+
+  get destination(): FlowEndpoint | undefined {
+    if (!this.#resolved) this.#resolve();
+    return this.#destination;
+  }
+
+  textOf(address: AddressBytes | undefined): string {
+    return address === undefined ? "" : formatAddress(address);
+  }
+
+  #point(view: DataView, start: number, end: number): boolean {
+    this.#view = view;
+    this.#start = start;
+    this.#end = end;
+    this.#parsed = false;
+    this.#resolved = false;
+    this.#hasOuter = false;
+    if (end - start < headerOffset.hash) {
+      this.type = 0;
+      this.subType = 0;
+      return false;
+    }
+    this.type = view.getUint8(start + headerOffset.type);
+    this.subType = view.getUint8(start + headerOffset.subType);
+    const version = end - start > headerOffset.version ? view.getUint8(start + headerOffset.version) : 0;
+    const packetOffset = packetOffsetOf(this.type, version);
+    this.#packetOffset = packetOffset ?? 0;
+    return packetOffset !== undefined && end - start >= packetOffset;
+  }
+
+  #parse(): void {
+    this.#parsed = true;
+    const start = this.#start + this.#packetOffset;
+    if (this.type === EventType.traceSock || this.type === EventType.debug || this.isLost) {
+      this.#packet.parse(this.#view, this.#end, this.#end, true);
+      return;
+    }
+    const captured = this.#u16(headerOffset.capturedLength);
+    const end = Math.min(this.#end, start + captured);
+    const hasEthernet = !this.#fromL3Device;
+    if (this.tunnelFlags === 0) {
+      this.#packet.parse(this.#view, start, end, hasEthernet);
+      return;
+    }
+    this.#outer.parse(this.#view, start, end, hasEthernet);
+    this.#hasOuter = true;
+    this.#packet.parse(this.#view, this.#innerStart(), end, true);
+  }
+
+  /** Behind the tunnel's own header, or the end when that is not there. */
+  #innerStart(): number {
+    const outer = this.#outer;
+    if (outer.l4Offset < 0) return outer.end;
+    const tunnelHeader = outer.l4Offset + udpHeaderBytes;
+    if ((this.tunnelFlags & NotifyFlag.vxlan) !== 0) return Math.min(outer.end, tunnelHeader + vxlanHeaderBytes);
+    if (tunnelHeader >= outer.end) return outer.end;
+    const optionBytes = (this.#view.getUint8(tunnelHeader) & 0x3f) * 4;
+    return Math.min(outer.end, tunnelHeader + geneveHeaderBytes + optionBytes);
+  }
+
+  #resolve(): void {
+    this.#resolved = true;
+    this.#source = undefined;
+    this.#destination = undefined;
+    const atNs = this.timeNs;
+    const isVerdict = this.type === EventType.policyVerdict;
+    const ingress = isVerdict && (this.#verdictFlags & VerdictFlag.directionMask) === VerdictFlag.ingress;
+    // A verdict without a packet still knows its own side.
+    const sourceId = isVerdict && !ingress ? this.reporter : 0;
+    const destinationId = ingress ? this.reporter : this.#destinationId;
+    this.#source = this.#resolver.resolve(this.sourceAddress, sourceId, this.sourceIdentity, atNs);
+    this.#destination = this.#resolver.resolve(this.destinationAddress, destinationId, this.destinationIdentity, atNs);
+  }
+
+  get #destinationId(): number {
+    if (this.type === EventType.drop) return this.#u32(dropOffset.destinationId);
+    if (this.type === EventType.trace && this.subType !== 1) return this.#u16(traceOffset.destinationId);
+    return 0;
+  }
+
+  get #verdictFlags(): number {
+    return this.#u8(verdictOffset.flags);
+  }
+
+  get #notifyFlags(): number {
+    if (this.type === EventType.trace) return this.#u8(traceOffset.flags);
+    if (this.type === EventType.drop && this.#packetOffset >= dropOffset.flags + 4) return this.#u32(dropOffset.flags);
+    return 0;
+  }
+
+  get #fromL3Device(): boolean {
+    if (this.type === EventType.policyVerdict) return (this.#verdictFlags & VerdictFlag.l3Device) !== 0;
+    return (this.#notifyFlags & NotifyFlag.l3Device) !== 0;
+  }
+
+  get #traceReason(): number {
+    return this.#u8(traceOffset.reason) & ~traceReasonEncrypted;
+  }
+
+  get #traceReasonKnown(): boolean {
+    return this.#traceReason !== traceReasonUnknown;
+  }
+
+  #address(offset: number, family: 4 | 6): AddressBytes {
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + offset, family === 4 ? 4 : 16);
+  }
+
+  #u8(offset: number): number {
+    return this.#view.getUint8(this.#start + offset);
+  }
+
+  #u16(offset: number): number {
+    return this.#view.getUint16(this.#start + offset, true);
+  }
+
+  #u32(offset: number): number {
+    return this.#view.getUint32(this.#start + offset, true);
+  }
+
+  #u64(offset: number): bigint {
+    return this.#view.getBigUint64(this.#start + offset, true);
+  }
+}
