@@ -44,10 +44,9 @@ export async function openVethPair(prefix: string): Promise<Topology> {
 }
 
 const bridgeRules = `
-table bridge filter {
+table inet filter {
   chain forward {
     type filter hook forward priority 0; policy drop;
-    ether type arp accept
     ct state established,related accept
     ct state new ip saddr 192.0.2.1 ip daddr 192.0.2.2 tcp dport 12865-12866 accept
     ct state new ip saddr 192.0.2.1 ip daddr 192.0.2.2 udp dport 12866 accept
@@ -75,6 +74,8 @@ export async function openBridgeWithNftables(prefix: string): Promise<Topology> 
     await inside(namespace, "address", "add", address, "dev", "eth0");
     await inside(namespace, "link", "set", "eth0", "up");
   }
+  // The firewall sees bridged packets as Kubernetes nodes have it: by br_netfilter, in the inet family.
+  await runOrThrow("nsenter", [`--net=${path(bridge)}`, "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1"]);
   await runOrThrow("nsenter", [`--net=${path(bridge)}`, "nft", "-f", "-"], { input: bridgeRules });
   return {
     name: "bridge-nft",

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { type Kernel, openKernel } from "@cilium-ts/kernel";
+import { type AddressBytes, parseAddress } from "@cilium-ts/net";
+import { requireKernel } from "@cilium-ts/testing";
+import { type Datapath, type DatapathEndpoint, type DatapathOptions, datapathDefaults, openDatapath, type PolicySetEntry } from "./index.ts";
+
+const skip = requireKernel();
+const bpfRoot = `/run/cilium-ts-test-${process.pid}`;
+const device = `dpt${process.pid % 100_000}`;
+const object = join(import.meta.dirname, "../../../bpf/build/pod.o");
+let kernel: Kernel;
+let ifindex = 0;
+
+before(() => {
+  if (skip !== false) return;
+  kernel = openKernel();
+  execFileSync("ip", ["link", "add", device, "type", "veth", "peer", "name", `${device}p`]);
+  ifindex = Number(readFileSync(`/sys/class/net/${device}/ifindex`, "utf8"));
+});
+
+after(() => {
+  if (skip !== false) return;
+  execFileSync("ip", ["link", "del", device]);
+  kernel.unmount(bpfRoot);
+  rmSync(bpfRoot, { recursive: true, force: true });
+});
+
+function address(text: string): AddressBytes {
+  const bytes = parseAddress(text);
+  assert.ok(bytes !== undefined);
+  return bytes;
+}
+
+function options(change: Partial<DatapathOptions> = {}): DatapathOptions {
+  const routers = { routerIPv4: address("10.0.0.1"), routerIPv6: address("fd00::1") };
+  return { object: readFileSync(object), bpfRoot, ...routers, ...datapathDefaults, conntrackEntriesMax: 1024, ...change };
+}
+
+function endpoint(policySet: number): DatapathEndpoint {
+  const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
+  const flags = { ingressEnforced: true, egressEnforced: false, audit: false };
+  return { id: 7, ifindex, identity: 1234, policySet, ...flags, mac, hostMac: mac, ipv4: address("10.0.0.7"), ipv6: address("fd00::7") };
+}
+
+function entry(change: Partial<PolicySetEntry> = {}): PolicySetEntry {
+  return { identity: 1234, direction: "ingress", protocol: 6, port: 80, portPrefixLength: 16, deny: false, precedence: 24, cookie: 5, ...change };
+}
+
+function links(datapath: Datapath): string[] {
+  return kernel.listPins(join(bpfRoot, "links/7")).map((name) => {
+    using link = kernel.openPinnedLink(join(bpfRoot, "links/7", name));
+    return `${name} ${link.id} runs ${[...Object.values(datapath.programs)].find((program) => program.id === link.programId)?.name}`;
+  });
+}
+
+test("an endpoint gets its row and both programs on its device, and a restart keeps all of it as it is", { skip }, () => {
+  let before: string[] = [];
+  let set = 0;
+  {
+    using datapath = openDatapath(kernel, options());
+    assert.equal(datapath.adopted, false);
+    set = datapath.policySets.acquire([entry()]);
+    datapath.endpoints.apply(endpoint(set));
+    before = links(datapath);
+    assert.deepEqual(before.map((line) => line.replace(/ [0-9]+ /, " ")), ["from_pod runs from_pod", "to_pod runs to_pod"]);
+  }
+  using datapath = openDatapath(kernel, options());
+  assert.equal(datapath.adopted, true);
+  assert.equal(datapath.endpoints.read(7)?.policySet, set);
+  assert.deepEqual(datapath.endpoints.pinnedIds(), [7]);
+  assert.equal(datapath.policySets.acquire([entry()]), set, "the same policy is the same set");
+  datapath.endpoints.apply(endpoint(set));
+  assert.deepEqual(links(datapath), before, "no link was made again");
+});
+
+test("another configuration is another program, and running links are moved to it", { skip }, () => {
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  assert.equal(datapath.adopted, false);
+  const before = links(datapath).map((line) => line.split(" ")[1]);
+  datapath.endpoints.apply(endpoint(1));
+  const now = links(datapath);
+  assert.deepEqual(now.map((line) => line.split(" ")[1]), before, "the links are the same, without a gap");
+  assert.ok(now.every((line) => !line.endsWith("undefined")), now.join());
+  datapath.removeOldPrograms();
+  assert.equal(kernel.listPins(join(bpfRoot, "programs")).length, 1);
+});
+
+test("policy sets are shared by content, keep their numbers, and go with their last user", { skip }, () => {
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  const { policySets } = datapath;
+  policySets.prune();
+  assert.equal(policySets.count, 0);
+  const entries = [entry(), entry({ port: 443 }), entry({ identity: 0, protocol: 0, port: 0, portPrefixLength: 0, precedence: 0 })];
+  const first = policySets.acquire(entries);
+  assert.equal(policySets.acquire([...entries].reverse()), first);
+  const other = policySets.acquire([entry({ cookie: 6 })]);
+  assert.ok(other > first);
+  assert.equal(datapath.maps.policy.dump().count, 4);
+  policySets.release(first);
+  assert.equal(datapath.maps.policy.dump().count, 4);
+  policySets.release(first);
+  assert.equal(datapath.maps.policy.dump().count, 1);
+  assert.ok(policySets.acquire(entries) > other, "a number is never used again");
+});
+
+test("the ipcache says whose an address is, and its generation moves only with changes", { skip }, () => {
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  const { ipcache } = datapath;
+  assert.equal(ipcache.upsert({ prefix: "10.0.0.7/32", identity: 1234 }), true);
+  assert.equal(ipcache.upsert({ prefix: "10.0.0.7/32", identity: 1234 }), false);
+  assert.equal(ipcache.upsert({ prefix: "fd00::/64", identity: 9 }), true);
+  assert.deepEqual(ipcache.rows().map((row) => `${row.prefix} ${row.identity}`).sort(), ["10.0.0.7/32 1234", "fd00::/64 9"]);
+  ipcache.delete("10.0.0.7/32");
+  ipcache.delete("10.0.0.7/32");
+  assert.equal(ipcache.rows().length, 1);
+});
+
+test("an endpoint that goes takes its row, addresses and links with it", { skip }, () => {
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  datapath.endpoints.remove(endpoint(0));
+  assert.equal(datapath.endpoints.read(7), undefined);
+  assert.equal(datapath.maps.local_addresses.dump().count, 0);
+  assert.deepEqual(datapath.endpoints.pinnedIds(), []);
+  datapath.endpoints.remove(endpoint(0));
+});
+
+test("the node's own addresses replace those it had", { skip }, () => {
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  datapath.endpoints.setHostAddresses([address("192.0.2.1"), address("2001:db8::1")]);
+  datapath.endpoints.setHostAddresses([address("192.0.2.2"), address("2001:db8::1")]);
+  assert.equal(datapath.maps.local_addresses.dump().count, 2);
+});

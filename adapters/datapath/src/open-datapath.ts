@@ -1,0 +1,173 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { BpfMap, BpfProgram, Kernel } from "@cilium-ts/kernel";
+import { EndpointRows } from "./endpoint-rows.ts";
+import { decodeRuntime, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
+import { IpcacheMap } from "./ipcache-map.ts";
+import type { DatapathOptions } from "./options.ts";
+import { PolicySets } from "./policy-sets.ts";
+
+const mapNames = [
+  "endpoints",
+  "endpoint_devices",
+  "local_addresses",
+  "ipcache",
+  "policy",
+  "ct4",
+  "ct6",
+  "fragments",
+  "metrics",
+  "events",
+  "events_lost",
+  "runtime",
+] as const;
+type MapName = (typeof mapNames)[number];
+
+const programNames = ["from_pod", "to_pod"] as const;
+type ProgramName = (typeof programNames)[number];
+
+/** Contracts section 5 of features: conntrack lifetimes, in seconds. */
+const timeoutsS = { tcp: 8_000, tcpSyn: 60, tcpClose: 10, any: 60 };
+
+/** Everything of ours in the kernel of this node. Closing it leaves the kernel as it is: traffic goes on. */
+export interface Datapath extends Disposable {
+  readonly maps: Readonly<Record<MapName, BpfMap>>;
+  readonly programs: Readonly<Record<ProgramName, BpfProgram>>;
+  readonly endpoints: EndpointRows;
+  readonly policySets: PolicySets;
+  readonly ipcache: IpcacheMap;
+  /** Whether the programs of an earlier run were adopted as they are. */
+  readonly adopted: boolean;
+  /** Removes programs of earlier versions, once no link runs them any more. */
+  removeOldPrograms(): void;
+  /** Bytes of kernel memory that our maps hold. */
+  memoryBytes(): number;
+}
+
+/**
+ * Opens the datapath: what is pinned is adopted, what is missing is loaded. Programs are pinned under a hash of their object and
+ * configuration, so a restart with the same build loads and verifies nothing.
+ */
+export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath {
+  kernel.mountBpffs(options.bpfRoot);
+  const config = encodeConfig(options);
+  const version = createHash("sha256").update(options.object).update(config).digest("hex").slice(0, 16);
+  const programRoot = join(options.bpfRoot, "programs");
+  const adopted = programNames.every((name) => kernel.listPins(join(programRoot, version)).includes(name));
+  using owned = new DisposableStack();
+  const { maps, programs } = adopted
+    ? adopt(kernel, options, join(programRoot, version), owned)
+    : load(kernel, options, config, join(programRoot, version), owned);
+  const runtime = new RuntimeRow(maps.runtime);
+  const endpoints = new EndpointRows({
+    kernel,
+    maps: { endpoints: maps.endpoints, devices: maps.endpoint_devices, addresses: maps.local_addresses },
+    programs: { fromPod: programs.from_pod, toPod: programs.to_pod },
+    linkRoot: join(options.bpfRoot, "links"),
+  });
+  const ipcache = new IpcacheMap(maps.ipcache, () => runtime.moveIpcacheGeneration());
+  const policySets = new PolicySets(maps.policy, () => runtime.takePolicySetNumber());
+  const held = owned.move();
+  return {
+    maps,
+    programs,
+    endpoints,
+    policySets,
+    ipcache,
+    adopted,
+    removeOldPrograms() {
+      for (const name of kernel.listPins(programRoot)) if (name !== version) kernel.unpin(join(programRoot, name));
+    },
+    memoryBytes: () => mapNames.reduce((sum, name) => sum + maps[name].memoryBytes(), 0),
+    [Symbol.dispose]: () => held.dispose(),
+  };
+}
+
+interface Opened {
+  readonly maps: Record<MapName, BpfMap>;
+  readonly programs: Record<ProgramName, BpfProgram>;
+}
+
+function adopt(kernel: Kernel, options: DatapathOptions, programRoot: string, owned: DisposableStack): Opened {
+  return {
+    maps: record(mapNames, (name) => owned.use(kernel.openPinnedMap(mapPin(options, name)))),
+    programs: record(programNames, (name) => owned.use(kernel.openPinnedProgram(join(programRoot, name)))),
+  };
+}
+
+function load(kernel: Kernel, options: DatapathOptions, config: Uint8Array, programRoot: string, owned: DisposableStack): Opened {
+  const sizes: Partial<Record<MapName, number>> = { ct4: options.conntrackEntriesMax, ct6: options.conntrackEntriesMax };
+  const object = owned.use(
+    kernel.loadObject({
+      name: "pod.o",
+      bytes: options.object,
+      rodata: { config },
+      maps: record(mapNames, (name) => {
+        const maxEntries = sizes[name];
+        return maxEntries === undefined ? { pinPath: mapPin(options, name) } : { pinPath: mapPin(options, name), maxEntries };
+      }),
+    }),
+  );
+  const programs = record(programNames, (name) => present(object.programs.get(name), `program ${name}`));
+  for (const name of programNames) programs[name].pin(join(programRoot, name));
+  return { maps: record(mapNames, (name) => present(object.maps.get(name), `map ${name}`)), programs };
+}
+
+function mapPin(options: DatapathOptions, name: MapName): string {
+  return join(options.bpfRoot, "maps", name);
+}
+
+function encodeConfig(options: DatapathOptions): Uint8Array {
+  return encodeNodeConfig({
+    routerIpv4: options.routerIPv4,
+    routerIpv6: options.routerIPv6,
+    traceIntervalS: options.traceIntervalS,
+    tracePayloadSize: options.tracePayloadSizeBytes,
+    tcpTimeoutS: timeoutsS.tcp,
+    tcpSynTimeoutS: timeoutsS.tcpSyn,
+    tcpCloseTimeoutS: timeoutsS.tcpClose,
+    anyTimeoutS: timeoutsS.any,
+    traceEnabled: 1,
+    verdictEventsEnabled: 1,
+  });
+}
+
+/** The one row of map "runtime": counters that outlive the agent. */
+class RuntimeRow {
+  readonly #map: BpfMap;
+  readonly #key = new Uint8Array(4);
+
+  constructor(map: BpfMap) {
+    this.#map = map;
+  }
+
+  moveIpcacheGeneration(): void {
+    const row = this.#read();
+    this.#write({ ...row, ipcacheGeneration: (row.ipcacheGeneration + 1) >>> 0 });
+  }
+
+  takePolicySetNumber(): number {
+    const row = this.#read();
+    const number = row.policySetLast + 1;
+    if (number > 0xffff_fffe) throw new Error("policy set numbers are used up: restart the node's datapath by removing its pins");
+    this.#write({ ...row, policySetLast: number });
+    return number;
+  }
+
+  #read(): ReturnType<typeof decodeRuntime> {
+    return decodeRuntime(present(this.#map.lookup(this.#key), "the row of map runtime"));
+  }
+
+  #write(row: ReturnType<typeof decodeRuntime>): void {
+    this.#map.update(this.#key, encodeRuntime(row));
+  }
+}
+
+function record<Name extends string, Value>(names: readonly Name[], make: (name: Name) => Value): Record<Name, Value> {
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<Name, Value>;
+}
+
+function present<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`the compiled datapath has no ${what}: build it again with ./dev`);
+  return value;
+}

@@ -1,0 +1,22 @@
+/** What the datapath is told once, at its start. All of it goes into `.rodata`, where the verifier can rely on it. */
+export interface DatapathOptions {
+  /** The compiled `pod.o`. */
+  readonly object: Uint8Array;
+  /** A directory of bpffs for our pins; bpffs is mounted there when it is not yet. */
+  readonly bpfRoot: string;
+  /** The pods' gateways. */
+  readonly routerIPv4: Uint8Array;
+  readonly routerIPv6: Uint8Array;
+  /** How often an established connection is reported, in seconds. 0: every packet. */
+  readonly traceIntervalS: number;
+  /** Bytes of each packet that an event carries, at most 128. */
+  readonly tracePayloadSizeBytes: number;
+  /** Entries of each conntrack map. */
+  readonly conntrackEntriesMax: number;
+}
+
+export const datapathDefaults = {
+  traceIntervalS: 5,
+  tracePayloadSizeBytes: 128,
+  conntrackEntriesMax: 131_072,
+} as const;

@@ -1,0 +1,69 @@
+import type { IpcacheMap } from "@cilium-ts/datapath";
+import { Ipcache, type IpcacheChange, type IpcacheRow, type IpcacheSource } from "@cilium-ts/identity";
+import { type AddressBytes, type Prefix, parsePrefix } from "@cilium-ts/net";
+import { Table, type Target } from "@cilium-ts/state";
+
+/** What the kernel should have of an address. */
+interface DesiredRow {
+  readonly prefix: string;
+  readonly identity: number;
+}
+
+/**
+ * Address to identity, merged from its sources, and in the kernel at once. What the kernel refuses, or somebody else removes there, the
+ * reconciler of `table` against `target` puts right.
+ */
+export class IpcacheTable {
+  readonly #merged = new Ipcache();
+  readonly #map: IpcacheMap;
+  readonly table = new Table<string, DesiredRow>({ name: "ipcache", keyOf: (row) => row.prefix, sources: ["agent"] });
+
+  constructor(map: IpcacheMap) {
+    this.#map = map;
+  }
+
+  upsert(prefix: string | Prefix, source: IpcacheSource, identity: number): void {
+    this.#take(this.#merged.upsert(asPrefix(prefix), source, { identity }));
+  }
+
+  remove(prefix: string | Prefix, source: IpcacheSource): void {
+    this.#take(this.#merged.remove(asPrefix(prefix), source));
+  }
+
+  /** 0: nobody is known to have it. */
+  identityOf(address: AddressBytes): number {
+    return this.#merged.lookup(address)?.identity ?? 0;
+  }
+
+  rows(): Iterable<IpcacheRow> {
+    return this.#merged.rows();
+  }
+
+  get target(): Target<string, DesiredRow> {
+    const map = this.#map;
+    return {
+      apply: async (row) => void map.upsert(row),
+      remove: async (prefix) => map.delete(prefix),
+      realised: async () => map.rows().map((row) => row.prefix),
+    };
+  }
+
+  #take(change: IpcacheChange | undefined): void {
+    if (change === undefined) return;
+    const row = change.after === undefined ? undefined : { prefix: change.key, identity: change.after.identity };
+    if (row === undefined) this.table.delete(change.key);
+    else this.table.upsert(row);
+    try {
+      if (row === undefined) this.#map.delete(change.key);
+      else this.#map.upsert(row);
+    } catch {
+      // The table holds what should be there: the reconciler tries again, and reports what it meets.
+    }
+  }
+}
+
+function asPrefix(prefix: string | Prefix): Prefix {
+  const parsed = typeof prefix === "string" ? parsePrefix(prefix) : prefix;
+  if (parsed === undefined) throw new RangeError(`${String(prefix)} is no prefix`);
+  return parsed;
+}

@@ -1,0 +1,66 @@
+import type { Kernel } from "@cilium-ts/kernel";
+import { type AddressBytes, formatAddress, type Prefix } from "@cilium-ts/net";
+import { type Link, type Netlink, type Operation, throwFirstFailure } from "@cilium-ts/netlink";
+
+/** The node's own end of the pods' network. */
+export interface NodeNetworkOptions {
+  readonly kernel: Kernel;
+  readonly netlink: Netlink;
+  readonly routerIPv4: AddressBytes;
+  readonly routerIPv6: AddressBytes;
+  readonly podPrefixes: readonly Prefix[];
+}
+
+const hostDevice = "cilium_host";
+const hostDevicePeer = "cilium_net";
+
+/** Written where they differ; each with what breaks without it. */
+const nodeSysctls: ReadonlyArray<readonly [string, string]> = [
+  ["/proc/sys/net/ipv4/ip_forward", "1"], // The node routes for its pods.
+  ["/proc/sys/net/ipv6/conf/all/forwarding", "1"],
+  ["/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"],
+  ["/proc/sys/net/ipv4/conf/all/rp_filter", "0"], // Replies may come in on another device than requests went out of.
+];
+
+/**
+ * Makes the router device and what the pods' prefixes need. All of it may be there from an earlier run; nothing is taken away in
+ * between, so traffic goes on.
+ */
+export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<void> {
+  const { kernel, netlink } = options;
+  kernel.writeSysctls({ values: nodeSysctls });
+  const host = await routerDevice(netlink);
+  kernel.writeSysctls({ values: [[`/proc/sys/net/ipv4/conf/${hostDevice}/rp_filter`, "0"]] });
+  const operations: Operation[] = [
+    { kind: "link.set", link: hostDevicePeer, change: { up: true } },
+    { kind: "link.set", link: hostDevice, change: { up: true } },
+    { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv4, prefixLength: 32, scope: "link" } },
+    { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv6, prefixLength: 128, noDad: true } },
+    // An address of ours that no pod has must not leave by the default route and come back.
+    ...options.podPrefixes.map(
+      (destination): Operation => ({ kind: "route.replace", route: { destination, kind: "unreachable", metric: unreachableMetric } }),
+    ),
+  ];
+  throwFirstFailure(await netlink.batch(operations));
+}
+
+/** After every route to a pod. */
+const unreachableMetric = 4_000_000;
+
+async function routerDevice(netlink: Netlink): Promise<Link> {
+  const existing = await netlink.links.get(hostDevice);
+  if (existing !== undefined) return existing;
+  return netlink.links.createVeth({ name: hostDevice, peer: { name: hostDevicePeer } });
+}
+
+/** Addresses by which the node itself is reached: those of every device of its own. Pods' devices have only link-local ones. */
+export async function nodeAddresses(netlink: Netlink): Promise<AddressBytes[]> {
+  const rows = await netlink.addresses.list();
+  const seen = new Map<string, AddressBytes>();
+  for (const row of rows) {
+    const loopback = row.address.length === 4 ? row.address[0] === 127 : formatAddress(row.address) === "::1";
+    const linkLocal = row.address.length === 16 && row.address[0] === 0xfe && ((row.address[1] ?? 0) & 0xc0) === 0x80;
+    if (!loopback && !linkLocal) seen.set(formatAddress(row.address), row.address);
+  }
+  return [...seen.values()];
+}

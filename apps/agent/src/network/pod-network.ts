@@ -1,0 +1,132 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Kernel } from "@cilium-ts/kernel";
+import { type AddressBytes, type Prefix, parsePrefix } from "@cilium-ts/net";
+import { type Netlink, NetlinkError, type Operation, openNetlink, throwFirstFailure } from "@cilium-ts/netlink";
+
+export interface PodNetworkRequest {
+  readonly namespacePath: string;
+  /** What the pod calls its device: `eth0`. */
+  readonly interfaceName: string;
+  readonly hostDevice: string;
+  readonly mac: Uint8Array;
+  readonly hostMac: Uint8Array;
+  readonly mtu: number;
+  readonly ipv4: AddressBytes;
+  readonly ipv6: AddressBytes;
+  readonly routerIPv4: AddressBytes;
+  readonly routerIPv6: AddressBytes;
+}
+
+export interface PodNetwork {
+  /** Of the host side. */
+  readonly ifindex: number;
+}
+
+/** `lxc` and 12 characters that follow from the attachment, so that a repeated call finds what an earlier one made. */
+export function hostDeviceName(attachmentId: string): string {
+  return `lxc${createHash("sha256").update(attachmentId).digest("hex").slice(0, 12)}`;
+}
+
+/** Locally administered, unicast. */
+export function randomMac(): Uint8Array {
+  const mac = randomBytes(6);
+  mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;
+  return mac;
+}
+
+/**
+ * Connects a pod: a veth pair whose other end is born in the pod's namespace with its name, addresses and routes there, and the
+ * node's routes to it. A failure part-way leaves nothing.
+ */
+export async function connectPod(kernel: Kernel, netlink: Netlink, request: PodNetworkRequest): Promise<PodNetwork> {
+  await removeLeftover(netlink, request.hostDevice);
+  const link = await netlink.links.createVeth({
+    name: request.hostDevice,
+    mac: request.hostMac,
+    mtu: request.mtu,
+    peer: { name: request.interfaceName, mac: request.mac, mtu: request.mtu, namespacePath: request.namespacePath },
+  });
+  try {
+    kernel.writeSysctls({ values: hostSysctls(request.hostDevice) });
+    kernel.writeSysctls({ namespacePath: request.namespacePath, values: podSysctls(request.interfaceName) });
+    if (link.peerIndex === undefined) throw new Error(`link ${request.hostDevice} has no peer in ${request.namespacePath}`);
+    await using inside = openNetlink(kernel, { namespacePath: request.namespacePath });
+    throwFirstFailure(await inside.batch(podOperations(request, link.peerIndex)));
+    throwFirstFailure(await netlink.batch(hostOperations(request, link.index)));
+    return { ifindex: link.index };
+  } catch (cause) {
+    await removeLeftover(netlink, request.hostDevice);
+    throw cause;
+  }
+}
+
+/** Removes the pair by its host side, and with it the routes. Absent: nothing happens. */
+export async function disconnectPod(netlink: Netlink, hostDevice: string): Promise<void> {
+  await removeLeftover(netlink, hostDevice);
+}
+
+async function removeLeftover(netlink: Netlink, hostDevice: string): Promise<void> {
+  try {
+    await netlink.links.delete(hostDevice);
+  } catch (cause) {
+    if (!(cause instanceof NetlinkError && cause.absent)) throw cause;
+  }
+}
+
+function hostSysctls(device: string): Array<readonly [string, string]> {
+  return [
+    [`/proc/sys/net/ipv4/conf/${device}/rp_filter`, "0"],
+    [`/proc/sys/net/ipv6/conf/${device}/accept_ra`, "0"], // The node learns no routes from its pods.
+  ];
+}
+
+/** Container runtimes start some namespaces with IPv6 off. */
+function podSysctls(device: string): Array<readonly [string, string]> {
+  return [
+    ["/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"],
+    [`/proc/sys/net/ipv6/conf/${device}/disable_ipv6`, "0"],
+    [`/proc/sys/net/ipv6/conf/${device}/accept_ra`, "0"],
+  ];
+}
+
+function podOperations(request: PodNetworkRequest, linkIndex: number): Operation[] {
+  const operations: Operation[] = [{ kind: "link.set", link: linkIndex, change: { up: true } }];
+  for (const [address, router, everything] of [
+    [request.ipv4, request.routerIPv4, "0.0.0.0/0"],
+    [request.ipv6, request.routerIPv6, "::/0"],
+  ] as const) {
+    operations.push(
+      { kind: "address.add", address: { linkIndex, address, prefixLength: address.length * 8, noDad: true } },
+      { kind: "route.add", route: { destination: hostPrefix(router), linkIndex } },
+      { kind: "route.add", route: { destination: prefix(everything), gateway: router, linkIndex } },
+      // The gateway's link address never changes: the pod need not ask for it, now or every half minute.
+      { kind: "neighbour.replace", neighbour: { linkIndex, address: router, mac: request.hostMac } },
+    );
+  }
+  return operations;
+}
+
+function hostOperations(request: PodNetworkRequest, linkIndex: number): Operation[] {
+  const operations: Operation[] = [{ kind: "link.set", link: linkIndex, change: { up: true } }];
+  for (const [address, source] of [
+    [request.ipv4, request.routerIPv4],
+    [request.ipv6, request.routerIPv6],
+  ] as const) {
+    operations.push(
+      // Replies to the node must come back to an address that pods have a route to.
+      { kind: "route.replace", route: { destination: hostPrefix(address), linkIndex, source } },
+      { kind: "neighbour.replace", neighbour: { linkIndex, address, mac: request.mac } },
+    );
+  }
+  return operations;
+}
+
+function hostPrefix(address: AddressBytes): Prefix {
+  return { address, length: address.length * 8 };
+}
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  if (parsed === undefined) throw new RangeError(`${text} is no prefix`);
+  return parsed;
+}

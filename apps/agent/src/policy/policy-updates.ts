@@ -1,0 +1,115 @@
+import type { LocalIdentityAllocator } from "@cilium-ts/identity";
+import type { Labels } from "@cilium-ts/labels";
+import type { NamedPort, PolicyChange, PolicyEngine, Rule } from "@cilium-ts/policy";
+
+export interface PolicyUpdatesOptions {
+  readonly engine: PolicyEngine;
+  readonly localIdentities: LocalIdentityAllocator;
+  /** The kernel learns whose the addresses of a prefix are, or forgets it. */
+  claimPrefix(prefix: string, identity: number): void;
+  releasePrefix(prefix: string): void;
+  /** Every endpoint with one of these subjects gets its policy again. */
+  regenerate(subjects: ReadonlySet<string>, revision: number): void;
+  onProblem(message: string): void;
+}
+
+/**
+ * Carries changes of rules and identities to the endpoints, in an order in which no packet is judged by half a change: a new prefix gets
+ * its identity, every policy learns it, and only then do addresses move to it; a prefix goes the other way round.
+ * Changes that arrive in one turn are carried out together.
+ */
+export class PolicyUpdates {
+  readonly #options: PolicyUpdatesOptions;
+  readonly #affected = new Set<string>();
+  readonly #prefixesAdded = new Set<string>();
+  readonly #prefixesRemoved = new Set<string>();
+  #scheduled = false;
+  #open = false;
+  #revision = 1;
+
+  constructor(options: PolicyUpdatesOptions) {
+    this.#options = options;
+  }
+
+  /** Moves with every change of a policy. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Until every source has delivered, nothing is carried out: what an earlier run enforced stays in force. */
+  open(): void {
+    this.#open = true;
+    this.flush();
+  }
+
+  upsertPolicy(key: string, rules: readonly Rule[]): void {
+    this.#revision += 1;
+    this.#take(this.#options.engine.upsertPolicy(key, rules));
+  }
+
+  removePolicy(key: string): void {
+    this.#revision += 1;
+    this.#take(this.#options.engine.removePolicy(key));
+  }
+
+  upsertIdentity(id: number, labels: Labels, namedPorts?: readonly NamedPort[]): void {
+    this.#take(this.#options.engine.upsertIdentity(id, labels, namedPorts));
+  }
+
+  removeIdentity(id: number): void {
+    this.#take(this.#options.engine.removeIdentity(id));
+  }
+
+  /** Carries out what has gathered, now. */
+  flush(): void {
+    this.#scheduled = false;
+    if (!this.#open) return;
+    const added = this.#allocate();
+    this.#regenerate();
+    for (const { prefix, identity } of added) this.#options.claimPrefix(prefix, identity);
+    this.#retire();
+    this.#regenerate();
+  }
+
+  #take(change: PolicyChange): void {
+    for (const subject of change.affected) this.#affected.add(subject);
+    for (const prefix of change.prefixesAdded) if (!this.#prefixesRemoved.delete(prefix)) this.#prefixesAdded.add(prefix);
+    for (const prefix of change.prefixesRemoved) if (!this.#prefixesAdded.delete(prefix)) this.#prefixesRemoved.add(prefix);
+    if (this.#scheduled || !this.#open) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.flush());
+  }
+
+  #allocate(): Array<{ prefix: string; identity: number }> {
+    const allocated: Array<{ prefix: string; identity: number }> = [];
+    for (const prefix of this.#prefixesAdded) {
+      const result = this.#options.localIdentities.acquire(prefix);
+      if (!result.ok) {
+        this.#options.onProblem(result.problem);
+        continue;
+      }
+      const { id, labels } = result.identity;
+      for (const subject of this.#options.engine.upsertIdentity(id, labels).affected) this.#affected.add(subject);
+      allocated.push({ prefix, identity: id });
+    }
+    this.#prefixesAdded.clear();
+    return allocated;
+  }
+
+  #retire(): void {
+    for (const prefix of this.#prefixesRemoved) {
+      this.#options.releasePrefix(prefix);
+      const identity = this.#options.localIdentities.release(prefix);
+      if (identity === undefined) continue;
+      for (const subject of this.#options.engine.removeIdentity(identity.id).affected) this.#affected.add(subject);
+    }
+    this.#prefixesRemoved.clear();
+  }
+
+  #regenerate(): void {
+    if (this.#affected.size === 0) return;
+    const subjects = new Set(this.#affected);
+    this.#affected.clear();
+    this.#options.regenerate(subjects, this.#revision);
+  }
+}

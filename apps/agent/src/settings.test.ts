@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ParsedSettings, parseSettings } from "./settings.ts";
+
+function parse(args: string[], environment: Record<string, string> = {}, files: Record<string, string> = {}): ParsedSettings {
+  return parseSettings(args, environment, (_directory, name) => files[name]);
+}
+
+test("a flag wins over the environment, and that over the configuration directory", () => {
+  const files = { "cluster-name": "from-file\n", "node-name": "n" };
+  const name = (parsed: ParsedSettings): string => (parsed.kind === "options" ? parsed.options.clusterName : "problems");
+  assert.equal(name(parse(["--config-dir", "/c"], {}, files)), "from-file");
+  assert.equal(name(parse(["--config-dir", "/c"], { CILIUM_CLUSTER_NAME: "from-env" }, files)), "from-env");
+  assert.equal(name(parse(["--config-dir", "/c", "--cluster-name", "flag"], { CILIUM_CLUSTER_NAME: "from-env" }, files)), "flag");
+});
+
+test("all problems are told at once, each with what would be right", () => {
+  const parsed = parse([
+    "--ipv4-range",
+    "10.0.0.0/33",
+    "--mtu",
+    "big",
+    "--enable-policy",
+    "sometimes",
+    "--hubble-event-buffer-capacity",
+    "4096",
+  ]);
+  assert.equal(parsed.kind, "problems");
+  assert.deepEqual(parsed.kind === "problems" && parsed.problems, [
+    '--ipv4-range is an IPv4 prefix of 8 to 30 bits, such as 10.0.1.0/24, not "10.0.0.0/33"',
+    '--mtu is a whole number from 1280 to 65535, not "big"',
+    '--enable-policy is one of default, always, never, not "sometimes"',
+    "--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not 4096",
+  ]);
+});
+
+test("an unknown flag is named", () => {
+  const parsed = parse(["--no-such-flag"]);
+  assert.ok(parsed.kind === "problems" && parsed.problems[0]?.includes("--no-such-flag"));
+});

@@ -1,0 +1,172 @@
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+import { type Prefix, parsePrefix } from "@cilium-ts/net";
+
+/** One setting: a flag of the command line, a key of the `cilium-config` directory, an environment variable. */
+interface Setting {
+  readonly name: string;
+  readonly value: string;
+  readonly fallback: string;
+  readonly says: string;
+}
+
+/** Names are those of Cilium's agent where it has the setting. */
+const settings = [
+  {
+    name: "config-dir",
+    value: "DIR",
+    fallback: "",
+    says: "directory with one file per setting, as a mounted ConfigMap; flags win over it",
+  },
+  { name: "cluster-name", value: "NAME", fallback: "default", says: "name of the cluster, a label of every pod" },
+  { name: "node-name", value: "NAME", fallback: hostname(), says: "name of this node's Node object" },
+  { name: "k8s-kubeconfig-path", value: "FILE", fallback: "", says: "kubeconfig of the API server; empty: in-cluster" },
+  { name: "state-dir", value: "DIR", fallback: "/var/run/cilium/state", says: "where endpoints are kept over a restart" },
+  { name: "socket-path", value: "FILE", fallback: "/var/run/cilium/cilium.sock", says: "unix socket of the agent's API" },
+  { name: "hubble-socket-path", value: "FILE", fallback: "/var/run/cilium/hubble.sock", says: "unix socket of the Hubble server" },
+  {
+    name: "delete-queue-dir",
+    value: "DIR",
+    fallback: "/var/run/cilium/deleteQueue",
+    says: "where the CNI plugin leaves deletions while the agent is away",
+  },
+  { name: "bpf-root", value: "DIR", fallback: "/sys/fs/bpf/cilium", says: "bpffs directory of our maps, programs and links" },
+  { name: "ipv4-range", value: "CIDR", fallback: "10.0.0.0/24", says: "addresses of this node's pods" },
+  { name: "ipv6-range", value: "CIDR", fallback: "fd00::/112", says: "addresses of this node's pods" },
+  { name: "mtu", value: "BYTES", fallback: "1500", says: "MTU of the pods' devices" },
+  { name: "enable-policy", value: "MODE", fallback: "default", says: "default, always or never" },
+  { name: "allow-localhost", value: "MODE", fallback: "auto", says: "whether the node may always reach its pods: auto, always or policy" },
+  {
+    name: "monitor-aggregation-interval",
+    value: "SECONDS",
+    fallback: "5",
+    says: "how often an established connection is reported; 0: every packet",
+  },
+  { name: "hubble-event-buffer-capacity", value: "N", fallback: "4095", says: "flows kept: one less than a power of two, at most 65535" },
+  { name: "bpf-ct-global-max", value: "N", fallback: "131072", says: "connections tracked for each IP family" },
+  { name: "log-level", value: "LEVEL", fallback: "info", says: "error, warn, info or debug" },
+] as const satisfies readonly Setting[];
+
+type SettingName = (typeof settings)[number]["name"];
+
+export interface AgentOptions {
+  readonly clusterName: string;
+  readonly nodeName: string;
+  readonly kubeconfigPath: string | undefined;
+  readonly stateDirectory: string;
+  readonly socketPath: string;
+  readonly hubbleSocketPath: string;
+  readonly deleteQueueDirectory: string;
+  readonly bpfRoot: string;
+  readonly ipv4Range: Prefix;
+  readonly ipv6Range: Prefix;
+  readonly mtu: number;
+  readonly policyMode: "default" | "always" | "never";
+  readonly allowLocalhost: "auto" | "always" | "policy";
+  readonly traceIntervalS: number;
+  readonly flowCapacity: number;
+  readonly conntrackEntriesMax: number;
+  readonly logLevel: "error" | "warn" | "info" | "debug";
+}
+
+export type ParsedSettings =
+  | { readonly kind: "options"; readonly options: AgentOptions }
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "problems"; readonly problems: readonly string[] };
+
+/** Flags first, then the environment (`CILIUM_CLUSTER_NAME`), then the files of the configuration directory, then the default. */
+export function parseSettings(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  readConfigFile: (directory: string, name: string) => string | undefined,
+): ParsedSettings {
+  const flags = parseFlags(args);
+  if (typeof flags === "string") return { kind: "problems", problems: [flags] };
+  if (flags.help === true) return { kind: "help", text: usage() };
+  const given = (name: string): string | undefined => {
+    const flag = flags[name];
+    return typeof flag === "string" ? flag : environment[`CILIUM_${name.replaceAll("-", "_").toUpperCase()}`];
+  };
+  const directory = given("config-dir") ?? "";
+  const texts = new Map<SettingName, string>();
+  for (const { name, fallback } of settings) {
+    const fromFile = directory === "" ? undefined : readConfigFile(directory, name)?.trim();
+    texts.set(name, given(name) ?? (name === "node-name" ? environment.K8S_NODE_NAME : undefined) ?? fromFile ?? fallback);
+  }
+  return readOptions(texts);
+}
+
+function parseFlags(args: readonly string[]): Record<string, string | boolean | undefined> | string {
+  const options = Object.fromEntries(settings.map(({ name }) => [name, { type: "string" as const }]));
+  try {
+    return parseArgs({ args: [...args], options: { ...options, help: { type: "boolean", short: "h" } }, strict: true }).values;
+  } catch (cause) {
+    return `${cause instanceof Error ? cause.message : String(cause)} (cilium-agent --help lists the flags)`;
+  }
+}
+
+function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
+  const problems: string[] = [];
+  const text = (name: SettingName): string => texts.get(name) ?? "";
+  const required = (name: SettingName): string => {
+    if (text(name) === "") problems.push(`--${name} must not be empty`);
+    return text(name);
+  };
+  const whole = (name: SettingName, smallest: number, largest: number): number => {
+    const value = Number(text(name));
+    if (/^[0-9]+$/.test(text(name)) && value >= smallest && value <= largest) return value;
+    problems.push(`--${name} is a whole number from ${smallest} to ${largest}, not "${text(name)}"`);
+    return smallest;
+  };
+  const choice = <T extends string>(name: SettingName, choices: readonly T[], first: T): T => {
+    const found = choices.find((candidate) => candidate === text(name));
+    if (found === undefined) problems.push(`--${name} is one of ${choices.join(", ")}, not "${text(name)}"`);
+    return found ?? first;
+  };
+  const range = (name: SettingName, family: 4 | 6, shortest: number): Prefix => {
+    const prefix = parsePrefix(text(name));
+    const sizeBytes = family === 4 ? 4 : 16;
+    if (prefix?.address.length === sizeBytes && prefix.length >= shortest && prefix.length <= sizeBytes * 8 - 2) return prefix;
+    problems.push(
+      `--${name} is an IPv${family} prefix of ${shortest} to ${sizeBytes * 8 - 2} bits, such as ${family === 4 ? "10.0.1.0/24" : "fd00:0:0:1::/112"}, not "${text(name)}"`,
+    );
+    return { address: new Uint8Array(sizeBytes), length: sizeBytes * 8 };
+  };
+  const options: AgentOptions = {
+    clusterName: required("cluster-name"),
+    nodeName: required("node-name"),
+    kubeconfigPath: text("k8s-kubeconfig-path") === "" ? undefined : text("k8s-kubeconfig-path"),
+    stateDirectory: required("state-dir"),
+    socketPath: required("socket-path"),
+    hubbleSocketPath: required("hubble-socket-path"),
+    deleteQueueDirectory: required("delete-queue-dir"),
+    bpfRoot: required("bpf-root"),
+    ipv4Range: range("ipv4-range", 4, 8),
+    ipv6Range: range("ipv6-range", 6, 64),
+    mtu: whole("mtu", 1_280, 65_535),
+    policyMode: choice("enable-policy", ["default", "always", "never"], "default"),
+    allowLocalhost: choice("allow-localhost", ["auto", "always", "policy"], "auto"),
+    traceIntervalS: whole("monitor-aggregation-interval", 0, 3_600),
+    flowCapacity: whole("hubble-event-buffer-capacity", 1, 65_535),
+    conntrackEntriesMax: whole("bpf-ct-global-max", 1_024, 16_777_216),
+    logLevel: choice("log-level", ["error", "warn", "info", "debug"], "info"),
+  };
+  if (((options.flowCapacity + 1) & options.flowCapacity) !== 0) {
+    problems.push(`--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not ${options.flowCapacity}`);
+  }
+  return problems.length > 0 ? { kind: "problems", problems } : { kind: "options", options: Object.freeze(options) };
+}
+
+function usage(): string {
+  const lines = settings.map((setting) => {
+    const flag = `  --${setting.name} ${setting.value}`;
+    return `${flag.padEnd(42)} ${setting.says}${setting.fallback === "" ? "" : ` (${setting.fallback})`}`;
+  });
+  return [
+    "Usage: cilium-agent [FLAGS]",
+    "",
+    "The datapath, policy and Hubble server of one node. Needs root and Linux 6.6 or newer.",
+    "",
+    ...lines,
+  ].join("\n");
+}
