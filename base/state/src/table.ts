@@ -44,6 +44,10 @@ export class Table<K, Row> implements ReadonlyTable<K, Row> {
     return this.#rows.size;
   }
 
+  keyOf(row: Row): K {
+    return this.#keyOf(row);
+  }
+
   get synced(): Promise<void> {
     return this.#synced.promise;
   }

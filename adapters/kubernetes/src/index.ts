@@ -1,0 +1,26 @@
+export type { ClusterAccess } from "./access.ts";
+export { ciliumEndpointObject, type PublishedEndpoint } from "./cilium-endpoint.ts";
+export { type CiliumIdentity, ciliumIdentityFrom, ciliumIdentityObject } from "./cilium-identity.ts";
+export { type CiliumNode, ciliumNodeFrom, ciliumNodeObject } from "./cilium-node.ts";
+export {
+  type CallOptions,
+  type DeleteOptions,
+  type KubernetesClient,
+  type KubernetesOptions,
+  type ListOptions,
+  openKubernetes,
+  type Patch,
+  type Selector,
+  type WatchOptions,
+  type WriteOptions,
+} from "./client.ts";
+export { KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
+export { isExpired, KubernetesError } from "./kubernetes-error.ts";
+export type { KubernetesList, KubernetesObject, ObjectMeta, ObjectReference, OwnerReference } from "./kubernetes-object.ts";
+export { type Namespace, namespaceFrom } from "./namespace.ts";
+export { type Node, type NodeAddress, nodeFrom } from "./node.ts";
+export { type NamedPort, type Pod, podFrom, type Workload } from "./pod.ts";
+export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
+export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";
+export { type ObjectName, type Resource, resources } from "./resource.ts";
+export type { WatchEvent } from "./watch-event.ts";

@@ -1,0 +1,56 @@
+/** Which collection of the API an object lives in. */
+export interface Resource {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  /** As in the path: `pods`. */
+  readonly plural: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+}
+
+/** Which object of a collection. The namespace is empty where the resource has none. */
+export interface ObjectName {
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+function core(plural: string, kind: string, namespaced: boolean): Resource {
+  return { group: "", version: "v1", plural, kind, namespaced };
+}
+
+function cilium(plural: string, kind: string, namespaced: boolean): Resource {
+  return { group: "cilium.io", version: "v2", plural, kind, namespaced };
+}
+
+/** The resources that the agent reads and writes. */
+export const resources = {
+  namespaces: core("namespaces", "Namespace", false),
+  nodes: core("nodes", "Node", false),
+  pods: core("pods", "Pod", true),
+  ciliumClusterwideNetworkPolicies: cilium("ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", false),
+  ciliumEndpoints: cilium("ciliumendpoints", "CiliumEndpoint", true),
+  ciliumIdentities: cilium("ciliumidentities", "CiliumIdentity", false),
+  ciliumNetworkPolicies: cilium("ciliumnetworkpolicies", "CiliumNetworkPolicy", true),
+  ciliumNodes: cilium("ciliumnodes", "CiliumNode", false),
+} as const satisfies Record<string, Resource>;
+
+/** `v1`, `cilium.io/v2`. */
+export function apiVersionOf(resource: Resource): string {
+  return resource.group === "" ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** The path of the collection: of all namespaces when none is given. */
+export function collectionPath(resource: Resource, namespace?: string): string {
+  const root = resource.group === "" ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
+  if (!resource.namespaced || namespace === undefined || namespace === "") return `${root}/${resource.plural}`;
+  return `${root}/namespaces/${encodeURIComponent(namespace)}/${resource.plural}`;
+}
+
+/** The path of one object. A namespaced object without a namespace is our own mistake. */
+export function objectPath(resource: Resource, { namespace, name }: ObjectName): string {
+  if (name === "") throw new RangeError(`a ${resource.kind} needs a name`);
+  if (resource.namespaced && (namespace === undefined || namespace === ""))
+    throw new RangeError(`the ${resource.kind} ${name} needs a namespace`);
+  return `${collectionPath(resource, namespace)}/${encodeURIComponent(name)}`;
+}
