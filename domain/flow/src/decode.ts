@@ -1,4 +1,4 @@
-import { formatAddress, formatMac } from "@cilium-ts/net";
+import { addressText, macText } from "./address-text.ts";
 import type { FlowContext, FlowPolicy } from "./context.ts";
 import type { EventView } from "./event.ts";
 import { EventType, NotifyFlag } from "./event-layout.ts";
@@ -79,30 +79,36 @@ export function nodeNameOf(context: FlowContext): string {
 function ethernetOf(event: EventView, packet: Packet): Flow["ethernet"] {
   if (packet.etherOffset < 0) return undefined;
   const { bytes } = event;
-  const mac = (offset: number): string => formatMac(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, 6));
-  return { source: mac(packet.etherOffset + 6), destination: mac(packet.etherOffset) };
+  return { source: macText(bytes, packet.etherOffset + 6), destination: macText(bytes, packet.etherOffset) };
 }
 
 function ipOf(event: EventView, packet: Packet): FlowIP | undefined {
-  if (packet.family === 0) return undefined;
-  const header = event.textOf(event.headerSource);
-  const original = event.textOf(event.originalSource);
-  const translated = original !== "" && original !== header;
+  const plain = packetIP(event.bytes, packet, event.encrypted);
+  const originalOffset = event.originalSourceOffset;
+  if (plain === undefined || originalOffset < 0) return plain;
+  const original = addressText(event.bytes, originalOffset, event.packetFamily);
+  return original === plain.source ? plain : { ...plain, source: original, sourceXlated: plain.source };
+}
+
+function packetIP(bytes: DataView, packet: Packet, encrypted: boolean): FlowIP | undefined {
+  const { family } = packet;
+  if (family === 0) return undefined;
   return {
-    source: translated ? original : header,
-    sourceXlated: translated ? header : "",
-    destination: event.textOf(event.destinationAddress),
-    version: packet.family === 4 ? IPVersion.v4 : IPVersion.v6,
-    encrypted: event.encrypted,
+    source: addressText(bytes, packet.sourceOffset, family),
+    sourceXlated: "",
+    destination: addressText(bytes, packet.destinationOffset, family),
+    version: family === 4 ? IPVersion.v4 : IPVersion.v6,
+    encrypted,
   };
 }
 
 function sockIP(event: EventView): FlowIP {
+  const family = event.sockFamily;
   return {
     source: "",
     sourceXlated: "",
-    destination: event.textOf(event.destinationAddress),
-    version: event.sockFamily === 4 ? IPVersion.v4 : IPVersion.v6,
+    destination: addressText(event.bytes, event.sockDestinationOffset, family),
+    version: family === 4 ? IPVersion.v4 : IPVersion.v6,
     encrypted: false,
   };
 }
@@ -123,21 +129,7 @@ function tunnelOf(event: EventView): Flow["tunnel"] {
   const outer = event.outerPacket;
   if (outer === undefined) return undefined;
   const protocol = (event.tunnelFlags & NotifyFlag.vxlan) !== 0 ? TunnelProtocol.vxlan : TunnelProtocol.geneve;
-  return { protocol, ip: outerIP(event, outer), l4: layer4Of(event.bytes, outer) };
-}
-
-function outerIP(event: EventView, outer: Packet): FlowIP | undefined {
-  if (outer.family === 0) return undefined;
-  const { bytes } = event;
-  const size = outer.family === 4 ? 4 : 16;
-  const text = (offset: number): string => formatAddress(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, size));
-  return {
-    source: text(outer.sourceOffset),
-    sourceXlated: "",
-    destination: text(outer.destinationOffset),
-    version: outer.family === 4 ? IPVersion.v4 : IPVersion.v6,
-    encrypted: false,
-  };
+  return { protocol, ip: packetIP(event.bytes, outer, false), l4: layer4Of(event.bytes, outer) };
 }
 
 function layer4Of(bytes: DataView, packet: Packet): Layer4 | undefined {
@@ -164,7 +156,7 @@ function layer4Of(bytes: DataView, packet: Packet): Layer4 | undefined {
       return {
         protocol: "IGMP",
         type: bytes.getUint8(l4Offset),
-        groupAddress: formatAddress(new Uint8Array(bytes.buffer, bytes.byteOffset + l4Offset + 4, 4)),
+        groupAddress: addressText(bytes, l4Offset + 4, 4),
       };
     default:
       return undefined;

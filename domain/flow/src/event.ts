@@ -1,4 +1,4 @@
-import { type AddressBytes, formatAddress } from "@cilium-ts/net";
+import type { AddressBytes } from "@cilium-ts/net";
 import type { FlowContext, FlowEndpoint } from "./context.ts";
 import type { EndpointResolver } from "./endpoint-resolver.ts";
 import {
@@ -282,21 +282,32 @@ export class EventView {
   }
 
   get destinationAddress(): AddressBytes | undefined {
-    if (this.type === EventType.traceSock) return this.#address(this.#start + sockOffset.destination, this.sockFamily);
+    if (this.type === EventType.traceSock) return this.#address(this.sockDestinationOffset, this.sockFamily);
     const { family, destinationOffset } = this.packet;
     return family === 0 ? undefined : this.#address(destinationOffset, family);
   }
 
-  /** The address before translation, where the datapath tells one. */
   get originalSource(): AddressBytes | undefined {
-    if (this.type !== EventType.trace || this.#packetOffset < traceOffset.ipTraceId) return undefined;
+    const offset = this.originalSourceOffset;
+    return offset < 0 ? undefined : this.#address(offset, this.packetFamily);
+  }
+
+  /** Where the address before translation stands; -1 when the datapath tells none. */
+  get originalSourceOffset(): number {
+    if (this.type !== EventType.trace || this.#packetOffset < traceOffset.ipTraceId) return -1;
     const start = this.#start + traceOffset.originalIP;
-    const family = (this.#notifyFlags & NotifyFlag.ipv6) !== 0 ? 6 : 4;
-    const words = family === 6 ? 4 : 1;
-    for (let index = 0; index < words; index += 1) {
-      if (this.#view.getUint32(start + index * 4) !== 0) return this.#address(start, family);
-    }
-    return undefined;
+    const words = this.packetFamily === 6 ? 4 : 1;
+    for (let index = 0; index < words; index += 1) if (this.#view.getUint32(start + index * 4) !== 0) return start;
+    return -1;
+  }
+
+  /** As the event says it, which knows also when the packet was not captured. */
+  get packetFamily(): 4 | 6 {
+    return (this.#notifyFlags & NotifyFlag.ipv6) !== 0 ? 6 : 4;
+  }
+
+  get sockDestinationOffset(): number {
+    return this.#start + sockOffset.destination;
   }
 
   get source(): FlowEndpoint | undefined {
@@ -307,10 +318,6 @@ export class EventView {
   get destination(): FlowEndpoint | undefined {
     if (!this.#resolved) this.#resolve();
     return this.#destination;
-  }
-
-  textOf(address: AddressBytes | undefined): string {
-    return address === undefined ? "" : formatAddress(address);
   }
 
   #point(view: DataView, start: number, end: number): boolean {
