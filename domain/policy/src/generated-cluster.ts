@@ -1,0 +1,198 @@
+/** Small random clusters for tests, made so that rules overlap, contradict and contain each other often. */
+import { cidrLabels, type LocalIdentityAllocator, reservedLabels } from "@cilium-ts/identity";
+import { Labels, Selector, type SelectorOperator } from "@cilium-ts/labels";
+import { formatPrefix, maskAddress, parseAddress, parsePrefix, prefixContains, prefixContainsAddress } from "@cilium-ts/net";
+import type { Random } from "@cilium-ts/testing";
+import type { PolicyEngine } from "./engine.ts";
+import type { OracleEnd } from "./oracle.ts";
+import { entities, type NamedPort, type Peer, type PortGroup, type PortMatch, protocols, type Rule, type RuleSection } from "./rule.ts";
+
+export interface GeneratedEnd extends OracleEnd {
+  /** Undefined for addresses outside the cluster: their number comes from the prefixes that are told apart. */
+  readonly id?: number;
+}
+
+export interface GeneratedCluster {
+  readonly families: readonly (4 | 6)[];
+  readonly ends: readonly GeneratedEnd[];
+  readonly policies: ReadonlyMap<string, readonly Rule[]>;
+  /** Prefixes that have an identity though no rule names them. */
+  readonly extraPrefixes: readonly string[];
+}
+
+const cidrs4 = ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "10.1.1.1/32", "10.128.0.0/9", "192.168.0.0/16"];
+const cidrs6 = ["::/0", "2001:db8::/32", "2001:db8:1::/48", "2001:db8:1::1/128"];
+const addresses4 = ["10.1.1.1", "10.1.1.2", "10.1.2.1", "10.2.0.1", "10.200.0.1", "192.168.3.4", "8.8.8.8"];
+const addresses6 = ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1", "2620::1"];
+const apps = ["web", "db", "api"];
+const namespaces = ["default", "prod"];
+const portNumbers = [0, 53, 79, 80, 81, 443, 1024, 8080, 65535];
+const portNames = ["http", "dns"];
+
+export function generateCluster(random: Random): GeneratedCluster {
+  const families: readonly (4 | 6)[] = random.chance(0.6) ? [4, 6] : random.chance(0.7) ? [4] : [6];
+  const policies = new Map<string, readonly Rule[]>();
+  const policyCount = 1 + random.below(5);
+  for (let index = 0; index < policyCount; index += 1) {
+    const name = `policy-${index}`;
+    const rules = Array.from({ length: random.chance(0.2) ? 2 : 1 }, (_, spec) => generateRule(random, name, spec, families));
+    policies.set(name, rules);
+  }
+  const extraPrefixes = cidrsOf(families).filter((cidr) => !cidr.endsWith("/0") && random.chance(0.15));
+  return { families, ends: generateEnds(random, families), policies, extraPrefixes };
+}
+
+/** The number of the end, as an ipcache would tell: the longest prefix that has an identity, or the rest of the world. */
+export function identityOf(end: GeneratedEnd, locals: LocalIdentityAllocator, families: readonly (4 | 6)[]): number {
+  if (end.id !== undefined) return end.id;
+  const address = parseAddress(end.address ?? "");
+  if (address === undefined) throw new Error("an end has a number or an address");
+  let best: { id: number; length: number } | undefined;
+  for (const { id, prefix: text } of locals.identities()) {
+    const prefix = parsePrefix(text);
+    if (prefix !== undefined && prefixContainsAddress(prefix, address) && prefix.length > (best?.length ?? -1))
+      best = { id, length: prefix.length };
+  }
+  return best?.id ?? (families.length === 1 ? 2 : address.length === 4 ? 9 : 10);
+}
+
+/** Makes the identities of the cluster known to the engine, and numbers for every prefix that it asks for. */
+export function populate(engine: PolicyEngine, cluster: GeneratedCluster, locals: LocalIdentityAllocator): void {
+  for (const end of cluster.ends) if (end.id !== undefined) engine.upsertIdentity(end.id, end.labels, end.namedPorts);
+  const worlds = cluster.families.length === 1 ? [2] : [2, 9, 10];
+  for (const id of worlds) engine.upsertIdentity(id, reservedLabels(id) ?? Labels.empty);
+  for (const prefix of [...engine.referencedPrefixes(), ...cluster.extraPrefixes]) {
+    const allocation = locals.acquire(prefix);
+    if (!allocation.ok) throw new Error(allocation.problem);
+    engine.upsertIdentity(allocation.identity.id, allocation.identity.labels);
+  }
+}
+
+function cidrsOf(families: readonly (4 | 6)[]): readonly string[] {
+  return [...(families.includes(4) ? cidrs4 : []), ...(families.includes(6) ? cidrs6 : [])];
+}
+
+function generateEnds(random: Random, families: readonly (4 | 6)[]): GeneratedEnd[] {
+  const ends: GeneratedEnd[] = [];
+  for (const [index, app] of apps.entries()) {
+    for (const [offset, namespace] of namespaces.entries()) {
+      if (random.chance(0.3)) continue;
+      const labels = [`k8s:app=${app}`, `k8s:io.kubernetes.pod.namespace=${namespace}`, "k8s:io.cilium.k8s.policy.cluster=default"];
+      if (random.chance(0.3)) labels.push("container:app=other");
+      if (random.chance(0.3)) labels.push("k8s:tier=gold");
+      ends.push({ id: 300 + index * 10 + offset, labels: Labels.parse(labels), namedPorts: generateNamedPorts(random) });
+    }
+  }
+  for (const id of [1, 4, 5, 6, 7]) {
+    if (random.chance(0.7)) ends.push({ id, labels: reservedLabels(id) ?? Labels.empty, namedPorts: [] });
+  }
+  for (const address of [...(families.includes(4) ? addresses4 : []), ...(families.includes(6) ? addresses6 : [])]) {
+    // The labels of what is outside are whatever the identity of its address has; for the oracle the address is enough.
+    const bytes = parseAddress(address);
+    if (bytes === undefined) throw new Error(address);
+    ends.push({ address, labels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), namedPorts: [] });
+  }
+  return ends;
+}
+
+function generateNamedPorts(random: Random): NamedPort[] {
+  return portNames
+    .filter(() => random.chance(0.6))
+    .map((name) => ({ name, protocol: random.pick([protocols.tcp, protocols.udp]), port: random.pick([53, 80, 8080]) }));
+}
+
+function generateRule(random: Random, name: string, spec: number, families: readonly (4 | 6)[]): Rule {
+  const sections = (kind: string, probability: number): RuleSection[] => {
+    if (!random.chance(probability)) return [];
+    return Array.from({ length: 1 + random.below(3) }, (_, index) => generateSection(random, `specs[${spec}].${kind}[${index}]`, families));
+  };
+  const ingress = sections("ingress", 0.6);
+  const ingressDeny = sections("ingressDeny", 0.4);
+  const egress = sections("egress", 0.6);
+  const egressDeny = sections("egressDeny", 0.4);
+  const choose = (present: boolean): boolean => (random.chance(0.2) ? random.chance(0.5) : present);
+  return {
+    policy: { kind: "CiliumNetworkPolicy", namespace: "default", name, uid: `uid-${name}`, labels: [] },
+    endpointSelector: generateSelector(random),
+    ingress,
+    ingressDeny,
+    egress,
+    egressDeny,
+    enableDefaultDeny: { ingress: choose(ingress.length + ingressDeny.length > 0), egress: choose(egress.length + egressDeny.length > 0) },
+  };
+}
+
+function generateSelector(random: Random): Selector {
+  const operators: readonly SelectorOperator[] = ["In", "NotIn", "Exists", "DoesNotExist"];
+  const matchExpressions = Array.from({ length: random.below(3) }, () => {
+    const operator = random.pick(operators);
+    const [key, values] = random.pick([
+      [random.pick(["app", "k8s:app", "any:app", "container:app"]), [...apps, "other"]],
+      ["io.kubernetes.pod.namespace", namespaces],
+      ["k8s:tier", ["gold"]],
+      ["reserved:init", [""]],
+    ] as const);
+    return operator === "In" || operator === "NotIn"
+      ? { key, operator, values: values.filter(() => random.chance(0.5)).slice(0, 2) }
+      : { key, operator };
+  });
+  return Selector.of({ matchExpressions });
+}
+
+function generateSection(random: Random, path: string, families: readonly (4 | 6)[]): RuleSection {
+  const section: { path: string; peers?: readonly Peer[]; ports?: readonly PortGroup[] } = { path };
+  if (random.chance(0.8))
+    section.peers = Array.from({ length: random.chance(0.05) ? 0 : 1 + random.below(3) }, () => generatePeer(random, families));
+  if (random.chance(0.75)) {
+    section.ports = Array.from({ length: 1 + random.below(2) }, (_, index) => ({
+      path: `${path}.toPorts[${index}]`,
+      ports: Array.from({ length: random.chance(0.05) ? 0 : 1 + random.below(3) }, () => generatePort(random)),
+    }));
+  }
+  return section;
+}
+
+function generatePeer(random: Random, families: readonly (4 | 6)[]): Peer {
+  const kind = random.below(3);
+  if (kind === 0) return { kind: "endpoints", selector: generateSelector(random) };
+  if (kind === 1) return { kind: "entity", entity: random.pick(entities) };
+  const cidr = random.pick(cidrsOf(families));
+  const outer = parsePrefix(cidr);
+  const except = cidrsOf(families).filter((text) => {
+    const inner = parsePrefix(text);
+    return inner !== undefined && outer !== undefined && prefixContains(outer, inner) && random.chance(0.3);
+  });
+  if (random.chance(0.1)) except.push(...oddExcept(cidr));
+  return { kind: "cidr", cidr, except };
+}
+
+/** A hole that no other rule names. */
+function oddExcept(cidr: string): string[] {
+  const prefix = parsePrefix(cidr);
+  if (prefix === undefined || prefix.length > 20) return [];
+  return [formatPrefix({ address: maskAddress(prefix.address, prefix.length + 3), length: prefix.length + 3 })];
+}
+
+function generatePort(random: Random): PortMatch {
+  if (random.chance(0.15)) {
+    return { kind: "name", name: random.pick(portNames), protocol: random.pick([protocols.any, protocols.tcp, protocols.udp]) };
+  }
+  if (random.chance(0.15)) {
+    const type = random.pick([0, 3, 8, 128]);
+    return { kind: "number", protocol: random.pick([protocols.icmp, protocols.icmpv6]), first: type, last: type };
+  }
+  const protocol = random.pick([protocols.any, protocols.tcp, protocols.tcp, protocols.udp, protocols.sctp]);
+  if (random.chance(0.15)) return { kind: "number", protocol, first: 0, last: 65535 };
+  const first = random.pick(portNumbers);
+  const last = random.chance(0.6) ? first : Math.max(first, random.pick(portNumbers) + random.below(3) - 1);
+  return { kind: "number", protocol, first, last: Math.min(65535, last) };
+}
+
+/** Ports at and beside the bounds of generated rules. */
+export function generatePacketPort(random: Random): { protocol: number; port: number } {
+  const protocol = random.pick([6, 6, 6, 17, 17, 132, 1, 58, 47]);
+  if (protocol === 1 || protocol === 58) return { protocol, port: random.pick([0, 3, 8, 128, 200]) };
+  if (protocol === 47) return { protocol, port: 0 };
+  const port = random.chance(0.8) ? random.pick(portNumbers) + random.below(3) - 1 : random.below(65_536);
+  return { protocol, port: Math.min(65_535, Math.max(0, port)) };
+}

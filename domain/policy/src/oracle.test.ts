@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LocalIdentityAllocator } from "@cilium-ts/identity";
+import { createRandom, type Random } from "@cilium-ts/testing";
+import { PolicyEngine } from "./engine.ts";
+import {
+  type GeneratedCluster,
+  type GeneratedEnd,
+  generateCluster,
+  generatePacketPort,
+  identityOf,
+  populate,
+} from "./generated-cluster.ts";
+import { judge, type OracleSettings } from "./oracle.ts";
+import type { Direction, RuleOrigin } from "./rule.ts";
+import { simulateKernel } from "./simulated-kernel.ts";
+import type { ResolvedPolicy } from "./verdict.ts";
+
+const firstSeed = Number(process.env.POLICY_SEED ?? 1);
+const clusterCount = process.env.POLICY_SEED === undefined ? 3000 : 1;
+
+test(`two lookups over the entries say what the rules say, on ${clusterCount} generated clusters`, () => {
+  const seen = { allowed: 0, denied: 0, dropped: 0 };
+  for (let seed = firstSeed; seed < firstSeed + clusterCount; seed += 1) {
+    try {
+      checkCluster(seed, seen);
+    } catch (cause) {
+      throw new Error(`seed ${seed} (run again with POLICY_SEED=${seed}): ${String(cause)}`, { cause });
+    }
+  }
+  // A generator that never reaches a verdict would prove nothing.
+  const total = seen.allowed + seen.denied + seen.dropped;
+  if (clusterCount > 1) for (const count of Object.values(seen)) assert.ok(count > total / 20, JSON.stringify(seen));
+});
+
+function checkCluster(seed: number, seen: Record<"allowed" | "denied" | "dropped", number>): void {
+  const random = createRandom(seed);
+  const cluster = generateCluster(random);
+  const settings: OracleSettings = {
+    mode: random.chance(0.9) ? "default" : random.pick(["always", "never"]),
+    allowLocalhost: random.chance(0.7),
+    clusterName: "default",
+  };
+  const engine = new PolicyEngine({
+    mode: settings.mode,
+    allowLocalhost: settings.allowLocalhost ? "auto" : "policy",
+    clusterName: "default",
+    families: cluster.families,
+  });
+  for (const [key, rules] of cluster.policies) engine.upsertPolicy(key, rules);
+  const locals = new LocalIdentityAllocator({ families: cluster.families });
+  populate(engine, cluster, locals);
+
+  const rules = [...cluster.policies.values()].flat();
+  const subjects = cluster.ends.filter((end) => end.id !== undefined && (end.id >= 256 || end.id === 5));
+  if (subjects.length === 0) return;
+  for (let round = 0; round < 40; round += 1) {
+    const subject = random.pick(subjects);
+    const policy = engine.resolve(subject);
+    if (round < 3) checkShape(policy);
+    const packet = generatePacket(random, cluster, subject);
+    const peerIdentity = identityOf(packet.peer, locals, cluster.families);
+    const expected = judge(packet, rules, settings);
+    const actual = simulateKernel(policy, packet.direction, peerIdentity, packet.protocol, packet.port);
+    const story = `${packet.direction} of ${subject.labels}, peer ${packet.peer.address ?? packet.peer.labels} (${peerIdentity}), ${packet.protocol}/${packet.port}`;
+    assert.equal(actual.verdict, expected.verdict, story);
+    for (const origin of actual.origins) assert.ok(expected.reasons.has(reasonOf(origin)), `${story}: ${reasonOf(origin)} is no reason`);
+    assert.equal(actual.origins.length > 0, expected.verdict !== "dropped", `${story}: a verdict has a reason`);
+    const { entry: _, ...verdict } = actual;
+    assert.deepEqual(engine.explain(subject, peerIdentity, packet.direction, packet.protocol, packet.port), verdict, story);
+    seen[expected.verdict] += 1;
+  }
+}
+
+function generatePacket(random: Random, cluster: GeneratedCluster, subject: GeneratedEnd) {
+  const direction: Direction = random.chance(0.5) ? "ingress" : "egress";
+  return { subject, peer: random.pick(cluster.ends), direction, ...generatePacketPort(random) };
+}
+
+function reasonOf(origin: RuleOrigin): string {
+  if (origin.policy.kind !== "reserved") return `${origin.policy.name}/${origin.path}`;
+  return origin.policy.name.startsWith("allow-any") ? "allow-any" : "allow-localhost";
+}
+
+function checkShape(policy: ResolvedPolicy): void {
+  const keys = new Set<string>();
+  for (const entry of policy.entries) {
+    const { direction, identity, protocol, port, portPrefixLength, deny, precedence } = entry;
+    const key = `${direction} ${identity} ${protocol} ${port}/${portPrefixLength}`;
+    assert.ok(!keys.has(key), `two entries for ${key}`);
+    keys.add(key);
+    assert.ok(protocol !== 0 || (port === 0 && portPrefixLength === 0), key);
+    assert.ok(portPrefixLength >= 0 && portPrefixLength <= 16, key);
+    assert.equal(port & (0xffff >> portPrefixLength), 0, `${key} has bits beyond its length`);
+    assert.equal(precedence >= 0x8000_0000, deny, key);
+    assert.equal(precedence & 0xff, protocol === 0 ? 0 : 8 + portPrefixLength, key);
+  }
+}
