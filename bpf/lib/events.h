@@ -76,12 +76,12 @@ static __always_inline void event_submit(void *record)
 	bpf_ringbuf_submit(record, 0);
 }
 
-static __noinline int send_drop(struct __sk_buff *skb, const struct report *r, fault problem)
+static __always_inline void send_drop(struct __sk_buff *skb, const struct report *r, fault problem)
 {
 	struct drop_notify *event = event_reserve(sizeof(*event) + payload_size());
 
 	if (!event)
-		return 0;
+		return;
 	event_fill(skb, &event->header, sizeof(*event), EVENT_DROP, FAULT_REASON(problem), 3, r->source_id);
 	event->source_identity = r->source_identity;
 	event->destination_identity = r->destination_identity;
@@ -93,13 +93,15 @@ static __noinline int send_drop(struct __sk_buff *skb, const struct report *r, f
 	event->flags = r->family == 6 ? NOTIFY_IPV6 : 0;
 	event->ip_trace_id = 0;
 	event_submit(event);
-	return 0;
 }
 
-static __noinline int send_trace(struct __sk_buff *skb, const struct report *r)
+CHECKED_ONCE int send_trace(struct __sk_buff *skb, const struct report *r)
 {
-	struct trace_notify *event = event_reserve(sizeof(*event) + payload_size());
+	struct trace_notify *event;
 
+	if (!r)
+		return 0;
+	event = event_reserve(sizeof(*event) + payload_size());
 	if (!event)
 		return 0;
 	event_fill(skb, &event->header, sizeof(*event), EVENT_TRACE, r->point, 2, r->source_id);
@@ -116,8 +118,10 @@ static __noinline int send_trace(struct __sk_buff *skb, const struct report *r)
 }
 
 /* Counts, reports and drops. */
-static __always_inline int drop(struct __sk_buff *skb, const struct report *r, fault problem)
+CHECKED_ONCE int drop(struct __sk_buff *skb, const struct report *r, fault problem)
 {
+	if (!r)
+		return TC_ACT_SHOT;
 	count_drop(skb, problem, r->direction);
 	send_drop(skb, r, problem);
 	return TC_ACT_SHOT;

@@ -63,7 +63,7 @@ struct nd_advertisement {
 };
 
 /* ARP of a pod: answered, dropped as somebody else's, or left to the node's stack, which may have asked. */
-static __noinline int arp_from_pod(struct __sk_buff *skb, const struct endpoint *ep, fault *problem)
+CHECKED_ONCE int arp_from_pod(struct __sk_buff *skb, const struct endpoint *ep, fault *problem)
 {
 	struct {
 		struct ethhdr ethernet;
@@ -72,6 +72,8 @@ static __noinline int arp_from_pod(struct __sk_buff *skb, const struct endpoint 
 	__u8 target_ip[4];
 	__u32 sender, target;
 
+	if (!ep || !problem)
+		return NEIGHBOUR_DROP;
 	if (bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame))) {
 		*problem = FAULT(DROP_INVALID_PACKET_DROPPED);
 		return NEIGHBOUR_DROP;
@@ -115,7 +117,7 @@ static __always_inline __be16 checksum_folded(__u64 sum)
 }
 
 /* Makes the solicitation for `target` an advertisement of the host side of the veth. */
-static __noinline fault nd_answer(struct __sk_buff *skb, const struct endpoint *ep, const struct address *target)
+CHECKED_ONCE fault nd_answer(struct __sk_buff *skb, const struct endpoint *ep, const struct address *target)
 {
 	struct nd_advertisement nd = {};
 	struct {
@@ -124,6 +126,8 @@ static __noinline fault nd_answer(struct __sk_buff *skb, const struct endpoint *
 	} frame;
 	const struct address *router = (const void *)config.router_ipv6;
 
+	if (!ep || !target)
+		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
 	if (bpf_skb_change_tail(skb, sizeof(frame) + sizeof(nd.message), 0) || bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame)))
 		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
 	__builtin_memcpy(frame.ethernet.h_dest, frame.ethernet.h_source, ETH_ALEN);
@@ -170,11 +174,14 @@ static __always_inline bool is_link_message(const struct packet *p)
 }
 
 /* A pod's link message. Its source is the pod's, link-local or unspecified: the caller has seen to it. */
-static __noinline int nd_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const struct packet *p, fault *problem)
+CHECKED_ONCE int nd_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const struct packet *p, fault *problem)
 {
-	__u8 type = bpf_ntohs(p->policy_port);
 	struct address target = {};
+	__u8 type;
 
+	if (!ep || !p || !problem)
+		return NEIGHBOUR_DROP;
+	type = bpf_ntohs(p->policy_port);
 	if (type == ICMP6_ROUTER_ADVERTISEMENT || type == ICMP6_REDIRECT) {
 		*problem = FAULT(DROP_FORBIDDEN_ICMPV6_MESSAGE);
 		return NEIGHBOUR_DROP;

@@ -30,6 +30,10 @@ struct address {
 	};
 };
 
+/* A function that the verifier checks once, by itself, and not again wherever it is called: for what is
+ * off the way of an ordinary packet. Its pointers may be NULL as far as the verifier knows. */
+#define CHECKED_ONCE __attribute__((noinline))
+
 enum packet_kind {
 	PACKET_FLOW = 0,   /* Opens a connection, or belongs to one. */
 	PACKET_ANSWER = 1, /* ICMP echo reply: belongs to one, never opens one. */

@@ -58,7 +58,7 @@ static __always_inline fault parse_fragment_header(struct __sk_buff *skb, struct
 }
 
 /* Walks the extension headers from p->protocol at p->l4_offset until it finds something else. */
-static __noinline fault parse_extensions(struct __sk_buff *skb, struct packet *p)
+CHECKED_ONCE fault parse_extensions(struct __sk_buff *skb, struct packet *p)
 {
 	struct {
 		__u8 next;
@@ -66,6 +66,8 @@ static __noinline fault parse_extensions(struct __sk_buff *skb, struct packet *p
 	} header;
 	fault problem;
 
+	if (!p)
+		return FAULT(DROP_INVALID_PACKET_DROPPED);
 	for (int count = 0; count <= EXTENSION_HEADERS_MAX; count++) {
 		__u8 kind = p->protocol;
 

@@ -80,25 +80,27 @@ static __always_inline void send_verdict(struct __sk_buff *skb, const struct jud
 }
 
 /* 0: admitted. JUDGED_AUDITED: it is not, but passes. Otherwise why not. Tells user space when that is news. */
-static __noinline fault judge(struct __sk_buff *skb, const struct judgement *j)
+CHECKED_ONCE fault judge(struct __sk_buff *skb, const struct judgement *j)
 {
-	struct policy_key key = {
-		.prefix_length = POLICY_KEY_BITS,
-		.set = j->set,
-		.identity = j->remote_identity,
-		.direction = j->direction,
-		.protocol = j->protocol,
-		.port = j->port,
-	};
-	struct policy_entry *exact = bpf_map_lookup_elem(&policy, &key), *any, *entry;
-	__u16 enforced = j->direction == POLICY_INGRESS ? ENDPOINT_INGRESS_ENFORCED : ENDPOINT_EGRESS_ENFORCED;
+	struct policy_key key = { .prefix_length = POLICY_KEY_BITS };
+	struct policy_entry *exact, *any, *entry;
+	__u16 enforced;
 	bool audited;
 	fault problem;
 
+	if (!j)
+		return FAULT(DROP_POLICY_DENIED);
+	key.set = j->set;
+	key.identity = j->remote_identity;
+	key.direction = j->direction;
+	key.protocol = j->protocol;
+	key.port = j->port;
+	exact = bpf_map_lookup_elem(&policy, &key);
 	key.identity = 0;
 	any = bpf_map_lookup_elem(&policy, &key);
 	entry = exact && (!any || exact->precedence >= any->precedence) ? exact : any;
 	problem = verdict_of(entry);
+	enforced = j->direction == POLICY_INGRESS ? ENDPOINT_INGRESS_ENFORCED : ENDPOINT_EGRESS_ENFORCED;
 	audited = problem && (j->endpoint_flags & ENDPOINT_AUDIT);
 	if (config.verdict_events_enabled && (j->endpoint_flags & enforced) && (!j->known || j->admitted != !problem))
 		send_verdict(skb, j, problem, audited, entry, entry ? match_of(entry, entry == exact) : MATCH_NONE);
