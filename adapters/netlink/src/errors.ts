@@ -63,6 +63,7 @@ const reasons: Readonly<Record<string, string>> = {
   EPERM: "needs CAP_NET_ADMIN in this network namespace",
   ERANGE: "is out of range",
   ESRCH: "does not exist",
+  ETIMEDOUT: "the kernel did not answer",
 };
 
 export const errnoOf = {

@@ -113,7 +113,7 @@ export class FakeBackend implements Backend {
     if (here === there && spec.name === spec.peer.name) return errnoOf.exists;
     // The peer is registered first, so it has the lower index where both are in one namespace.
     const peer = there.addLink({ ...this.#settings(spec.peer), name: spec.peer.name, kind: "veth", up: false, alias: "" });
-    const link = here.addLink({ ...this.#settings(spec), name: spec.name, kind: "veth", up: spec.up ?? false, alias: spec.alias ?? "" });
+    const link = here.addLink({ ...this.#settings(spec), name: spec.name, kind: "veth", up: spec.up ?? false, alias: "" });
     link.peer = { namespace: there, link: peer };
     peer.peer = { namespace: here, link };
     there.changed(peer);
@@ -135,7 +135,7 @@ export class FakeBackend implements Backend {
   #createBridge(spec: NewLink): Link | number {
     const here = this.#namespace;
     if (here.find(spec.name) !== undefined) return errnoOf.exists;
-    const link = here.addLink({ ...this.#settings(spec), name: spec.name, kind: "bridge", up: spec.up ?? false, alias: spec.alias ?? "" });
+    const link = here.addLink({ ...this.#settings(spec), name: spec.name, kind: "bridge", up: spec.up ?? false, alias: "" });
     here.changed(link);
     return here.rowOf(link);
   }

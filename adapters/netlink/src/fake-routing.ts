@@ -1,4 +1,4 @@
-import { formatPrefix, prefixContainsAddress } from "@cilium-ts/net";
+import { formatPrefix, type Prefix, prefixContainsAddress } from "@cilium-ts/net";
 import { errnoOf } from "./errors.ts";
 import type { FakeNamespace } from "./fake-namespace.ts";
 import { mainTable, type NewRoute, type Route, staticProtocol } from "./route.ts";
@@ -19,7 +19,7 @@ export class FakeRouting {
     if (refusal !== undefined) return refusal;
     const row = rowOf(spec);
     const existing = here.routes.findIndex(
-      (each) => each.table === row.table && each.metric === row.metric && formatPrefix(each.destination) === formatPrefix(row.destination),
+      (each) => each.table === row.table && each.metric === row.metric && isSamePrefix(each.destination, row.destination),
     );
     if (existing >= 0 && !replace) return errnoOf.exists;
     if (existing >= 0) here.routes[existing] = row;
@@ -102,7 +102,7 @@ function defaultScope(kind: string, hasGateway: boolean): Scope {
 
 function isDescribed(route: Route, spec: NewRoute): boolean {
   return (
-    formatPrefix(route.destination) === formatPrefix(spec.destination) &&
+    isSamePrefix(route.destination, spec.destination) &&
     route.table === (spec.table ?? mainTable) &&
     (spec.metric === undefined || spec.metric === route.metric) &&
     (spec.linkIndex === undefined || spec.linkIndex === route.linkIndex) &&
@@ -110,6 +110,10 @@ function isDescribed(route: Route, spec: NewRoute): boolean {
     (spec.protocol === undefined || spec.protocol === route.protocol) &&
     (spec.gateway === undefined || (route.gateway !== undefined && Buffer.compare(spec.gateway, route.gateway) === 0))
   );
+}
+
+function isSamePrefix(left: Prefix, right: Prefix): boolean {
+  return left.length === right.length && Buffer.compare(left.address, right.address) === 0;
 }
 
 function ruleOf(spec: NewRule): Rule {

@@ -3,13 +3,13 @@ import type { Kernel, NetlinkSocket } from "@cilium-ts/kernel";
 import type { Family } from "@cilium-ts/net";
 import type { Backend, Change, Watchable } from "./backend.ts";
 import { errnoOf, malformed, NetlinkError } from "./errors.ts";
+import { type Answer, decodeAnswers } from "./kernel-answers.ts";
 import { kernelTables, watchGroups } from "./kernel-tables.ts";
 import { checkReference, decodeLink, describeLink, encodeLinkQuery, type Link, type LinkReference, type NewVeth } from "./link.ts";
-import { decodeAcknowledgement, decodeMessages } from "./message-reader.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { checkOperation, createsLink, describeOperation, encodeOperation, type Operation, type Outcome, type Rows } from "./operation.ts";
 import { watchChanges } from "./watch.ts";
-import { messageFlag, messageType, rtm } from "./wire.ts";
+import { messageFlag, rtm } from "./wire.ts";
 
 /**
  * The answers to one send wait in the socket's receive buffer (212,992 bytes by default) until all of it was carried out, so a send is
@@ -171,36 +171,6 @@ export class KernelBackend implements Backend {
     this.#sequence = this.#sequence >= 0xffff_ffff ? 1 : this.#sequence + 1;
     return this.#sequence;
   }
-}
-
-/** All that came back for one request. */
-export interface Answer {
-  /** Undefined: not acknowledged. */
-  errno: number | undefined;
-  detail: string;
-  interrupted: boolean;
-  readonly rows: { readonly type: number; readonly payload: Uint8Array }[];
-}
-
-/** By sequence number. */
-export function decodeAnswers(received: Uint8Array): Map<number, Answer> {
-  const answers = new Map<number, Answer>();
-  for (const message of decodeMessages(received)) {
-    let answer = answers.get(message.sequence);
-    if (answer === undefined) {
-      answer = { errno: undefined, detail: "", interrupted: false, rows: [] };
-      answers.set(message.sequence, answer);
-    }
-    if (message.type === messageType.error || message.type === messageType.done) {
-      // The first bits of an acknowledgement's flags mean other things than those of a row's.
-      if (message.type === messageType.done && (message.flags & messageFlag.dumpInterrupted) !== 0) answer.interrupted = true;
-      Object.assign(answer, decodeAcknowledgement(message));
-    } else {
-      if ((message.flags & messageFlag.dumpInterrupted) !== 0) answer.interrupted = true;
-      answer.rows.push({ type: message.type, payload: message.payload });
-    }
-  }
-  return answers;
 }
 
 function outcomeOf(operation: Operation, answer: Answer | undefined): Outcome {

@@ -37,7 +37,6 @@ interface LinkSettings {
 export interface NewLink extends LinkSettings {
   readonly name: string;
   readonly up?: boolean | undefined;
-  readonly alias?: string | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { malformed } from "./errors.ts";
-import { acknowledgeAttribute, attributeHeaderSizeBytes, headerSizeBytes, messageFlag } from "./wire.ts";
+import { acknowledgeAttribute, attributeHeaderSizeBytes, headerSizeBytes, messageFlag, messageType } from "./wire.ts";
 
 export interface Message {
   readonly type: number;
@@ -97,19 +97,26 @@ export class Attributes {
   }
 }
 
-/** NLMSG_ERROR: errno 0 says that the request was carried out. NLMSG_DONE carries an errno in the same place. */
+/** NLMSG_ERROR (errno 0: it was carried out) or NLMSG_DONE. The former repeats the request, or its header, before attributes. */
 export function decodeAcknowledgement(message: Message): { errno: number; detail: string } {
   const { payload } = message;
   if (payload.length < 4) throw malformed(`an acknowledgement of ${payload.length} bytes`);
   const view = viewOf(payload);
   const errno = Math.abs(view.getInt32(0, true));
-  if ((message.flags & messageFlag.acknowledgeAttributes) === 0 || payload.length < 4 + headerSizeBytes) return { errno, detail: "" };
-  const capped = errno === 0 || (message.flags & messageFlag.capped) !== 0;
-  const requestSizeBytes = capped ? headerSizeBytes : (view.getUint32(4, true) + 3) & ~3;
-  if (requestSizeBytes < headerSizeBytes || 4 + requestSizeBytes > payload.length)
-    throw malformed("an acknowledgement repeats less than a request");
-  const attributes = decodeAttributes(payload.subarray(4 + requestSizeBytes));
+  if ((message.flags & messageFlag.acknowledgeAttributes) === 0) return { errno, detail: "" };
+  const repeatedSizeBytes = message.type === messageType.done ? 0 : repeatedRequestSizeBytes(message, errno);
+  if (4 + repeatedSizeBytes > payload.length) throw malformed("an acknowledgement ends in the request that it repeats");
+  const attributes = decodeAttributes(payload.subarray(4 + repeatedSizeBytes));
   return { errno, detail: attributes.text(acknowledgeAttribute.message) ?? "" };
+}
+
+function repeatedRequestSizeBytes(message: Message, errno: number): number {
+  if (errno === 0 || (message.flags & messageFlag.capped) !== 0) return headerSizeBytes;
+  if (message.payload.length < 4 + headerSizeBytes) throw malformed("an acknowledgement repeats less than a header");
+  const sizeBytes = viewOf(message.payload).getUint32(4, true);
+  if (sizeBytes < headerSizeBytes || sizeBytes > message.payload.length)
+    throw malformed(`an acknowledgement repeats a request of ${sizeBytes} bytes`);
+  return (sizeBytes + 3) & ~3;
 }
 
 export function viewOf(bytes: Uint8Array): DataView {

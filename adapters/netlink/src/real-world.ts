@@ -1,0 +1,28 @@
+import { execFileSync } from "node:child_process";
+import { openKernel } from "@cilium-ts/kernel";
+import type { World } from "./contract-suite.ts";
+import { openNetlink } from "./open-netlink.ts";
+
+let worlds = 0;
+
+/** Two network namespaces of this process, made and deleted by `ip`. */
+export function openRealWorld(): World & { readonly hostName: string; readonly podName: string } {
+  worlds += 1;
+  const hostName = `ctnl-${process.pid}-${worlds}-host`;
+  const podName = `ctnl-${process.pid}-${worlds}-pod`;
+  for (const name of [hostName, podName]) execFileSync("ip", ["netns", "add", name]);
+  const kernel = openKernel();
+  const podPath = `/run/netns/${podName}`;
+  const host = openNetlink(kernel, { namespacePath: `/run/netns/${hostName}` });
+  return {
+    hostName,
+    podName,
+    host,
+    podPath,
+    openPod: () => openNetlink(kernel, { namespacePath: podPath }),
+    [Symbol.dispose]() {
+      host[Symbol.dispose]();
+      for (const name of [hostName, podName]) execFileSync("ip", ["netns", "del", name]);
+    },
+  };
+}
