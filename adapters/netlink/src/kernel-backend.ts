@@ -73,7 +73,7 @@ export class KernelBackend implements Backend {
     const sequence = this.#nextSequence();
     const { request, acknowledge } = messageFlag;
     this.#writer.message({ type: rtm.getLink, flags: request | acknowledge, sequence }, () => encodeLinkQuery(this.#writer, link));
-    const answers = await this.#transact(operation, describeLink(link), 1);
+    const answers = await this.#ask(operation, describeLink(link));
     const answer = answers.get(sequence);
     if (answer?.errno === undefined) throw malformed("a query was not acknowledged");
     if (answer.errno === errnoOf.noDevice) return undefined;
@@ -107,7 +107,7 @@ export class KernelBackend implements Backend {
     try {
       const requests = operations.map((operation) => this.#encode(operation, descriptors));
       const acks = requests.filter((request) => typeof request === "number").length;
-      const answers = acks === 0 ? new Map<number, Answer>() : await this.#transact("batch", "batch", acks);
+      const answers = acks === 0 ? new Map<number, Answer>() : await this.#send(acks);
       return operations.map((operation, index) => {
         const request = requests[index];
         return request instanceof NetlinkError ? { ok: false, error: request } : outcomeOf(operation, answers.get(request ?? 0));
@@ -142,7 +142,7 @@ export class KernelBackend implements Backend {
     this.#writer.message({ type: table.get, flags: messageFlag.request | messageFlag.dump, sequence }, () =>
       table.encodeQuery(this.#writer, family),
     );
-    const answers = await this.#transact(operation, `list of ${kind}s`, 1);
+    const answers = await this.#ask(operation, `list of ${kind}s`);
     const answer = answers.get(sequence);
     if (answer?.errno === undefined) throw malformed("a list has no end");
     if (answer.errno !== 0) throw new NetlinkError({ operation, subject: `list of ${kind}s`, errno: answer.errno, detail: answer.detail });
@@ -155,16 +155,19 @@ export class KernelBackend implements Backend {
     return rows;
   }
 
-  /** Sends what the writer holds. */
-  async #transact(operation: string, subject: string, acks: number): Promise<Map<number, Answer>> {
+  /** Sends what the writer holds. What goes wrong with the socket is thrown as it is. */
+  async #send(acks: number): Promise<Map<number, Answer>> {
     const request = this.#writer.take();
-    let received: Uint8Array;
+    return decodeAnswers(await this.#socket.transact(request, acks));
+  }
+
+  /** Sends one question. */
+  async #ask(operation: string, subject: string): Promise<Map<number, Answer>> {
     try {
-      received = await this.#socket.transact(request, acks);
+      return await this.#send(1);
     } catch (cause) {
       throw worldFailure(operation, subject, cause);
     }
-    return decodeAnswers(received);
   }
 
   #nextSequence(): number {
