@@ -71,7 +71,8 @@ static void clear_log(void)
 
 static napi_value throw_with_log(napi_env env, const char *syscall, int error)
 {
-	struct failure failure = { .syscall = syscall, .error = error };
+	/* libbpf has numbers of its own for objects that it does not understand. */
+	struct failure failure = { .syscall = syscall, .error = error >= __LIBBPF_ERRNO__START ? EINVAL : error };
 	napi_value value = failure_value(env, &failure);
 
 	if (log_text != NULL)

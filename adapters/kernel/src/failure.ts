@@ -26,6 +26,8 @@ export interface FailureOptions {
   readonly errno: number;
   /** What else is known, or what to do about it. */
   readonly detail?: string | undefined;
+  /** Instead of the system call's failure, when it was not even tried: why not. */
+  readonly reason?: string;
   readonly done?: number;
   readonly cause?: unknown;
 }
@@ -33,7 +35,8 @@ export interface FailureOptions {
 export function createKernelError(options: FailureOptions): KernelError {
   const { what, syscall, errno, detail, done = 0, cause } = options;
   const [code, text] = describeErrno(errno);
-  const message = `${what}: ${syscall} failed: ${text} (${code})${detail === undefined ? "" : `: ${detail}`}`;
+  const reason = options.reason ?? `${syscall} failed: ${text}`;
+  const message = `${what}: ${reason} (${code})${detail === undefined ? "" : `: ${detail}`}`;
   return new KernelError({ message, syscall, errno, code, done, cause });
 }
 

@@ -124,6 +124,8 @@ export interface BpfProgram extends Disposable {
     durationNs: number;
     context: Uint8Array;
   };
+  /** Runs a program of type syscall once. The context is what it reads, and what it leaves behind. Returns the program's value. */
+  runSyscall(context: Uint8Array): number;
 }
 
 export interface BpfLink extends Disposable {

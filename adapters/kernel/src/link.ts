@@ -1,10 +1,10 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { checkDescriptorKind, Descriptor } from "./descriptor.ts";
+import { Descriptor, inspect } from "./descriptor.ts";
 import { UnsupportedFeature } from "./errors.ts";
-import { attempt, createKernelError, errnos, nativeFailure } from "./failure.ts";
+import { attempt, createKernelError, errnos, nativeFailure, toKernelError } from "./failure.ts";
 import type { BpfLink, BpfProgram, CgroupAttachType } from "./kernel.ts";
 import type { Native } from "./native.ts";
-import { pinDescriptor } from "./pin.ts";
+import { openPinOf, pinDescriptor } from "./pin.ts";
 import { cgroupAttachTypes, tcxAttachTypes, xdpAttachType, xdpModeFlags } from "./uapi.ts";
 
 export class NativeLink implements BpfLink {
@@ -12,8 +12,9 @@ export class NativeLink implements BpfLink {
   readonly #native: Native;
   readonly #descriptor: Descriptor;
 
+  /** Takes the descriptor: it is closed when this fails. */
   constructor(native: Native, fd: number) {
-    this.id = attempt("link", () => native.linkInfo(fd)).id;
+    this.id = inspect(native, fd, "link", () => native.linkInfo(fd)).id;
     this.#native = native;
     this.#descriptor = new Descriptor(native, fd, `link ${this.id}`);
   }
@@ -51,15 +52,8 @@ export class NativeLink implements BpfLink {
   }
 }
 
-/** Takes the descriptor: it is closed when this fails. */
-export function adoptLink(native: Native, fd: number, what: string): NativeLink {
-  try {
-    checkDescriptorKind(fd, "link", what);
-    return new NativeLink(native, fd);
-  } catch (cause) {
-    native.close(fd);
-    throw cause;
-  }
+export function openPinnedLink(native: Native, path: string): NativeLink {
+  return new NativeLink(native, openPinOf(native, path, "link"));
 }
 
 export function attachTcx(
@@ -74,9 +68,7 @@ export function attachTcx(
   } catch (cause) {
     // An old kernel knows no such attach type.
     if (nativeFailure(cause)?.errno === errnos.EINVAL && isOlderThan(release, 6, 6)) throw new UnsupportedFeature("tcx", "6.6", release);
-    return attempt(`program ${program.name}: attach to tcx ${direction} of device ${ifindex}`, () => {
-      throw cause;
-    });
+    throw toKernelError(cause, `program ${program.name}: attach to tcx ${direction} of device ${ifindex}`);
   }
 }
 
@@ -113,7 +105,7 @@ function checkIfindex(ifindex: number, program: BpfProgram): void {
     what: `program ${program.name}: attach`,
     syscall: "bpf(LINK_CREATE)",
     errno: errnos.ENODEV,
-    detail: `${ifindex} is no index of a device`,
+    reason: `${ifindex} is no index of a device`,
   });
 }
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { checkDescriptorKind, Descriptor } from "./descriptor.ts";
+import { Descriptor, inspect } from "./descriptor.ts";
 import { attempt, createKernelError, ENOTSUPP, errnos } from "./failure.ts";
 import type { BpfMap, MapSpec, MapType } from "./kernel.ts";
-import type { Native } from "./native.ts";
-import { pinDescriptor } from "./pin.ts";
+import type { MapInfo, Native } from "./native.ts";
+import { openPinOf, pinDescriptor } from "./pin.ts";
 import { mapTypeNumbers, mapTypeOf, noPreallocFlag, updateFlags } from "./uapi.ts";
 
 const batchSizeMax = 4096;
@@ -30,13 +30,9 @@ export class NativeMap implements BpfMap {
   readonly #readSizeBytes: number;
   readonly #count = new Uint32Array(1);
 
+  /** Takes the descriptor: it is closed when this fails. */
   constructor(native: Native, fd: number, name: string | undefined, possibleCpuCount: number) {
-    const info = attempt(`map ${name ?? fd}`, () => native.mapInfo(fd));
-    const type = mapTypeOf(info.type);
-    if (type === undefined) {
-      const detail = `maps of type ${info.type} are not supported`;
-      throw createKernelError({ what: `map ${name ?? info.name}`, syscall: "bpf(OBJ_GET_INFO_BY_FD)", errno: errnos.EINVAL, detail });
-    }
+    const { info, type } = inspect(native, fd, `map ${name ?? fd}`, () => lookAtMap(native, fd));
     this.id = info.id;
     this.name = name ?? info.name;
     this.type = type;
@@ -221,15 +217,16 @@ export class NativeMap implements BpfMap {
   }
 }
 
-/** Takes the descriptor: it is closed when this fails. */
-export function adoptMap(native: Native, fd: number, possibleCpuCount: number, what: string): NativeMap {
-  try {
-    checkDescriptorKind(fd, "map", what);
-    return new NativeMap(native, fd, undefined, possibleCpuCount);
-  } catch (cause) {
-    native.close(fd);
-    throw cause;
-  }
+function lookAtMap(native: Native, fd: number): { info: MapInfo; type: MapType } {
+  const info = native.mapInfo(fd);
+  const type = mapTypeOf(info.type);
+  if (type !== undefined) return { info, type };
+  const reason = `maps of type ${info.type} are not supported`;
+  throw createKernelError({ what: `map ${info.name}`, syscall: "bpf(OBJ_GET_INFO_BY_FD)", errno: errnos.EINVAL, reason });
+}
+
+export function openPinnedMap(native: Native, path: string, possibleCpuCount: number): NativeMap {
+  return new NativeMap(native, openPinOf(native, path, "map"), undefined, possibleCpuCount);
 }
 
 export function createMap(native: Native, spec: MapSpec, possibleCpuCount: number): NativeMap {

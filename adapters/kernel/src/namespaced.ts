@@ -24,7 +24,7 @@ export function openSocket(native: Native, options: SocketOptions): number {
   const place = bind === undefined ? "" : ` at ${bind.address} port ${bind.port}`;
   const what = `${family} ${type} socket${place}${namespacePath === undefined ? "" : ` in ${namespacePath}`}`;
   if (bind !== undefined && !(Number.isInteger(bind.port) && bind.port >= 0 && bind.port <= 65535)) {
-    throw createKernelError({ what, syscall: "bind", errno: errnos.EINVAL, detail: `${bind.port} is no port` });
+    throw createKernelError({ what, syscall: "bind", errno: errnos.EINVAL, reason: `${bind.port} is no port` });
   }
   return attempt(what, () =>
     native.openSocket(
@@ -50,7 +50,7 @@ export function writeSysctls(
   const what = `sysctls${namespacePath === undefined ? "" : ` in ${namespacePath}`}`;
   for (const [path, value] of values) {
     const fault = sysctlFault(path, value);
-    if (fault !== undefined) throw createKernelError({ what, syscall: "open", errno: errnos.EINVAL, detail: fault });
+    if (fault !== undefined) throw createKernelError({ what, syscall: "open", errno: errnos.EINVAL, reason: fault });
   }
   const pairs = new TextEncoder().encode(values.map(([path, value]) => `${path}\0${value}\0`).join(""));
   attempt(what, () => native.writeSysctls(namespacePath ?? null, pairs));

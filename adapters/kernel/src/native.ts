@@ -63,9 +63,9 @@ export interface Native {
   programInfo(fd: number): { id: number; type: number; name: string; tag: string };
   testRun(
     fd: number,
-    packet: Uint8Array,
+    packet: Uint8Array | null,
     repeat: number,
-    packetOut: Uint8Array,
+    packetOut: Uint8Array | null,
     context: Uint8Array | null,
     contextOut: Uint8Array | null,
   ): { returnValue: number; durationNs: number; packetSizeBytes: number; contextSizeBytes: number };

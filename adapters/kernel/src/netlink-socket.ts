@@ -82,11 +82,11 @@ export class NativeNetlinkSocket implements NetlinkSocket {
   }
 
   #open(): number {
-    if (this.#fd === undefined) throw createKernelError({ what: this.#what, syscall: "use", errno: errnos.EBADF, detail: "it was closed" });
+    if (this.#fd === undefined) throw createKernelError({ what: this.#what, syscall: "use", errno: errnos.EBADF, reason: "it was closed" });
     return this.#fd;
   }
 
-  #mistake(detail: string): Error {
-    return createKernelError({ what: this.#what, syscall: "use", errno: errnos.EINVAL, detail });
+  #mistake(reason: string): Error {
+    return createKernelError({ what: this.#what, syscall: "use", errno: errnos.EINVAL, reason });
   }
 }

@@ -80,8 +80,8 @@ function setConstants(native: Native, handle: Handle, spec: ObjectSpec): void {
     const what = `object ${spec.name}: set ${variable}`;
     const sizeBytes = attempt(what, () => native.setConstant(handle, variable, bytes));
     if (sizeBytes === bytes.length) continue;
-    const detail = sizeBytes < 0 ? "it has no such constant" : `it has ${sizeBytes} bytes, not ${bytes.length}`;
-    throw createKernelError({ what, syscall: "bpf_object__load", errno: sizeBytes < 0 ? errnos.ENOENT : errnos.EINVAL, detail });
+    const reason = sizeBytes < 0 ? "it has no such constant" : `it has ${sizeBytes} bytes, not ${bytes.length}`;
+    throw createKernelError({ what, syscall: "bpf_object__load", errno: sizeBytes < 0 ? errnos.ENOENT : errnos.EINVAL, reason });
   }
 }
 
@@ -99,7 +99,7 @@ function prepareMaps(native: Native, handle: Handle, spec: ObjectSpec): Declared
       what: `object ${spec.name}: map ${name}`,
       syscall: "bpf_object__load",
       errno: errnos.ENOENT,
-      detail: "it declares no such map",
+      reason: "it declares no such map",
     });
   }
   // Read again: libbpf rounds the sizes of ring buffers.
@@ -128,8 +128,8 @@ function adoptPinned(native: Native, handle: Handle, spec: ObjectSpec, map: Decl
     const pinned = attempt(what, () => native.mapInfo(fd));
     // A size that was asked for in the specification holds for new maps: a pinned one keeps its own, and its contents.
     if (shapeOf(pinned, !sized) !== shapeOf(map.declared, !sized)) {
-      const detail = `pinned is ${shapeOf(pinned, true)}, wanted is ${shapeOf(map.declared, true)}; remove the pin to make it anew`;
-      throw createKernelError({ what, syscall: "bpf(OBJ_GET)", errno: errnos.EEXIST, detail });
+      const reason = `pinned is ${shapeOf(pinned, true)}, wanted is ${shapeOf(map.declared, true)}; remove the pin to make it anew`;
+      throw createKernelError({ what, syscall: "bpf(OBJ_GET)", errno: errnos.EEXIST, reason });
     }
     attempt(what, () => native.reuseMap(handle, map.index, fd));
     return true;

@@ -3,14 +3,14 @@ import { release } from "node:os";
 import { KernelError } from "./errors.ts";
 import { attempt, errnos } from "./failure.ts";
 import type { Kernel } from "./kernel.ts";
-import { adoptLink, attachCgroup, attachTcx, attachXdp } from "./link.ts";
-import { adoptMap, createMap } from "./map.ts";
+import { attachCgroup, attachTcx, attachXdp, openPinnedLink } from "./link.ts";
+import { createMap, openPinnedMap } from "./map.ts";
 import { namespaceCookie, openSocket, writeSysctls } from "./namespaced.ts";
 import { builtAddonPath, loadNative } from "./native.ts";
 import { NativeNetlinkSocket } from "./netlink-socket.ts";
 import { loadObject } from "./object.ts";
-import { listPins, mountBpffs, openPinOrThrow, removePin, unmount } from "./pin.ts";
-import { adoptProgram } from "./program.ts";
+import { listPins, mountBpffs, removePin, unmount } from "./pin.ts";
+import { openPinnedProgram } from "./program.ts";
 import { NativeRingBuffer } from "./ring-buffer.ts";
 
 /** The kernel of this machine. Needs root and the built addon, which a bundle may have put elsewhere. */
@@ -27,9 +27,9 @@ export function openKernel({ addonPath = builtAddonPath }: { addonPath?: string 
     possibleCpuCount,
     loadObject: (spec) => loadObject(native, spec, possibleCpuCount),
     createMap: (spec) => createMap(native, spec, possibleCpuCount),
-    openPinnedMap: (path) => adoptMap(native, openPinOrThrow(native, path), possibleCpuCount, `pin ${path}`),
-    openPinnedProgram: (path) => adoptProgram(native, openPinOrThrow(native, path), `pin ${path}`),
-    openPinnedLink: (path) => adoptLink(native, openPinOrThrow(native, path), `pin ${path}`),
+    openPinnedMap: (path) => openPinnedMap(native, path, possibleCpuCount),
+    openPinnedProgram: (path) => openPinnedProgram(native, path),
+    openPinnedLink: (path) => openPinnedLink(native, path),
     unpin: (path) => removePin(path),
     listPins: (directory) => listPins(directory),
     attachTcx: (options) => attachTcx(native, kernelRelease, options),

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
-import { attempt, createKernelError, errnos, nativeFailure } from "./failure.ts";
+import { checkDescriptorKind, type DescriptorKind, inspect } from "./descriptor.ts";
+import { attempt, createKernelError, errnos, nativeFailure, toKernelError } from "./failure.ts";
 import type { Native } from "./native.ts";
 
 /** BPF_FS_MAGIC of linux/magic.h. */
@@ -12,10 +13,14 @@ function isInBpffs(path: string): boolean {
 
 /** Pins, making the directories above. */
 export function pinDescriptor(native: Native, fd: number, path: string, what: string): void {
-  attempt(`${what}: pin at ${path}`, () => {
+  const pinning = `${what}: pin at ${path}`;
+  try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     native.pin(fd, path);
-  });
+  } catch (cause) {
+    const outside = nativeFailure(cause)?.errno === errnos.EPERM;
+    throw toKernelError(cause, pinning, outside ? "only a bpffs takes pins: mount one there first" : undefined);
+  }
 }
 
 /** A descriptor of what is pinned there, undefined when nothing is. */
@@ -25,16 +30,16 @@ export function openPin(native: Native, path: string): number | undefined {
   } catch (cause) {
     const failure = nativeFailure(cause);
     if (failure?.errno === errnos.ENOENT) return undefined;
-    return attempt(`pin ${path}`, () => {
-      throw cause;
-    });
+    throw toKernelError(cause, `pin ${path}`);
   }
 }
 
-export function openPinOrThrow(native: Native, path: string): number {
+export function openPinOf(native: Native, path: string, kind: DescriptorKind): number {
+  const what = `pin ${path}`;
   const fd = openPin(native, path);
-  if (fd !== undefined) return fd;
-  throw createKernelError({ what: `pin ${path}`, syscall: "bpf(OBJ_GET)", errno: errnos.ENOENT, detail: "nothing is pinned there" });
+  if (fd === undefined) throw createKernelError({ what, syscall: "bpf(OBJ_GET)", errno: errnos.ENOENT, reason: "nothing is pinned there" });
+  inspect(native, fd, what, () => checkDescriptorKind(fd, kind, what));
+  return fd;
 }
 
 /** Absent: nothing happens. Nothing outside of a bpffs is ever removed. */
@@ -42,7 +47,7 @@ export function removePin(path: string): void {
   const what = `unpin ${path}`;
   attempt(what, () => {
     if (!existsSync(path)) return;
-    if (!isInBpffs(path)) throw createKernelError({ what, syscall: "unlink", errno: errnos.EINVAL, detail: "it is no place in a bpffs" });
+    if (!isInBpffs(path)) throw createKernelError({ what, syscall: "unlink", errno: errnos.EINVAL, reason: "it is no place in a bpffs" });
     rmSync(path, { recursive: true, force: true });
   });
 }
@@ -71,8 +76,6 @@ export function unmount(native: Native, path: string): void {
   } catch (cause) {
     const errno = nativeFailure(cause)?.errno;
     if (errno === errnos.ENOENT || errno === errnos.EINVAL) return;
-    attempt(`unmount ${path}`, () => {
-      throw cause;
-    });
+    throw toKernelError(cause, `unmount ${path}`);
   }
 }

@@ -1,8 +1,8 @@
-import { checkDescriptorKind, Descriptor } from "./descriptor.ts";
+import { Descriptor, inspect } from "./descriptor.ts";
 import { attempt } from "./failure.ts";
 import type { BpfProgram } from "./kernel.ts";
 import type { Native } from "./native.ts";
-import { pinDescriptor } from "./pin.ts";
+import { openPinOf, pinDescriptor } from "./pin.ts";
 import { programTypeName } from "./uapi.ts";
 
 /** What a program may add to a packet in a test run. */
@@ -18,8 +18,9 @@ export class NativeProgram implements BpfProgram {
   readonly #native: Native;
   readonly #descriptor: Descriptor;
 
+  /** Takes the descriptor: it is closed when this fails. */
   constructor(native: Native, fd: number, name: string | undefined) {
-    const info = attempt(`program ${name ?? fd}`, () => native.programInfo(fd));
+    const info = inspect(native, fd, `program ${name ?? fd}`, () => native.programInfo(fd));
     this.id = info.id;
     this.name = name ?? info.name;
     this.type = programTypeName(info.type);
@@ -50,18 +51,15 @@ export class NativeProgram implements BpfProgram {
     };
   }
 
+  runSyscall(context: Uint8Array): number {
+    return attempt(`program ${this.name}: run`, () => this.#native.testRun(this.fd, null, 0, null, context, null)).returnValue;
+  }
+
   [Symbol.dispose](): void {
     this.#descriptor[Symbol.dispose]();
   }
 }
 
-/** Takes the descriptor: it is closed when this fails. */
-export function adoptProgram(native: Native, fd: number, what: string): NativeProgram {
-  try {
-    checkDescriptorKind(fd, "prog", what);
-    return new NativeProgram(native, fd, undefined);
-  } catch (cause) {
-    native.close(fd);
-    throw cause;
-  }
+export function openPinnedProgram(native: Native, path: string): NativeProgram {
+  return new NativeProgram(native, openPinOf(native, path, "prog"), undefined);
 }

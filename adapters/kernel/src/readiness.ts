@@ -19,7 +19,7 @@ export class Readiness implements Disposable {
     const poll = this.#poll;
     if (signal.aborted || poll === undefined) return false;
     if (this.#finish !== undefined) {
-      throw createKernelError({ what: this.#what, syscall: "epoll_wait", errno: errnos.EBUSY, detail: "somebody is waiting already" });
+      throw createKernelError({ what: this.#what, syscall: "epoll_wait", errno: errnos.EBUSY, reason: "somebody is waiting already" });
     }
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const abort = (): void => resolve(false);

@@ -19,7 +19,7 @@ export class NativeRingBuffer implements RingBuffer {
     this.#name = map.name;
     const what = `ring buffer ${map.name}`;
     if (map.type !== "ringbuf") {
-      throw createKernelError({ what, syscall: "mmap", errno: errnos.EINVAL, detail: `the map is a ${map.type}` });
+      throw createKernelError({ what, syscall: "mmap", errno: errnos.EINVAL, reason: `the map is a ${map.type}` });
     }
     using opened = new DisposableStack();
     this.#descriptor = opened.use(
