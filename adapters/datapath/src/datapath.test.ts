@@ -11,7 +11,7 @@ import { type Datapath, type DatapathEndpoint, type DatapathOptions, datapathDef
 const skip = requireKernel();
 const bpfRoot = `/run/cilium-ts-test-${process.pid}`;
 const device = `dpt${process.pid % 100_000}`;
-const object = join(import.meta.dirname, "../../../bpf/build/pod.o");
+const build = join(import.meta.dirname, "../../../bpf/build");
 let kernel: Kernel;
 let ifindex = 0;
 
@@ -37,7 +37,8 @@ function address(text: string): AddressBytes {
 
 function options(change: Partial<DatapathOptions> = {}): DatapathOptions {
   const routers = { routerIPv4: address("10.0.0.1"), routerIPv6: address("fd00::1") };
-  return { object: readFileSync(object), bpfRoot, ...routers, ...datapathDefaults, conntrackEntriesMax: 1024, ...change };
+  const objects = { pod: readFileSync(join(build, "pod.o")), conntrack: readFileSync(join(build, "conntrack.o")) };
+  return { objects, bpfRoot, ...routers, ...datapathDefaults, conntrackEntriesMax: 1024, ...change };
 }
 
 function endpoint(policySet: number): DatapathEndpoint {
@@ -133,4 +134,19 @@ test("the node's own addresses replace those it had", { skip }, () => {
   datapath.endpoints.setHostAddresses([address("192.0.2.1"), address("2001:db8::1")]);
   datapath.endpoints.setHostAddresses([address("192.0.2.2"), address("2001:db8::1")]);
   assert.equal(datapath.maps.local_addresses.dump().count, 2);
+});
+
+test("connections that have expired are swept out inside the kernel, the others stay", { skip }, () => {
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  const { ct4 } = datapath.maps;
+  const nowS = Number(kernel.monotonicNs() / 1_000_000_000n);
+  for (let index = 0; index < 100; index += 1) {
+    const key = new Uint8Array(ct4.keySizeBytes);
+    key[0] = index;
+    const value = new Uint8Array(ct4.valueSizeBytes);
+    new DataView(value.buffer).setUint32(0, index % 2 === 0 ? nowS - 1 : nowS + 60, true);
+    ct4.update(key, value);
+  }
+  assert.deepEqual({ ...datapath.sweepConntrack(), nowS: 0 }, { nowS: 0, seen: 100, deleted: 50 });
+  assert.equal(ct4.dump().count, 50);
 });

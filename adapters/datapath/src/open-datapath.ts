@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { BpfMap, BpfProgram, Kernel } from "@cilium-ts/kernel";
+import type { BpfMap, BpfProgram, Kernel, LoadedObject } from "@cilium-ts/kernel";
 import { EndpointRows } from "./endpoint-rows.ts";
-import { decodeRuntime, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
+import { decodeConntrackSweep, decodeRuntime, encodeConntrackSweep, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
 import { IpcacheMap } from "./ipcache-map.ts";
 import type { DatapathOptions } from "./options.ts";
 import { PolicySets } from "./policy-sets.ts";
@@ -19,12 +19,16 @@ const mapNames = [
   "metrics",
   "events",
   "events_lost",
+  "forwarded",
   "runtime",
 ] as const;
 type MapName = (typeof mapNames)[number];
 
-const programNames = ["from_pod", "to_pod"] as const;
-type ProgramName = (typeof programNames)[number];
+/** Which object a program is compiled into. All objects share the maps. */
+const programObjects = { from_pod: "pod", to_pod: "pod", sweep_conntrack: "conntrack" } as const;
+type ProgramName = keyof typeof programObjects;
+const programNames: readonly ProgramName[] = ["from_pod", "to_pod", "sweep_conntrack"];
+const objectNames = ["pod", "conntrack"] as const;
 
 /** Contracts section 5 of features: conntrack lifetimes, in seconds. */
 const timeoutsS = { tcp: 8_000, tcpSyn: 60, tcpClose: 10, any: 60 };
@@ -40,6 +44,8 @@ export interface Datapath extends Disposable {
   readonly adopted: boolean;
   /** Removes programs of earlier versions, once no link runs them any more. */
   removeOldPrograms(): void;
+  /** Removes expired connections, inside the kernel. */
+  sweepConntrack(): { readonly seen: number; readonly deleted: number };
   /** Bytes of kernel memory that our maps hold. */
   memoryBytes(): number;
 }
@@ -51,7 +57,7 @@ export interface Datapath extends Disposable {
 export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath {
   kernel.mountBpffs(options.bpfRoot);
   const config = encodeConfig(options);
-  const version = createHash("sha256").update(options.object).update(config).digest("hex").slice(0, 16);
+  const version = createHash("sha256").update(options.objects.pod).update(options.objects.conntrack).update(config).digest("hex").slice(0, 16);
   const programRoot = join(options.bpfRoot, "programs");
   const adopted = programNames.every((name) => kernel.listPins(join(programRoot, version)).includes(name));
   using owned = new DisposableStack();
@@ -78,6 +84,11 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     removeOldPrograms() {
       for (const name of kernel.listPins(programRoot)) if (name !== version) kernel.unpin(join(programRoot, name));
     },
+    sweepConntrack() {
+      const context = encodeConntrackSweep({ nowS: Number(kernel.monotonicNs() / 1_000_000_000n), seen: 0, deleted: 0 });
+      programs.sweep_conntrack.runSyscall(context);
+      return decodeConntrackSweep(context);
+    },
     memoryBytes: () => mapNames.reduce((sum, name) => sum + maps[name].memoryBytes(), 0),
     [Symbol.dispose]: () => held.dispose(),
   };
@@ -96,21 +107,23 @@ function adopt(kernel: Kernel, options: DatapathOptions, programRoot: string, ow
 }
 
 function load(kernel: Kernel, options: DatapathOptions, config: Uint8Array, programRoot: string, owned: DisposableStack): Opened {
-  const sizes: Partial<Record<MapName, number>> = { ct4: options.conntrackEntriesMax, ct6: options.conntrackEntriesMax };
-  const object = owned.use(
-    kernel.loadObject({
-      name: "pod.o",
-      bytes: options.object,
-      rodata: { config },
-      maps: record(mapNames, (name) => {
-        const maxEntries = sizes[name];
-        return maxEntries === undefined ? { pinPath: mapPin(options, name) } : { pinPath: mapPin(options, name), maxEntries };
-      }),
-    }),
-  );
-  const programs = record(programNames, (name) => present(object.programs.get(name), `program ${name}`));
+  const loaded = record(objectNames, (name) => owned.use(loadObject(kernel, options, config, name)));
+  const programs = record(programNames, (name) => present(loaded[programObjects[name]].programs.get(name), `program ${name}`));
   for (const name of programNames) programs[name].pin(join(programRoot, name));
-  return { maps: record(mapNames, (name) => present(object.maps.get(name), `map ${name}`)), programs };
+  return { maps: record(mapNames, (name) => present(loaded.pod.maps.get(name), `map ${name}`)), programs };
+}
+
+function loadObject(kernel: Kernel, options: DatapathOptions, config: Uint8Array, name: (typeof objectNames)[number]): LoadedObject {
+  const sizes: Partial<Record<MapName, number>> = { ct4: options.conntrackEntriesMax, ct6: options.conntrackEntriesMax };
+  return kernel.loadObject({
+    name: `${name}.o`,
+    bytes: options.objects[name],
+    ...(name === "pod" && { rodata: { config } }),
+    maps: record(mapNames, (map) => {
+      const maxEntries = sizes[map];
+      return maxEntries === undefined ? { pinPath: mapPin(options, map) } : { pinPath: mapPin(options, map), maxEntries };
+    }),
+  });
 }
 
 function mapPin(options: DatapathOptions, name: MapName): string {

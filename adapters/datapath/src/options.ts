@@ -1,7 +1,12 @@
+/** The compiled programs, as `bpf/build/NAME.o` has them. */
+export interface DatapathObjects {
+  readonly pod: Uint8Array;
+  readonly conntrack: Uint8Array;
+}
+
 /** What the datapath is told once, at its start. All of it goes into `.rodata`, where the verifier can rely on it. */
 export interface DatapathOptions {
-  /** The compiled `pod.o`. */
-  readonly object: Uint8Array;
+  readonly objects: DatapathObjects;
   /** A directory of bpffs for our pins; bpffs is mounted there when it is not yet. */
   readonly bpfRoot: string;
   /** The pods' gateways. */

@@ -16,10 +16,12 @@ interface DesiredRow {
 export class IpcacheTable {
   readonly #merged = new Ipcache();
   readonly #map: IpcacheMap;
+  readonly #onChange: (change: IpcacheChange) => void;
   readonly table = new Table<string, DesiredRow>({ name: "ipcache", keyOf: (row) => row.prefix, sources: ["agent"] });
 
-  constructor(map: IpcacheMap) {
+  constructor(map: IpcacheMap, onChange: (change: IpcacheChange) => void) {
     this.#map = map;
+    this.#onChange = onChange;
   }
 
   upsert(prefix: string | Prefix, source: IpcacheSource, identity: number): void {
@@ -50,6 +52,7 @@ export class IpcacheTable {
 
   #take(change: IpcacheChange | undefined): void {
     if (change === undefined) return;
+    this.#onChange(change);
     const row = change.after === undefined ? undefined : { prefix: change.key, identity: change.after.identity };
     if (row === undefined) this.table.delete(change.key);
     else this.table.upsert(row);

@@ -2,6 +2,55 @@
 
 import { type Codec, checkRange, copyBytes, readU64, refuseInteger, refuseLength, scratchBytes, scratchU64 } from "./codec.ts";
 
+/** struct conntrack_sweep: 12 bytes. */
+export interface ConntrackSweep {
+  /** Bytes 0-3: __u32. */
+  readonly nowS: number;
+  /** Bytes 4-7: __u32. */
+  readonly seen: number;
+  /** Bytes 8-11: __u32. */
+  readonly deleted: number;
+}
+
+export const conntrackSweepLayout = {
+  sizeBytes: 12,
+  offsets: { nowS: 0, seen: 4, deleted: 8 },
+} as const;
+
+export function encodeConntrackSweep(value: ConntrackSweep, target: Uint8Array = new Uint8Array(12), offset: number = 0): Uint8Array {
+  checkRange("conntrackSweep", target, offset, 12);
+  const _nowS = value.nowS;
+  if (_nowS >>> 0 !== _nowS) refuseInteger("conntrackSweep.nowS", _nowS, "unsigned 32-bit");
+  target[offset] = _nowS;
+  target[offset + 1] = _nowS >>> 8;
+  target[offset + 2] = _nowS >>> 16;
+  target[offset + 3] = _nowS >>> 24;
+  const _seen = value.seen;
+  if (_seen >>> 0 !== _seen) refuseInteger("conntrackSweep.seen", _seen, "unsigned 32-bit");
+  target[offset + 4] = _seen;
+  target[offset + 5] = _seen >>> 8;
+  target[offset + 6] = _seen >>> 16;
+  target[offset + 7] = _seen >>> 24;
+  const _deleted = value.deleted;
+  if (_deleted >>> 0 !== _deleted) refuseInteger("conntrackSweep.deleted", _deleted, "unsigned 32-bit");
+  target[offset + 8] = _deleted;
+  target[offset + 9] = _deleted >>> 8;
+  target[offset + 10] = _deleted >>> 16;
+  target[offset + 11] = _deleted >>> 24;
+  return target;
+}
+
+export function decodeConntrackSweep(bytes: Uint8Array, offset: number = 0): ConntrackSweep {
+  checkRange("conntrackSweep", bytes, offset, 12);
+  return {
+    nowS: ((bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0,
+    seen: ((bytes[offset + 4] as number) | ((bytes[offset + 5] as number) << 8) | ((bytes[offset + 6] as number) << 16) | ((bytes[offset + 7] as number) << 24)) >>> 0,
+    deleted: ((bytes[offset + 8] as number) | ((bytes[offset + 9] as number) << 8) | ((bytes[offset + 10] as number) << 16) | ((bytes[offset + 11] as number) << 24)) >>> 0,
+  };
+}
+
+export const conntrackSweepCodec: Codec<ConntrackSweep> = { sizeBytes: 12, encode: encodeConntrackSweep, decode: decodeConntrackSweep };
+
 /** struct ct_entry: 44 bytes. */
 export interface CtEntry {
   /** Bytes 0-3: __u32. */

@@ -144,7 +144,7 @@ export class Endpoints implements CniEndpoints {
         ipv6: formatAddress(ipv6),
         netnsPath: request.namespacePath,
         netnsCookie,
-        labels: labelTexts(identity.labels),
+        labels: identity.labels.format(),
         identity: identity.id,
         serviceAccount: pod?.serviceAccount ?? "",
         workloads: pod?.workloads ?? [],
@@ -237,7 +237,7 @@ export class Endpoints implements CniEndpoints {
 
   async #adopt(row: EndpointRow, facts: PodFacts): Promise<void> {
     const { labels, namedPorts, workloads, serviceAccount } = facts;
-    const texts = labelTexts(labels);
+    const texts = labels.format();
     const same = texts.join() === row.labels.join() && JSON.stringify(namedPorts) === JSON.stringify(row.namedPorts);
     if (same && JSON.stringify(workloads) === JSON.stringify(row.workloads)) return;
     const identity = await this.#options.identities.acquire(labels, this.#options.signal);
@@ -437,10 +437,6 @@ function enforcementOf(policy: ResolvedPolicy, policySet: number, policyRevision
 function policyPorts(row: EndpointRow): NamedPort[] {
   const numbers = { TCP: protocols.tcp, UDP: protocols.udp, SCTP: protocols.sctp };
   return row.namedPorts.map(({ name, port, protocol }) => ({ name, port, protocol: numbers[protocol] }));
-}
-
-function labelTexts(labels: Labels): string[] {
-  return labels.all.map(({ source, key, value }) => `${source}:${key}=${value}`);
 }
 
 function addressesOf(row: EndpointRow): AddressBytes[] {

@@ -5,6 +5,8 @@ import type { NamedPort, PolicyChange, PolicyEngine, Rule } from "@cilium-ts/pol
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
   readonly localIdentities: LocalIdentityAllocator;
+  /** The number that the prefix had in an earlier run, which entries in the kernel still mean. */
+  formerIdentity(prefix: string): number | undefined;
   /** The kernel learns whose the addresses of a prefix are, or forgets it. */
   claimPrefix(prefix: string, identity: number): void;
   releasePrefix(prefix: string): void;
@@ -83,7 +85,7 @@ export class PolicyUpdates {
   #allocate(): Array<{ prefix: string; identity: number }> {
     const allocated: Array<{ prefix: string; identity: number }> = [];
     for (const prefix of this.#prefixesAdded) {
-      const result = this.#options.localIdentities.acquire(prefix);
+      const result = this.#options.localIdentities.acquire(prefix, this.#options.formerIdentity(prefix));
       if (!result.ok) {
         this.#options.onProblem(result.problem);
         continue;

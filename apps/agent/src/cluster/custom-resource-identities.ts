@@ -1,0 +1,105 @@
+import { type ClusterIdentityAllocator, clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
+import { ciliumIdentityFrom, ciliumIdentityObject, type KubernetesClient, KubernetesError, resources } from "@cilium-ts/kubernetes";
+import type { Labels } from "@cilium-ts/labels";
+import { createHash } from "node:crypto";
+
+/** Numbers tried for one label set before giving up: with 65,280 numbers and half of them taken, 32 misses in a row do not happen. */
+const attemptsMax = 32;
+
+/**
+ * Cluster-wide identities as CiliumIdentity objects. The number that is tried first follows from the labels, so agents that race for the
+ * same new labels race for the same object, and whoever comes second finds the first one's: one set of labels, one number.
+ */
+export class CustomResourceIdentities implements ClusterIdentityAllocator {
+  readonly #client: KubernetesClient;
+  readonly #synced: Promise<void>;
+  readonly #byId = new Map<number, Identity>();
+  readonly #idsByLabels = new Map<string, Set<number>>();
+  readonly #creating = new Map<string, Promise<Identity>>();
+
+  /** `synced` settles when every existing object has been given to `upsert`. */
+  constructor(client: KubernetesClient, synced: Promise<void>) {
+    this.#client = client;
+    this.#synced = synced;
+  }
+
+  upsert(identity: Identity): void {
+    this.remove(identity.id);
+    this.#byId.set(identity.id, identity);
+    const ids = this.#idsByLabels.get(identity.labels.key);
+    if (ids === undefined) this.#idsByLabels.set(identity.labels.key, new Set([identity.id]));
+    else ids.add(identity.id);
+  }
+
+  remove(id: number): void {
+    const identity = this.#byId.get(id);
+    if (identity === undefined) return;
+    this.#byId.delete(id);
+    const ids = this.#idsByLabels.get(identity.labels.key);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#idsByLabels.delete(identity.labels.key);
+  }
+
+  get(id: number): Identity | undefined {
+    return this.#byId.get(id);
+  }
+
+  identities(): Iterable<Identity> {
+    return this.#byId.values();
+  }
+
+  async acquire(labels: Labels, signal: AbortSignal): Promise<Identity> {
+    const known = this.#known(labels);
+    if (known !== undefined) return known;
+    await this.#synced;
+    const creating = this.#creating.get(labels.key) ?? this.#create(labels, signal);
+    this.#creating.set(labels.key, creating);
+    try {
+      return await creating;
+    } finally {
+      this.#creating.delete(labels.key);
+    }
+  }
+
+  /** The operator collects identities that no CiliumEndpoint names; there is nothing to give back here. */
+  async release(): Promise<void> {}
+
+  /** Where older releases left several numbers for the same labels, all agents choose the least. */
+  #known(labels: Labels): Identity | undefined {
+    const ids = this.#idsByLabels.get(labels.key);
+    return ids === undefined ? undefined : this.#byId.get(Math.min(...ids));
+  }
+
+  async #create(labels: Labels, signal: AbortSignal): Promise<Identity> {
+    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+      const known = this.#known(labels);
+      if (known !== undefined) return known;
+      const id = candidate(labels, attempt);
+      if (this.#byId.has(id)) continue;
+      const identity = await this.#createNumbered(id, labels, signal);
+      if (identity === undefined) continue;
+      this.upsert(identity);
+      return identity;
+    }
+    throw new Error(`no identity could be made for ${labels.key}: ${attemptsMax} numbers were taken; delete CiliumIdentity objects that nothing uses`);
+  }
+
+  /** Undefined when the number belongs to other labels. */
+  async #createNumbered(id: number, labels: Labels, signal: AbortSignal): Promise<Identity | undefined> {
+    try {
+      await this.#client.create(resources.ciliumIdentities, ciliumIdentityObject({ id, labels }), { signal });
+      return { id, labels };
+    } catch (cause) {
+      if (!(cause instanceof KubernetesError && cause.reason === "AlreadyExists")) throw cause;
+    }
+    const existing = await this.#client.get(resources.ciliumIdentities, { name: String(id) }, { signal });
+    const identity = existing === undefined ? undefined : ciliumIdentityFrom(existing);
+    if (identity !== undefined) this.upsert(identity);
+    return identity?.labels.key === labels.key ? identity : undefined;
+  }
+}
+
+function candidate(labels: Labels, attempt: number): number {
+  const hash = createHash("sha256").update(`${attempt}\0${labels.key}`).digest().readUInt32BE();
+  return clusterIdentityMin + (hash % (clusterIdentityMax - clusterIdentityMin + 1));
+}

@@ -1,0 +1,70 @@
+import { type KubernetesClient, type Namespace, namespaceFrom, type Pod, podFrom, resources } from "@cilium-ts/kubernetes";
+import { labelsForPod } from "@cilium-ts/labels";
+import type { PodFacts, PodSource } from "../endpoints/pod-source.ts";
+
+/** The pods of this node and all namespaces, as the API server last told. */
+export class Pods implements PodSource {
+  readonly #client: KubernetesClient;
+  readonly #clusterName: string;
+  readonly #pods = new Map<string, Pod>();
+  readonly #namespaces = new Map<string, Namespace>();
+  readonly #onChange: (namespace: string, name: string) => void;
+
+  constructor(options: { client: KubernetesClient; clusterName: string; onChange: (namespace: string, name: string) => void }) {
+    this.#client = options.client;
+    this.#clusterName = options.clusterName;
+    this.#onChange = options.onChange;
+  }
+
+  upsertPod(pod: Pod): void {
+    this.#pods.set(`${pod.namespace}/${pod.name}`, pod);
+    this.#onChange(pod.namespace, pod.name);
+  }
+
+  removePod(namespace: string, name: string): void {
+    this.#pods.delete(`${namespace}/${name}`);
+  }
+
+  /** The labels of a namespace are part of its pods' identities. */
+  upsertNamespace(namespace: Namespace): void {
+    const before = this.#namespaces.get(namespace.name);
+    this.#namespaces.set(namespace.name, namespace);
+    if (JSON.stringify(before?.labels) === JSON.stringify(namespace.labels)) return;
+    for (const pod of this.#pods.values()) if (pod.namespace === namespace.name) this.#onChange(pod.namespace, pod.name);
+  }
+
+  removeNamespace(name: string): void {
+    this.#namespaces.delete(name);
+  }
+
+  pod(namespace: string, name: string): Pod | undefined {
+    return this.#pods.get(`${namespace}/${name}`);
+  }
+
+  known(namespace: string, name: string): PodFacts | undefined {
+    const pod = this.pod(namespace, name);
+    return pod === undefined ? undefined : this.#factsOf(pod, this.#namespaces.get(namespace));
+  }
+
+  /** The runtime may be quicker than the watch. */
+  async find(namespace: string, name: string, signal: AbortSignal): Promise<PodFacts | undefined> {
+    const known = this.#namespaces.has(namespace) ? this.known(namespace, name) : undefined;
+    if (known !== undefined) return known;
+    const [pod, own] = await Promise.all([
+      this.#client.get(resources.pods, { namespace, name }, { signal }),
+      this.#client.get(resources.namespaces, { name: namespace }, { signal }),
+    ]);
+    return pod === undefined ? undefined : this.#factsOf(podFrom(pod), own === undefined ? undefined : namespaceFrom(own));
+  }
+
+  #factsOf(pod: Pod, namespace: Namespace | undefined): PodFacts {
+    const labels = labelsForPod({
+      namespace: pod.namespace,
+      podLabels: pod.labels,
+      namespaceLabels: namespace?.labels ?? {},
+      cluster: this.#clusterName,
+      ...(pod.serviceAccount === "" ? {} : { serviceAccount: pod.serviceAccount }),
+    });
+    return { uid: pod.uid, labels, namedPorts: pod.namedPorts, workloads: pod.workloads, serviceAccount: pod.serviceAccount };
+  }
+}

@@ -1,0 +1,127 @@
+import {
+  ciliumIdentityFrom,
+  type KubernetesClient,
+  type KubernetesObject,
+  namespaceFrom,
+  type ObjectReference,
+  parseCiliumNetworkPolicy,
+  podFrom,
+  type ReflectOptions,
+  type Resource,
+  reflect,
+  resources,
+} from "@cilium-ts/kubernetes";
+import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { FlowHistory } from "../flow-history.ts";
+import type { Log } from "../log.ts";
+import type { PolicyUpdates } from "../policy/policy-updates.ts";
+import type { CustomResourceIdentities } from "./custom-resource-identities.ts";
+import type { Pods } from "./pods.ts";
+
+export interface WatchClusterOptions {
+  readonly client: KubernetesClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly nodeName: string;
+  readonly pods: Pods;
+  readonly identities: CustomResourceIdentities;
+  readonly updates: PolicyUpdates;
+  readonly flows: FlowHistory;
+}
+
+const watched = ["namespaces", "pods", "identities", "policies"] as const;
+type Watched = (typeof watched)[number];
+
+/** What the API server says, brought to those who need it. */
+export class ClusterWatch {
+  readonly #options: WatchClusterOptions;
+  readonly #synced = new Map<Watched, PromiseWithResolvers<void>>();
+  /** Reasons why a watch does not run; empty when all do. */
+  readonly #failures = new Map<string, string>();
+
+  constructor(options: WatchClusterOptions) {
+    this.#options = options;
+    for (const name of watched) this.#synced.set(name, Promise.withResolvers());
+  }
+
+  synced(name: Watched): Promise<void> {
+    return this.#synced.get(name)?.promise ?? Promise.resolve();
+  }
+
+  /** Undefined when the server answers; otherwise what is wrong. */
+  failure(): string | undefined {
+    return this.#failures.values().next().value;
+  }
+
+  /** Until aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { pods, identities, updates, flows, nodeName } = this.#options;
+    await Promise.all([
+      this.#reflect("namespaces", resources.namespaces, signal, {
+        onUpsert: (object) => pods.upsertNamespace(namespaceFrom(object)),
+        onDelete: ({ name }) => pods.removeNamespace(name),
+      }),
+      this.#reflect("pods", resources.pods, signal, {
+        selector: { fields: `spec.nodeName=${nodeName}` },
+        onUpsert: (object) => pods.upsertPod(podFrom(object)),
+        onDelete: ({ namespace, name }) => pods.removePod(namespace, name),
+      }),
+      this.#reflect("identities", resources.ciliumIdentities, signal, {
+        onUpsert: (object) => {
+          const identity = ciliumIdentityFrom(object);
+          if (identity === undefined) return;
+          identities.upsert(identity);
+          flows.setIdentity(identity.id, identity.labels);
+          updates.upsertIdentity(identity.id, identity.labels);
+        },
+        onDelete: ({ name }) => {
+          identities.remove(Number(name));
+          flows.removeIdentity(Number(name));
+          updates.removeIdentity(Number(name));
+        },
+      }),
+      this.#reflect("policies", resources.ciliumNetworkPolicies, signal, {
+        onUpsert: (object) => this.#policy(object),
+        onDelete: (reference) => updates.removePolicy(policyKey(reference)),
+      }),
+    ]);
+  }
+
+  /** An object that is not valid changes nothing: what it said before, when it was, stays in force. */
+  #policy(object: KubernetesObject): void {
+    const { namespace = "", name = "" } = object.metadata;
+    const { rules, problems } = parseCiliumNetworkPolicy(object);
+    for (const { path, message } of problems) {
+      this.#options.log.error(`CiliumNetworkPolicy ${namespace}/${name} is not applied: ${path}: ${message}`);
+    }
+    if (problems.length === 0) this.#options.updates.upsertPolicy(policyKey({ namespace, name, uid: "" }), rules);
+  }
+
+  #reflect(
+    name: Watched,
+    resource: Resource,
+    signal: AbortSignal,
+    options: Pick<ReflectOptions, "onUpsert" | "onDelete" | "selector">,
+  ): Promise<void> {
+    const { client, clock, log } = this.#options;
+    return reflect({
+      client,
+      resource,
+      signal,
+      clock,
+      ...options,
+      onListed: () => this.#synced.get(name)?.resolve(),
+      onState: (state) => {
+        if (state.kind === "watching") this.#failures.delete(name);
+        if (state.kind !== "waiting") return;
+        const reason = `${resource.plural}: ${errorMessage(state.failure)}`;
+        if (!this.#failures.has(name)) log.warn(`the API server does not serve ${reason}; what it last said stays in force`);
+        this.#failures.set(name, reason);
+      },
+    });
+  }
+}
+
+function policyKey({ namespace, name }: ObjectReference): string {
+  return `CiliumNetworkPolicy/${namespace}/${name}`;
+}
