@@ -1,4 +1,4 @@
-import { clusterLabelKey, type Label, Labels, namespaceLabelKey, namespaceMetaLabelPrefix, Selector } from "@cilium-ts/labels";
+import { clusterLabelKey, type Label, Labels, namespaceLabelKey, namespaceMetaLabelPrefix, type Selector } from "@cilium-ts/labels";
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import { type Entity, entities, type Peer, type PolicyReference, type Rule, type RuleSection } from "@cilium-ts/policy";
 import { parseLabelSelector } from "./label-selector.ts";
@@ -180,11 +180,11 @@ function parseCidrSet(value: unknown, path: string, reader: FieldReader): Peer |
   for (const name of ["cidrGroupRef", "cidrGroupSelector"]) {
     if (isPresent(fields[name])) return reader.problem(joinPath(path, name), "is not supported yet; write the prefixes themselves");
   }
-  const cidr = parseCidr(fields.cidr, joinPath(path, "cidr"), reader);
+  const cidr = parseCidr(fields.cidr, joinPath(path, "cidr"), reader, "with length");
   const except: string[] = [];
   for (const [index, item] of (reader.list(fields.except, joinPath(path, "except")) ?? []).entries()) {
     const itemPath = `${joinPath(path, "except")}[${index}]`;
-    const inner = parseCidr(item, itemPath, reader);
+    const inner = parseCidr(item, itemPath, reader, "with length");
     if (inner === undefined || cidr === undefined) continue;
     if (prefixContains(cidr, inner)) except.push(formatPrefix(inner));
     else reader.problem(itemPath, `${formatPrefix(inner)} does not lie in ${formatPrefix(cidr)}`);
@@ -192,22 +192,25 @@ function parseCidrSet(value: unknown, path: string, reader: FieldReader): Peer |
   return cidr === undefined ? undefined : { kind: "cidr", cidr: formatPrefix(cidr), except };
 }
 
-function parseCidr(value: unknown, path: string, reader: FieldReader): Prefix | undefined {
-  const prefix = typeof value === "string" ? parsePrefix(value) : undefined;
-  return (
-    prefix ??
-    reader.problem(path, `${JSON.stringify(value) ?? "nothing"} is no CIDR; write an address and a length, such as 10.0.0.0/8 or fd00::/64`)
-  );
+function parseCidr(value: unknown, path: string, reader: FieldReader, form: "with length" | "any" = "any"): Prefix | undefined {
+  const prefix = typeof value === "string" && (form === "any" || value.includes("/")) ? parsePrefix(value) : undefined;
+  const given = JSON.stringify(value) ?? "nothing";
+  return prefix ?? reader.problem(path, `${given} is no CIDR; write an address and a length, such as 10.0.0.0/8 or fd00::/64`);
 }
 
-/** A policy is about its own namespace, whatever its selector says of namespaces. */
+/** A policy is about its own namespace: a label of another in `matchLabels` is put right, as Cilium does. */
 function parseEndpointSelector(value: unknown, path: string, context: Context): Selector | undefined {
   if (!isPresent(value)) return context.reader.problem(path, "is required; {} is every endpoint of the namespace");
-  const selector = parseLabelSelector(value, path, context.reader);
-  const kept = selector?.requirements.filter(
-    ({ source, key, operator }) => !(source === "k8s" && key === namespaceLabelKey && operator === "In"),
-  );
-  return kept === undefined ? undefined : inNamespace(Selector.ofRequirements(kept), context.namespace);
+  const selector = parseLabelSelector(withoutNamespaceLabel(value), path, context.reader);
+  return selector === undefined ? undefined : inNamespace(selector, context.namespace);
+}
+
+function withoutNamespaceLabel(selector: unknown): unknown {
+  const fields = selector as { readonly matchLabels?: unknown };
+  const key = `k8s:${namespaceLabelKey}`;
+  if (typeof fields.matchLabels !== "object" || fields.matchLabels === null || !Object.hasOwn(fields.matchLabels, key)) return selector;
+  const { [key]: _, ...matchLabels } = fields.matchLabels as Record<string, unknown>;
+  return { ...fields, matchLabels };
 }
 
 /** Peers are of the policy's namespace unless the selector speaks of namespaces, or of reserved labels. */

@@ -1,5 +1,6 @@
 export { CookieTable, cookieCountMax, formerCookieCountMax } from "./cookie-table.ts";
 export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode, type PolicySubject, subjectKey } from "./engine.ts";
+export { icmpTypeByName } from "./icmp-types.ts";
 export { entryOriginsMax } from "./origin-sets.ts";
 export { originsKey, reservedOrigins } from "./origins.ts";
 export {
