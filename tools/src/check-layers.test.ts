@@ -26,8 +26,10 @@ const soundTree: Readonly<Record<string, string>> = {
   "apps/agent/package.json": manifest("agent", ["@cilium-ts/datapath"]),
   "apps/agent/src/index.ts": 'import "@cilium-ts/datapath";\nexport const d = process.argv;\n',
   "apps/cni/build.ts": 'import { spawn } from "node:child_process";\nspawn(process.env.CC);\n',
-  "test/lab/package.json": manifest("lab", ["@cilium-ts/agent"]),
-  "test/lab/src/index.ts": 'import "@cilium-ts/agent";\nawait import(process.env.X);\n',
+  "test/lab/package.json": manifest("lab", ["@cilium-ts/agent", "@cilium-ts/tools"]),
+  "test/lab/src/index.ts": 'import "@cilium-ts/agent";\nimport "@cilium-ts/tools/kubectl";\nawait import(process.env.X);\n',
+  "tools/package.json": '{ "name": "@cilium-ts/tools", "exports": { "./*": "./src/*.ts" } }',
+  "tools/src/kubectl.ts": "export {};\n",
 };
 
 function manifest(name: string, dependencies: readonly string[], devDependencies: readonly string[] = []): string {

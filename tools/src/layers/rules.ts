@@ -95,7 +95,7 @@ function checkDeclared(owner: WorkspacePackage, file: SourceFile, packageName: s
 }
 
 function checkWorkspaceImport(owner: WorkspacePackage, file: SourceFile, target: WorkspacePackage, subpath: string): Problem | undefined {
-  if (!target.exports.has(subpath)) {
+  if (!isExported(target, subpath)) {
     return {
       rule: `${target.name} does not export "${subpath}"`,
       wayOut: `use what its index has, or export more in ${target.folder}/package.json`,
@@ -118,6 +118,11 @@ function checkWorkspaceImport(owner: WorkspacePackage, file: SourceFile, target:
       wayOut: "declare an interface here and let the upper layer implement it",
     };
   return undefined;
+}
+
+function isExported(target: WorkspacePackage, subpath: string): boolean {
+  if (target.exports.has(subpath)) return true;
+  return [...target.exports.keys()].some((pattern) => pattern.endsWith("/*") && subpath.startsWith(pattern.slice(0, -1)));
 }
 
 /** Cycles among packages in what is shipped, each as the packages along it. */
