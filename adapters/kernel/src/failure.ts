@@ -7,16 +7,13 @@ export const errnos = constants.errno;
 /** The kernel's own, which no libc knows: an operation that this kind of object does not have (include/linux/errno.h). */
 export const ENOTSUPP = 524;
 
-const kernelOnly: Readonly<Record<number, readonly [code: string, text: string]>> = {
-  [ENOTSUPP]: ["ENOTSUPP", "operation is not supported"],
-  [errnos.ESTALE]: ["ESTALE", "stale handle"],
-  75: ["EOVERFLOW", "value too large"],
-  126: ["ENOKEY", "required key is not available"],
-};
+const codes: ReadonlyMap<number, string> = new Map(Object.entries(constants.errno).map(([code, errno]) => [errno, code]));
 
 /** "ENOENT" and "no such file or directory"; a number that nobody knows stays a number. */
 function describeErrno(errno: number): readonly [code: string, text: string] {
-  return kernelOnly[errno] ?? getSystemErrorMap().get(-errno) ?? [`E${errno}`, `errno ${errno}`];
+  if (errno === ENOTSUPP) return ["ENOTSUPP", "operation not supported by this kind of object"];
+  const [code, text] = getSystemErrorMap().get(-errno) ?? [codes.get(errno) ?? `E${errno}`, `errno ${errno}`];
+  return [code, text];
 }
 
 export interface FailureOptions {

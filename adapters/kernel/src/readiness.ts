@@ -14,6 +14,10 @@ export class Readiness implements Disposable {
     this.#poll = attempt(what, () => native.openPoll(fd, () => this.#finish?.(true)));
   }
 
+  get closed(): boolean {
+    return this.#poll === undefined;
+  }
+
   /** True when it is readable; false after the timeout, when aborted or closed. Without a timeout: as long as it takes. */
   async wait(timeoutMs: number | undefined, signal: AbortSignal): Promise<boolean> {
     const poll = this.#poll;

@@ -43,7 +43,7 @@ export class NativeRingBuffer implements RingBuffer {
 
   async wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
     const endMs = performance.now() + timeoutMs;
-    while (!signal.aborted && this.#native.ringPending(this.#ring) === 0) {
+    while (!signal.aborted && !this.#readiness.closed && this.#native.ringPending(this.#ring) === 0) {
       const leftMs = endMs - performance.now();
       if (leftMs <= 0) return;
       if (await this.#readiness.wait(Math.min(leftMs, sleepMsMax), signal)) return;

@@ -28,7 +28,7 @@ export function loadFakeObject(process: FakeProcess, spec: ObjectSpec, shape: Fa
       reason: "it declares no such map",
     });
   }
-  const states = declared.map((map) => adoptPinned(process, spec, map) ?? new FakeMapState(process.machine, map, possibleCpuCount));
+  const adopted = declared.map((map) => adoptPinned(process, spec, map));
   if (shape.rejected !== undefined) {
     throw new VerifierRejection({ ...shape.rejected, log: shape.rejected.line, errno: errnos.EACCES, code: "EACCES" });
   }
@@ -36,12 +36,12 @@ export function loadFakeObject(process: FakeProcess, spec: ObjectSpec, shape: Fa
   const newPins: string[] = [];
   try {
     const maps = new Map<string, BpfMap>();
-    for (const [index, state] of states.entries()) {
-      const name = declared[index]?.name ?? state.spec.name;
-      const map = opened.use(new FakeMap(process, state, possibleCpuCount, name));
-      maps.set(name, map);
-      const pinPath = spec.maps?.[name]?.pinPath;
-      if (pinPath === undefined || process.machine.pins.has(pinPath)) continue;
+    for (const [index, wanted] of declared.entries()) {
+      const state = adopted[index] ?? new FakeMapState(process.machine, wanted, possibleCpuCount);
+      const map = opened.use(new FakeMap(process, state, possibleCpuCount, wanted.name));
+      maps.set(wanted.name, map);
+      const pinPath = spec.maps?.[wanted.name]?.pinPath;
+      if (pinPath === undefined || adopted[index] !== undefined) continue;
       map.pin(pinPath);
       newPins.push(pinPath);
     }
