@@ -186,6 +186,14 @@ test("packages that import each other in a circle are found, once, with the way 
   assert.match(findings[0] ?? "", /in a circle: @cilium-ts\/net -> @cilium-ts\/state -> @cilium-ts\/net; move what they share/);
 });
 
+test("a fake that shipped code imports is shipped, and held to its rules", async () => {
+  const fake = { "adapters/kernel/src/testing.ts": "export const a = process.env.X;\n" };
+  assert.deepEqual(await check(fake), []);
+  const findings = await check({ ...fake, "adapters/kernel/src/index.ts": 'export * from "./testing.ts";\n' });
+  assert.equal(findings.length, 1, findings.join("\n"));
+  assert.match(findings[0] ?? "", /^adapters\/kernel\/src\/testing\.ts:1: process\.env is read/);
+});
+
 test("what only tests use may use what tests may", async () => {
   const oracle = { "domain/policy/src/oracle.ts": 'import "node:fs";\nimport "@cilium-ts/testing";\nprocess.env.X;\n' };
   assert.deepEqual(await check(oracle), []);

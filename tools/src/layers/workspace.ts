@@ -90,7 +90,7 @@ function findProductionFiles(folder: string, exports: ReadonlyMap<string, string
   const waiting = [...exported, ...[...facts.keys()].filter((path) => !imported.has(path))].filter((path) => !isTest(path));
   const production = new Set<string>();
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
-    if (production.has(path) || isTest(path)) continue;
+    if (production.has(path)) continue;
     production.add(path);
     waiting.push(...importsOf(path));
   }
