@@ -1,0 +1,67 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { compileFilters, type EventView, type FlowPredicate, type FlowRing, monotonicOf } from "@cilium-ts/flow";
+import { GrpcCode, GrpcError } from "./errors.ts";
+import { FieldMask } from "./field-mask.ts";
+import { regexProblem, toDomainFilter } from "./flow-filter.ts";
+import type { GetFlowsRequest } from "./gen/observer/observer_pb.js";
+
+/** A request that was read and found right. Times are CLOCK_MONOTONIC ns, as events carry them. */
+export interface FlowsQuery {
+  /** 0: no limit. */
+  readonly number: number;
+  readonly first: boolean;
+  readonly follow: boolean;
+  readonly sinceNs: number | undefined;
+  readonly untilNs: number | undefined;
+  readonly matches: FlowPredicate;
+  readonly mask: FieldMask;
+}
+
+/** Throws InvalidArgument, naming what is wrong, before anything is sent. */
+export function readFlowsQuery(request: GetFlowsRequest, wallClockOffsetNs: bigint): FlowsQuery {
+  if (request.first && request.follow)
+    throw invalid("first cannot be combined with follow: ask for the first flows, or follow the new ones");
+  const filters = compileFilters(request.whitelist.map(toDomainFilter), request.blacklist.map(toDomainFilter), { regexProblem });
+  if ("problem" in filters) throw invalid(`invalid filter: ${filters.problem}`);
+  const mask = FieldMask.parse(request.fieldMask?.paths ?? []);
+  if ("problem" in mask) throw invalid(mask.problem);
+  return {
+    number: Number(request.number),
+    first: request.first,
+    follow: request.follow,
+    sinceNs: readTime("since", request.since, wallClockOffsetNs),
+    untilNs: readTime("until", request.until, wallClockOffsetNs),
+    matches: filters.matches,
+    mask: mask.mask,
+  };
+}
+
+/** Where reading begins. With `since` and a number this gives the oldest flows after that time, not the newest: clients count on it. */
+export function startSequence(query: FlowsQuery, ring: FlowRing, event: EventView): number {
+  const { firstSequence: oldest, nextSequence: next } = ring;
+  const { sinceNs, number } = query;
+  if (sinceNs !== undefined) {
+    let sequence = next;
+    while (sequence > oldest && ring.timeNsOf(sequence - 1) >= sinceNs) sequence -= 1;
+    return sequence;
+  }
+  if (query.first) return oldest;
+  if (number === 0) return query.follow ? next : oldest;
+  let counted = 0;
+  let sequence = next;
+  while (sequence > oldest && counted < number) {
+    sequence -= 1;
+    if (event.load(ring, sequence) && !event.isLost && query.matches(event)) counted += 1;
+  }
+  return sequence;
+}
+
+function readTime(name: string, time: Timestamp | undefined, wallClockOffsetNs: bigint): number | undefined {
+  if (time === undefined) return undefined;
+  if (time.nanos < 0 || time.nanos > 999_999_999) throw invalid(`${name}: ${time.nanos} ns is no part of a second`);
+  return monotonicOf({ seconds: Number(time.seconds), nanos: time.nanos }, wallClockOffsetNs);
+}
+
+function invalid(message: string): GrpcError {
+  return new GrpcError(GrpcCode.invalidArgument, message);
+}

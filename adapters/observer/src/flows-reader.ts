@@ -1,0 +1,160 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import {
+  decodeFlow,
+  type EndpointResolver,
+  EventView,
+  type FlowRing,
+  type FlowTime,
+  LostEventSource,
+  nodeNameOf,
+  wallClockOf,
+} from "@cilium-ts/flow";
+import { type Emitter, FlowEncoder } from "./flow-encoder.ts";
+import { type FlowsQuery, startSequence } from "./flows-query.ts";
+
+/** Where encoded messages go. Resolves when more may be sent: a slow client is waited for, not buffered for. */
+export interface FlowSink {
+  write(messages: Uint8Array): Promise<void>;
+}
+
+export interface FlowsReaderOptions {
+  readonly ring: FlowRing;
+  readonly resolver: EndpointResolver;
+  readonly emitter: Emitter;
+  /** CLOCK_MONOTONIC. */
+  readonly nowNs: () => number;
+}
+
+const chunkBytes = 32_768;
+/** Events looked at before others get their turn on the thread. */
+const turnEventsMax = 2_000;
+const lostReportIntervalNs = 1e9;
+
+/**
+ * Sends what the query asks for. A reader holds a place in the ring and nothing else; when the ring overtakes it, what it missed is
+ * counted exactly and told at most once a second.
+ */
+export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, sink: FlowSink, signal: AbortSignal): Promise<void> {
+  const reader = new FlowsReader(query, options);
+  while (!signal.aborted) {
+    const state = reader.readTurn();
+    if (state !== "more" && (state === "done" || !query.follow)) reader.reportLost(true);
+    const messages = reader.take();
+    if (messages.length > 0) await sink.write(messages);
+    if (state === "done") return;
+    if (state === "more") await nextTurn();
+    else if (!query.follow) return;
+    else await reader.waitForMore(signal);
+  }
+}
+
+class FlowsReader {
+  readonly #query: FlowsQuery;
+  readonly #options: FlowsReaderOptions;
+  readonly #event: EventView;
+  readonly #encoder: FlowEncoder;
+  /** Without follow the end is that of the moment of the request, or a slow client would never see one. */
+  readonly #end: number;
+  #cursor: number;
+  #remaining: number;
+  #lostCount = 0;
+  #lostFirst: FlowTime | undefined;
+  #lostLast: FlowTime | undefined;
+  #lostReportedNs = Number.NEGATIVE_INFINITY;
+
+  constructor(query: FlowsQuery, options: FlowsReaderOptions) {
+    this.#query = query;
+    this.#options = options;
+    this.#event = new EventView(options.resolver);
+    this.#encoder = new FlowEncoder({ mask: query.mask, emitter: options.emitter });
+    this.#cursor = startSequence(query, options.ring, this.#event);
+    this.#end = query.follow ? Number.POSITIVE_INFINITY : options.ring.nextSequence;
+    this.#remaining = query.follow || query.number === 0 ? Number.POSITIVE_INFINITY : query.number;
+  }
+
+  take(): Uint8Array {
+    return this.#encoder.take();
+  }
+
+  /** Reads on for one turn. "done": nothing will follow; "caught-up": nothing more for now. */
+  readTurn(): "done" | "more" | "caught-up" {
+    const { ring } = this.#options;
+    for (let looked = 0; looked < turnEventsMax && this.#encoder.size < chunkBytes; looked += 1) {
+      this.#skipOverwritten(ring);
+      if (this.#cursor >= Math.min(this.#end, ring.nextSequence)) {
+        this.reportLost(false);
+        return "caught-up";
+      }
+      if (this.#remaining === 0 || !this.#readOne(ring)) return "done";
+    }
+    this.reportLost(false);
+    return this.#remaining === 0 ? "done" : "more";
+  }
+
+  /** Tells of what was missed, unless that was told less than a second ago and may wait. */
+  reportLost(now: boolean): void {
+    const nowNs = this.#options.nowNs();
+    if (this.#lostCount === 0 || (!now && nowNs - this.#lostReportedNs < lostReportIntervalNs)) return;
+    this.#addLost(LostEventSource.hubbleRingBuffer, this.#lostCount, nowNs, this.#lostFirst, this.#lostLast);
+    this.#lostCount = 0;
+    this.#lostFirst = undefined;
+    this.#lostReportedNs = nowNs;
+  }
+
+  /** Resolves with the next append, when a report of losses is due, or when aborted. */
+  async waitForMore(signal: AbortSignal): Promise<void> {
+    const { ring, nowNs } = this.#options;
+    if (signal.aborted || this.#cursor < ring.nextSequence) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const leave = ring.onAppend(resolve);
+    const dueMs = (this.#lostReportedNs + lostReportIntervalNs - nowNs()) / 1e6;
+    const timer = this.#lostCount > 0 ? setTimeout(resolve, Math.max(1, dueMs)) : undefined;
+    const stop = (): void => resolve();
+    signal.addEventListener("abort", stop, { once: true });
+    await promise;
+    signal.removeEventListener("abort", stop);
+    leave();
+    clearTimeout(timer);
+  }
+
+  #skipOverwritten(ring: FlowRing): void {
+    const missed = Math.min(ring.firstSequence, this.#end) - this.#cursor;
+    if (missed <= 0) return;
+    const time = this.#wallClock(this.#options.nowNs());
+    this.#lostFirst ??= time;
+    this.#lostLast = time;
+    this.#lostCount += missed;
+    this.#cursor += missed;
+  }
+
+  /** False when this event is behind the end that was asked for. */
+  #readOne(ring: FlowRing): boolean {
+    const event = this.#event;
+    const { sinceNs, untilNs, matches } = this.#query;
+    const whole = event.load(ring, this.#cursor);
+    this.#cursor += 1;
+    if (!whole) return true;
+    if (event.isLost) {
+      this.#addLost(event.subType, event.lostCount, event.timeNs, undefined, undefined);
+      return true;
+    }
+    if (untilNs !== undefined && event.timeNs > untilNs) return false;
+    if (sinceNs !== undefined && event.timeNs < sinceNs) return true;
+    if (!matches(event)) return true;
+    const flow = decodeFlow(event);
+    if (flow === undefined) return true;
+    this.#encoder.addFlow(flow);
+    this.#remaining -= 1;
+    return true;
+  }
+
+  #addLost(source: number, count: number, timeNs: number, first: FlowTime | undefined, last: FlowTime | undefined): void {
+    const nodeName = nodeNameOf(this.#options.resolver.context);
+    const times = first === undefined || last === undefined ? {} : { first, last };
+    this.#encoder.addLost({ source, count, nodeName, time: this.#wallClock(timeNs), ...times });
+  }
+
+  #wallClock(timeNs: number): FlowTime {
+    return wallClockOf(Math.round(timeNs), this.#options.resolver.context.wallClockOffsetNs);
+  }
+}

@@ -1,0 +1,61 @@
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import type { FlowsReaderOptions } from "./flows-reader.ts";
+import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
+import { Observer } from "./gen/observer/observer_pb.js";
+import { Namespaces } from "./namespaces.ts";
+
+/** The names under which a client may ask for health. The second is Hubble's own, and not that of the service. */
+const healthNames = new Set(["", "hubble.server.Observer"]);
+
+/** Everything but GetFlows: what is called rarely. GetNodes is the relay's, and answered as unimplemented. */
+export function registerServices(
+  router: ConnectRouter,
+  options: FlowsReaderOptions & { readonly version: string; readonly signal: AbortSignal },
+): void {
+  const { ring, nowNs, version, signal } = options;
+  const startedNs = nowNs();
+  const namespaces = new Namespaces(ring, options.resolver);
+  router.service(Observer, {
+    serverStatus: () => ({
+      numFlows: BigInt(ring.size),
+      maxFlows: BigInt(ring.capacity),
+      seenFlows: BigInt(ring.seen),
+      uptimeNs: BigInt(Math.max(0, Math.round(nowNs() - startedNs))),
+      version,
+      flowsRate: ring.ratePerSecond(nowNs()),
+    }),
+    getNamespaces: () => ({ namespaces: namespaces.list(nowNs()) }),
+    // The agent has no such events yet: a client that follows waits, another is told that this was all.
+    getAgentEvents: (request, context) => noEvents(request, [context.signal, signal]),
+    getDebugEvents: (request, context) => noEvents(request, [context.signal, signal]),
+  });
+  router.service(Health, {
+    check: ({ service }) => {
+      if (!healthNames.has(service)) throw new ConnectError(`no service ${JSON.stringify(service)} here`, Code.NotFound);
+      return { status: ServingStatus.SERVING };
+    },
+    async *watch({ service }, context) {
+      yield { status: healthNames.has(service) ? ServingStatus.SERVING : ServingStatus.SERVICE_UNKNOWN };
+      await aborted([context.signal, signal]);
+    },
+  });
+}
+
+/** The agent has no such events yet: a client that follows waits, another is told that this was all. */
+function noEvents(request: { readonly first: boolean; readonly follow: boolean }, signals: readonly AbortSignal[]): AsyncIterable<never> {
+  if (request.first && request.follow) throw new ConnectError("first cannot be combined with follow", Code.InvalidArgument);
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        if (request.follow) await aborted(signals);
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+}
+
+async function aborted(signals: readonly AbortSignal[]): Promise<void> {
+  const any = AbortSignal.any([...signals]);
+  if (any.aborted) return;
+  await new Promise<void>((resolve) => any.addEventListener("abort", () => resolve(), { once: true }));
+}
