@@ -27,7 +27,10 @@ export function emitFiles(model: CodecModel, template: string): Map<string, stri
     ],
     ["maps.ts", header + maps],
     ["rodata.ts", header + rodata],
-    ["index.ts", `${header}${["codec", "enums", "structs", "maps", "rodata"].map((name) => `export * from "./${name}.ts";\n`).join("")}`],
+    [
+      "index.ts",
+      `${header}export type { Codec } from "./codec.ts";\n${["enums", "structs", "maps", "rodata"].map((name) => `export * from "./${name}.ts";\n`).join("")}`,
+    ],
   ]);
 }
 
