@@ -1,13 +1,46 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { openKernel } from "@cilium-ts/kernel";
 import { requireKernel } from "@cilium-ts/testing";
-import { PodPrograms } from "./pod-programs.ts";
+import { encodeNodeConfig, maps } from "../../adapters/datapath/src/gen/index.ts";
+import { buildPodObject, defaultConfig, PodPrograms } from "./pod-programs.ts";
 
-test("smoke", { skip: requireKernel() }, async (t) => {
-  const started = performance.now();
-  using programs = await PodPrograms.open();
-  t.diagnostic(`${performance.now() - started} ms`);
-  assert.ok(programs.program("from_pod").id > 0);
-  void execFileSync;
+const skip = requireKernel();
+
+/** What the verifier may look at before it gives up. */
+const verifiedInstructionsMax = 1_000_000;
+/** The kernel's default limit of memory that an idle node's maps may take here. */
+const idleMapBytesMax = 50 * 1024 * 1024;
+
+for (const [name, config] of [
+  ["as a node sets it", {}],
+  ["with every event off", { traceEnabled: 0, verdictEventsEnabled: 0 }],
+  ["with a trace of every packet", { traceIntervalS: 0 }],
+  ["without payloads in events", { tracePayloadSize: 0 }],
+  ["with a payload size beyond the most, which is cut", { tracePayloadSize: 4000 }],
+] as const) {
+  test(`the verifier takes both programs ${name}`, { skip }, async (t) => {
+    using programs = await PodPrograms.open(config);
+    for (const program of ["from_pod", "to_pod"] as const) {
+      const lines = readFileSync(`/proc/self/fdinfo/${programs.program(program).fd}`, "utf8");
+      const verified = Number(/^verified_insns:\s*(\d+)/m.exec(lines)?.[1]);
+      t.diagnostic(`${program}: ${verified} instructions verified`);
+      assert.ok(verified > 0 && verified < verifiedInstructionsMax / 4, `${program}: ${verified}`);
+    }
+  });
+}
+
+test("the maps of an idle node take little memory", { skip }, async (t) => {
+  const bytes = await buildPodObject();
+  using object = openKernel().loadObject({ name: "pod.o", bytes, rodata: { config: encodeNodeConfig(defaultConfig) } });
+  assert.deepEqual(
+    [...object.maps.keys()].filter((name) => !name.startsWith(".")).sort(),
+    Object.values(maps)
+      .map((map) => map.name)
+      .sort(),
+  );
+  const total = [...object.maps.values()].reduce((sum, map) => sum + map.memoryBytes(), 0);
+  t.diagnostic(`${(total / 1024 / 1024).toFixed(1)} MiB`);
+  assert.ok(total < idleMapBytesMax, `${total} bytes`);
 });

@@ -139,8 +139,7 @@ export class PodPrograms implements Disposable {
   reset(): void {
     for (const map of this.#object.maps.values()) {
       if (["hash", "lru_hash", "lpm_trie", "percpu_hash"].includes(map.type)) {
-        const { keys, count } = map.dump();
-        for (let index = 0; index < count; index += 1) map.delete(keys.subarray(index * map.keySizeBytes, (index + 1) * map.keySizeBytes));
+        this.clear(map.name);
       } else if (map.type === "percpu_array") {
         const empty = new Uint8Array(this.#kernel.possibleCpuCount * Math.ceil(map.valueSizeBytes / 8) * 8);
         for (let index = 0; index < map.maxEntries; index += 1) map.update(u32(index), empty);
@@ -149,6 +148,13 @@ export class PodPrograms implements Disposable {
     for (let id = 1; id < 8; id += 1) this.map("endpoints").update(u32(id), new Uint8Array(this.map("endpoints").valueSizeBytes));
     this.map("runtime").update(u32(0), new Uint8Array(8));
     this.drain();
+  }
+
+  /** Deletes every key of a map. */
+  clear(name: string): void {
+    const map = this.map(name);
+    const { keys, count } = map.dump();
+    for (let index = 0; index < count; index += 1) map.delete(keys.subarray(index * map.keySizeBytes, (index + 1) * map.keySizeBytes));
   }
 
   /** A pod's row and its addresses. */
@@ -189,7 +195,7 @@ export class PodPrograms implements Disposable {
   }
 
   setGeneration(ipcacheGeneration: number): void {
-    this.map("runtime").update(u32(0), encodeRuntime({ ipcacheGeneration }));
+    this.map("runtime").update(u32(0), encodeRuntime({ ipcacheGeneration, policySetLast: 0 }));
   }
 
   addRule(rule: Rule): void {

@@ -1,6 +1,6 @@
-import { PodPrograms, type Pod, type Rule } from "./pod-programs.ts";
-import { ethernet, frame, ipv4, ipv6, type Layer } from "./layers.ts";
 import { endpointFlags, localAddressFlags, type NodeConfig } from "../../adapters/datapath/src/gen/index.ts";
+import { ethernet, frame, ipv4, ipv6, type Layer } from "./layers.ts";
+import { type Pod, PodPrograms, type Rule } from "./pod-programs.ts";
 
 /** Two pods of one node, in the middle of every test. Both directions of both are enforced. */
 export const client: Pod = {
@@ -72,7 +72,10 @@ export function placeTwoPods(programs: PodPrograms, rules: readonly Rule[] = [])
     programs.setIdentity(pod.ipv4, 32, pod.identity);
     programs.setIdentity(pod.ipv6, 128, pod.identity);
   }
-  for (const [address, bits] of [[host.ipv4, 32], [host.ipv6, 128]] as const) {
+  for (const [address, bits] of [
+    [host.ipv4, 32],
+    [host.ipv6, 128],
+  ] as const) {
     programs.setLocalAddress(address, 0, localAddressFlags.host);
     programs.setIdentity(address, bits, host.identity);
   }
