@@ -1,5 +1,4 @@
-import { Lab } from "../../lab/src/lab.ts";
-import { type Daemon, startDaemon, stopDaemon } from "../../lab/src/shell.ts";
+import { type Daemon, Lab, startDaemon, stopDaemon } from "@cilium-ts/lab";
 import { ensureNetperf, measure, type NetperfTest, netperfPorts } from "./netperf.ts";
 import { createRow, type Row, type Samples } from "./report.ts";
 import { openBridgeWithNftables, openVethPair, type Topology } from "./topologies.ts";

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runOrThrow, runToEnd } from "../../lab/src/shell.ts";
+import { runOrThrow, runToEnd } from "@cilium-ts/lab";
 
 /** The traffic that is measured. Every test uses these two ports, so that a policy can name them. */
 export const netperfPorts = { control: 12_865, transfer: 12_866 } as const;

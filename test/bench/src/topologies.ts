@@ -1,4 +1,4 @@
-import { runOrThrow, runToEnd } from "../../lab/src/shell.ts";
+import { runOrThrow, runToEnd } from "@cilium-ts/lab";
 
 /** Two ends between which traffic is measured. */
 export interface Topology extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { ensureKubectl } from "../../../tools/src/kubectl.ts";
+import { ensureKubectl } from "@cilium-ts/tools/kubectl";
 import type { LabRecord } from "./lab.ts";
 import { readLab } from "./read-lab.ts";
 

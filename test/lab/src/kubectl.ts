@@ -1,4 +1,4 @@
-import { ensureKubectl } from "../../../tools/src/kubectl.ts";
+import { ensureKubectl } from "@cilium-ts/tools/kubectl";
 import { type Finished, runToEnd } from "./shell.ts";
 
 /** The real kubectl against one lab. */
