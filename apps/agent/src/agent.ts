@@ -1,54 +1,146 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { type Datapath, openDatapath, readEvents } from "@cilium-ts/datapath";
-import { EndpointIdAllocator } from "@cilium-ts/endpoint";
-import { FlowRing, LostEventSource } from "@cilium-ts/flow";
-import { LocalIdentityAllocator, reservedIdentities, reservedPeers } from "@cilium-ts/identity";
+import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
+import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
-import { type KubernetesClient, openKubernetes } from "@cilium-ts/kubernetes";
+import { openKubernetes } from "@cilium-ts/kubernetes";
 import { formatAddress } from "@cilium-ts/net";
-import { type Netlink, openNetlink } from "@cilium-ts/netlink";
-import { CookieTable, PolicyEngine } from "@cilium-ts/policy";
+import { openNetlink } from "@cilium-ts/netlink";
+import { startHubble } from "@cilium-ts/observer";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
-import { randomBytes } from "node:crypto";
-import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
-import { Pods } from "./cluster/pods.ts";
-import { PublishedEndpoints } from "./cluster/published-endpoints.ts";
-import { ClusterWatch } from "./cluster/watch-cluster.ts";
 import { CniHandler } from "./cni/cni-handler.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
-import { createNodeAddresses } from "./endpoints/node-addresses.ts";
-import { EndpointFiles } from "./endpoints/endpoint-files.ts";
-import { Endpoints } from "./endpoints/endpoints.ts";
-import { FlowHistory } from "./flow-history.ts";
-import { IpcacheTable } from "./ipcache-table.ts";
+import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import type { Log } from "./log.ts";
-import { applyNodeNetwork, nodeAddresses } from "./network/node-network.ts";
-import { createPodPlumbing } from "./network/pod-plumbing.ts";
-import { IdentitiesDirectory } from "./policy/identities-directory.ts";
-import { PolicyUpdates } from "./policy/policy-updates.ts";
-import { RealisedPolicies } from "./policy/realised-policies.ts";
-import { createOperations } from "./operations/operations.ts";
-import { serveAgent } from "./serve.ts";
+import { applyNodeNetwork } from "./network/node-network.ts";
+import { createNode, type Node } from "./node.ts";
+import { Readiness } from "./readiness.ts";
+import { createOperations } from "./serve/operations.ts";
+import { openApi } from "./serve/api.ts";
 import type { AgentOptions } from "./settings.ts";
+import { agentVersion } from "./version.ts";
 
 /** What the agent takes from outside; tests bring their own. */
 export interface World {
   readonly kernel: Kernel;
   readonly clock: Clock;
   readonly log: Log;
-  /** The compiled `pod.o`. */
-  readonly object: Uint8Array;
+  readonly objects: DatapathObjects;
 }
 
+const conntrackSweepMs = 10_000;
+const retryFailedMs = 30_000;
+const resyncMs = 60_000;
+const forgetFlowsMs = 5_000;
+
 /**
- * The agent, from top to bottom: what it opens, what it keeps, and one task for each thing it does. Resolves when the signal is aborted
- * and everything is closed; what is in the kernel stays, and traffic goes on.
+ * The agent, from top to bottom: what it opens, what it keeps, and one task for each thing it does. Ends when the signal is aborted;
+ * what is in the kernel stays, and traffic goes on.
  */
 export async function runAgent(world: World, options: AgentOptions, parent: AbortSignal): Promise<void> {
   const { kernel, clock, log } = world;
-  const startedAtMs = clock.nowMs();
+  const readiness = new Readiness(clock);
+  // The socket first: it tells a second agent from the first before anything is touched.
+  await using api = await openApi(options.socketPath);
+  readiness.reached("api");
+
+  const pool = createNodePool(options, clock);
+  const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
+  using datapath = openDatapath(kernel, datapathOptions(world, options, pool));
+  await using netlink = openNetlink(kernel);
+  const podPrefixes = [options.ipv4Range, options.ipv6Range];
+  await applyNodeNetwork({ kernel, netlink, routerIPv4: pool.routerIPv4, routerIPv6: pool.routerIPv6, podPrefixes });
+  await using client = await openKubernetes(options.kubeconfigPath === undefined ? {} : { kubeconfigPath: options.kubeconfigPath });
+
+  // Opened last and so closed first: no task outlives what it uses.
   await using tasks = new TaskGroup(parent);
-  const { signal } = tasks;
+  const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, signal: tasks.signal });
+  await node.hostAddresses.refresh();
+  await node.endpoints.restore();
+  await using _hubble = await startHubble({ socketPath: options.hubbleSocketPath, ring: node.ring, context: node.flows.context, version: agentVersion });
+  const cni = new CniHandler(node.endpoints, routers);
+  api.serve(createOperations({ node, options, routers, pool, datapath, cni, readiness }));
+  readiness.reached("datapath");
+
+  tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
+  tasks.run("enforce what was restored", () => enforceOnceSynced(node, datapath, readiness, log));
+  tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));
+  tasks.run("program the ipcache", (signal) => keep(world, node.ipcache.table, node.ipcache.target, "ipcache", signal));
+  tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
+  tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
+  tasks.run("sweep connections", (signal) => every(clock, conntrackSweepMs, signal, () => void datapath.sweepConntrack()));
+  tasks.run("retry endpoints", (signal) => every(clock, retryFailedMs, signal, () => node.endpoints.retryFailed()));
+  tasks.run("forget old flow context", (signal) => every(clock, forgetFlowsMs, signal, () => forgetOldContext(kernel, node)));
+  tasks.run("serve the delete queue", (signal) =>
+    serveDeleteQueue({ directory: options.deleteQueueDirectory, clock, signal, handle: (body) => cni.handle(body), onProblem: log.warn }),
+  );
+  log.info(`cilium-agent ${agentVersion} serves node ${options.nodeName} on ${options.socketPath}`);
+  await tasks.join();
+}
+
+function datapathOptions({ objects }: World, options: AgentOptions, pool: NodePool): Parameters<typeof openDatapath>[1] {
+  const { bpfRoot, traceIntervalS, conntrackEntriesMax } = options;
+  const { routerIPv4, routerIPv6 } = pool;
+  return { ...datapathDefaults, objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax };
+}
+
+/** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */
+async function enforceOnceSynced(node: Node, datapath: Datapath, readiness: Readiness, log: Log): Promise<void> {
+  await node.cluster.synced("identities");
+  readiness.reached("identities");
+  await Promise.all([node.cluster.synced("policies"), node.cluster.synced("pods"), node.cluster.synced("namespaces")]);
+  readiness.reached("policies");
+  node.updates.open();
+  node.endpoints.enforceRestored();
+  const pruned = datapath.policySets.prune();
+  datapath.removeOldPrograms();
+  node.ipcache.table.markSynced("agent");
+  node.published.table.markSynced("endpoints");
+  readiness.reached("endpoints");
+  log.info(`policy is enforced on ${node.endpoints.index.size} endpoints; ${pruned} policy sets of an earlier run were removed`);
+}
+
+/** Keeps a target equal to its table; each failure is said once until it is over. */
+function keep<Row>(world: World, desired: Table<string, Row>, target: Target<string, Row>, what: string, signal: AbortSignal): Promise<void> {
+  const failing = new Set<string>();
+  return reconcile({
+    desired,
+    target,
+    clock: world.clock,
+    signal,
+    retryDelayMs: (attempt) => Math.min(100 * 2 ** attempt, 30_000),
+    resyncIntervalMs: resyncMs,
+    onResult(key, failure) {
+      const name = `${what} ${key ?? "(list)"}`;
+      if (failure === undefined) failing.delete(name);
+      else if (!failing.has(name)) {
+        failing.add(name);
+        world.log.warn(`${name} is not as it should be, and is tried again: ${errorMessage(failure)}`);
+      }
+    },
+  });
+}
+
+function pumpEvents({ kernel }: World, datapath: Datapath, { ring }: Node, signal: AbortSignal): Promise<void> {
+  return readEvents({
+    kernel,
+    events: datapath.maps.events,
+    lost: datapath.maps.events_lost,
+    signal,
+    onRecords: (bytes) => ring.append(bytes),
+    onLost: (count) => ring.appendLost(LostEventSource.perfEventRingBuffer, Number(count), Number(kernel.monotonicNs())),
+  });
+}
+
+/** Nothing older than the oldest event in the ring, or than a minute where the ring is empty, can still be asked for. */
+function forgetOldContext(kernel: Kernel, { ring, flows }: Node): void {
+  const nowNs = Number(kernel.monotonicNs());
+  const oldestNs = ring.size === 0 ? nowNs : ring.timeNsOf(ring.firstSequence);
+  flows.context.forgetBefore(Math.min(oldestNs, nowNs - 60e9));
+}
+
+async function every(clock: Clock, intervalMs: number, signal: AbortSignal, work: () => void): Promise<void> {
+  while (!signal.aborted) {
+    work();
+    await clock.sleep(intervalMs, signal).catch(() => {}); // Rejects only on abort.
+  }
 }

@@ -12,13 +12,13 @@ const attemptsMax = 32;
  */
 export class CustomResourceIdentities implements ClusterIdentityAllocator {
   readonly #client: KubernetesClient;
-  readonly #synced: Promise<void>;
+  readonly #synced: () => Promise<void>;
   readonly #byId = new Map<number, Identity>();
   readonly #idsByLabels = new Map<string, Set<number>>();
   readonly #creating = new Map<string, Promise<Identity>>();
 
   /** `synced` settles when every existing object has been given to `upsert`. */
-  constructor(client: KubernetesClient, synced: Promise<void>) {
+  constructor(client: KubernetesClient, synced: () => Promise<void>) {
     this.#client = client;
     this.#synced = synced;
   }
@@ -51,7 +51,7 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
   async acquire(labels: Labels, signal: AbortSignal): Promise<Identity> {
     const known = this.#known(labels);
     if (known !== undefined) return known;
-    await this.#synced;
+    await this.#synced();
     const creating = this.#creating.get(labels.key) ?? this.#create(labels, signal);
     this.#creating.set(labels.key, creating);
     try {

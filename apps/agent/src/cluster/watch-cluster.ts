@@ -23,6 +23,7 @@ export interface WatchClusterOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly nodeName: string;
+  readonly clusterName: string;
   readonly pods: Pods;
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;
@@ -90,7 +91,7 @@ export class ClusterWatch {
   /** An object that is not valid changes nothing: what it said before, when it was, stays in force. */
   #policy(object: KubernetesObject): void {
     const { namespace = "", name = "" } = object.metadata;
-    const { rules, problems } = parseCiliumNetworkPolicy(object);
+    const { rules, problems } = parseCiliumNetworkPolicy(object, { clusterName: this.#options.clusterName });
     for (const { path, message } of problems) {
       this.#options.log.error(`CiliumNetworkPolicy ${namespace}/${name} is not applied: ${path}: ${message}`);
     }

@@ -1,4 +1,4 @@
-import type { LocalIdentityAllocator } from "@cilium-ts/identity";
+import type { LocalIdentity, LocalIdentityAllocator } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
 import type { NamedPort, PolicyChange, PolicyEngine, Rule } from "@cilium-ts/policy";
 
@@ -8,7 +8,7 @@ export interface PolicyUpdatesOptions {
   /** The number that the prefix had in an earlier run, which entries in the kernel still mean. */
   formerIdentity(prefix: string): number | undefined;
   /** The kernel learns whose the addresses of a prefix are, or forgets it. */
-  claimPrefix(prefix: string, identity: number): void;
+  claimPrefix(prefix: string, identity: LocalIdentity): void;
   releasePrefix(prefix: string): void;
   /** Every endpoint with one of these subjects gets its policy again. */
   regenerate(subjects: ReadonlySet<string>, revision: number): void;
@@ -25,6 +25,7 @@ export class PolicyUpdates {
   readonly #affected = new Set<string>();
   readonly #prefixesAdded = new Set<string>();
   readonly #prefixesRemoved = new Set<string>();
+  readonly #rules = new Map<string, readonly Rule[]>();
   #scheduled = false;
   #open = false;
   #revision = 1;
@@ -46,12 +47,19 @@ export class PolicyUpdates {
 
   upsertPolicy(key: string, rules: readonly Rule[]): void {
     this.#revision += 1;
+    this.#rules.set(key, rules);
     this.#take(this.#options.engine.upsertPolicy(key, rules));
   }
 
   removePolicy(key: string): void {
     this.#revision += 1;
+    this.#rules.delete(key);
     this.#take(this.#options.engine.removePolicy(key));
+  }
+
+  /** All rules in force. */
+  rules(): Rule[] {
+    return [...this.#rules.values()].flat();
   }
 
   upsertIdentity(id: number, labels: Labels, namedPorts?: readonly NamedPort[]): void {
@@ -68,7 +76,7 @@ export class PolicyUpdates {
     if (!this.#open) return;
     const added = this.#allocate();
     this.#regenerate();
-    for (const { prefix, identity } of added) this.#options.claimPrefix(prefix, identity);
+    for (const identity of added) this.#options.claimPrefix(identity.prefix, identity);
     this.#retire();
     this.#regenerate();
   }
@@ -82,8 +90,8 @@ export class PolicyUpdates {
     queueMicrotask(() => this.flush());
   }
 
-  #allocate(): Array<{ prefix: string; identity: number }> {
-    const allocated: Array<{ prefix: string; identity: number }> = [];
+  #allocate(): LocalIdentity[] {
+    const allocated: LocalIdentity[] = [];
     for (const prefix of this.#prefixesAdded) {
       const result = this.#options.localIdentities.acquire(prefix, this.#options.formerIdentity(prefix));
       if (!result.ok) {
@@ -92,7 +100,7 @@ export class PolicyUpdates {
       }
       const { id, labels } = result.identity;
       for (const subject of this.#options.engine.upsertIdentity(id, labels).affected) this.#affected.add(subject);
-      allocated.push({ prefix, identity: id });
+      allocated.push(result.identity);
     }
     this.#prefixesAdded.clear();
     return allocated;

@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { openKernel } from "@cilium-ts/kernel";
+import { errorMessage, systemClock } from "@cilium-ts/std";
+import { pino } from "pino";
+import { runAgent } from "./agent.ts";
+import type { Log } from "./log.ts";
+import { type AgentOptions, parseSettings } from "./settings.ts";
+
+/** Where the build put the programs: beside this file in an image, in the tree otherwise. */
+const objectDirectory = process.env.CILIUM_BPF_OBJECTS ?? join(import.meta.dirname, "../../../bpf/build");
+
+const parsed = parseSettings(process.argv.slice(2), process.env, readConfigFile);
+switch (parsed.kind) {
+  case "help":
+    console.log(parsed.text);
+    break;
+  case "problems":
+    for (const problem of parsed.problems) console.error(`cilium-agent: ${problem}`);
+    process.exitCode = 2;
+    break;
+  case "options":
+    await main(parsed.options);
+}
+
+async function main(options: AgentOptions): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
+  try {
+    const objects = { pod: readObject("pod"), conntrack: readObject("conntrack") };
+    await runAgent({ kernel: openKernel(), clock: systemClock, log: createLog(options.logLevel), objects }, options, stop.signal);
+  } catch (cause) {
+    if (stop.signal.aborted) return;
+    console.error(`cilium-agent: ${errorMessage(cause)}`);
+    process.exitCode = 1;
+  }
+}
+
+function createLog(level: AgentOptions["logLevel"]): Log {
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } });
+  return {
+    error: (message) => logger.error(message),
+    warn: (message) => logger.warn(message),
+    info: (message) => logger.info(message),
+    debug: (message) => logger.debug(message),
+  };
+}
+
+function readObject(name: string): Uint8Array {
+  const path = join(objectDirectory, `${name}.o`);
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new Error(`the compiled datapath ${path} cannot be read: build it with ./dev, or set CILIUM_BPF_OBJECTS to its directory`, { cause });
+  }
+}
+
+function readConfigFile(directory: string, name: string): string | undefined {
+  try {
+    return readFileSync(join(directory, name), "utf8");
+  } catch {
+    return undefined; // Not every setting has a file.
+  }
+}

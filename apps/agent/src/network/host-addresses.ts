@@ -1,0 +1,45 @@
+import type { EndpointRows } from "@cilium-ts/datapath";
+import { reservedIdentities } from "@cilium-ts/identity";
+import { type AddressBytes, formatAddress } from "@cilium-ts/net";
+import type { Netlink } from "@cilium-ts/netlink";
+import type { IpcacheTable } from "../ipcache-table.ts";
+import { nodeAddresses } from "./node-network.ts";
+
+/** The node's own addresses: in the datapath they lead to its stack, and have the identity `host`. */
+export class HostAddresses {
+  readonly #netlink: Netlink;
+  readonly #rows: EndpointRows;
+  readonly #ipcache: IpcacheTable;
+  readonly #routers: ReadonlySet<string>;
+  #current = new Map<string, AddressBytes>();
+
+  constructor(options: { netlink: Netlink; rows: EndpointRows; ipcache: IpcacheTable; routers: readonly AddressBytes[] }) {
+    this.#netlink = options.netlink;
+    this.#rows = options.rows;
+    this.#ipcache = options.ipcache;
+    this.#routers = new Set(options.routers.map(formatAddress));
+  }
+
+  /** By which other nodes reach this one: the first IPv4 address that is not the pods' gateway. */
+  primary(): string | undefined {
+    const texts = [...this.#current.keys()].filter((text) => !this.#routers.has(text));
+    return texts.find((text) => text.includes(".")) ?? texts[0];
+  }
+
+  async refresh(): Promise<void> {
+    const next = new Map((await nodeAddresses(this.#netlink)).map((address) => [formatAddress(address), address]));
+    if ([...next.keys()].sort().join() === [...this.#current.keys()].sort().join()) return;
+    const before = this.#current;
+    this.#current = next;
+    this.#rows.setHostAddresses([...next.values()]);
+    for (const address of next.values()) this.#ipcache.upsert({ address, length: address.length * 8 }, "local", reservedIdentities.host);
+    for (const [text, address] of before) if (!next.has(text)) this.#ipcache.remove({ address, length: address.length * 8 }, "local");
+  }
+
+  /** Until aborted. A watch that lost changes only makes us look again, as every change does. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const changes = this.#netlink.watchAddresses(signal);
+    await this.refresh();
+    for await (const _change of changes) await this.refresh();
+  }
+}

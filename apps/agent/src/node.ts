@@ -1,0 +1,155 @@
+import { randomBytes } from "node:crypto";
+import type { Datapath } from "@cilium-ts/datapath";
+import { EndpointIdAllocator } from "@cilium-ts/endpoint";
+import { FlowRing } from "@cilium-ts/flow";
+import { LocalIdentityAllocator, reservedIdentities, reservedPeers } from "@cilium-ts/identity";
+import type { Kernel } from "@cilium-ts/kernel";
+import type { KubernetesClient } from "@cilium-ts/kubernetes";
+import { formatAddress, type Prefix, parsePrefix } from "@cilium-ts/net";
+import type { Netlink } from "@cilium-ts/netlink";
+import { CookieTable, PolicyEngine } from "@cilium-ts/policy";
+import { type Clock, errorMessage } from "@cilium-ts/std";
+import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
+import { Pods } from "./cluster/pods.ts";
+import { PublishedEndpoints } from "./cluster/published-endpoints.ts";
+import { ClusterWatch } from "./cluster/watch-cluster.ts";
+import { EndpointFiles } from "./endpoints/endpoint-files.ts";
+import { Endpoints } from "./endpoints/endpoints.ts";
+import type { NodePool } from "./endpoints/node-pool.ts";
+import { FlowHistory } from "./flow-history.ts";
+import { IpcacheTable } from "./ipcache-table.ts";
+import type { Log } from "./log.ts";
+import { HostAddresses } from "./network/host-addresses.ts";
+import { createPodPlumbing } from "./network/pod-plumbing.ts";
+import { IdentitiesDirectory } from "./policy/identities-directory.ts";
+import { PolicyUpdates } from "./policy/policy-updates.ts";
+import { RealisedPolicies } from "./policy/realised-policies.ts";
+import type { Readiness } from "./readiness.ts";
+import type { AgentOptions } from "./settings.ts";
+
+/** What the node's tables stand on. */
+export interface Foundation {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly options: AgentOptions;
+  readonly datapath: Datapath;
+  readonly netlink: Netlink;
+  readonly client: KubernetesClient;
+  readonly pool: NodePool;
+  readonly readiness: Readiness;
+  readonly signal: AbortSignal;
+}
+
+/** Everything that the node keeps in memory. */
+export interface Node extends PolicyPart {
+  readonly endpoints: Endpoints;
+  readonly ring: FlowRing;
+  readonly pods: Pods;
+  readonly cluster: ClusterWatch;
+  readonly identities: CustomResourceIdentities;
+  readonly directory: IdentitiesDirectory;
+  readonly published: PublishedEndpoints;
+  readonly hostAddresses: HostAddresses;
+}
+
+interface PolicyPart {
+  readonly engine: PolicyEngine;
+  readonly cookies: CookieTable;
+  readonly updates: PolicyUpdates;
+  readonly ipcache: IpcacheTable;
+  readonly flows: FlowHistory;
+  readonly localIdentities: LocalIdentityAllocator;
+}
+
+/** Wires the tables to each other. Nothing runs yet. */
+export function createNode(foundation: Foundation): Node {
+  const { kernel, clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
+  const policy = createPolicyPart(foundation, () => endpoints);
+  const pods = new Pods({ client, clusterName: options.clusterName, onChange: (namespace, name) => void podChanged(namespace, name) });
+  const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
+  const cluster: ClusterWatch = new ClusterWatch({ client, clock, log, nodeName: options.nodeName, clusterName: options.clusterName, pods, identities, ...policy });
+  const routers = [pool.routerIPv4, pool.routerIPv6];
+  const hostAddresses = new HostAddresses({ netlink, rows: datapath.endpoints, ipcache: policy.ipcache, routers });
+  const published = new PublishedEndpoints({
+    client,
+    nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
+    podLabels: (namespace, name) => pods.pod(namespace, name)?.labels ?? {},
+  });
+  const endpoints: Endpoints = new Endpoints({
+    ...policy,
+    datapath,
+    plumbing: createPodPlumbing(kernel, netlink, { ipv4: pool.routerIPv4, ipv6: pool.routerIPv6 }),
+    addresses: pool,
+    ids: new EndpointIdAllocator(),
+    identities,
+    realised: new RealisedPolicies(datapath.policySets, policy.cookies),
+    pods,
+    files: new EndpointFiles(options.stateDirectory),
+    clock,
+    log,
+    signal,
+    mtu: options.mtu,
+    notReady: () => readiness.missing(),
+    onChange(id, row, before) {
+      if (row === undefined) policy.flows.removeEndpoint(id);
+      else policy.flows.setEndpoint(row);
+      if (row !== undefined) published.set(row);
+      else if (before !== undefined) published.delete(before);
+    },
+  });
+  async function podChanged(namespace: string, name: string): Promise<void> {
+    try {
+      await endpoints.podChanged(namespace, name);
+    } catch (cause) {
+      log.error(`pod ${namespace}/${name}: its new labels are not in force: ${errorMessage(cause)}`);
+    }
+  }
+  const directory = new IdentitiesDirectory(identities, policy.localIdentities);
+  const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
+  return { ...policy, endpoints, ring, pods, cluster, identities, directory, published, hostAddresses };
+}
+
+function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): PolicyPart {
+  const { kernel, log, options, datapath } = foundation;
+  const { clusterName, nodeName, policyMode, allowLocalhost } = options;
+  const cookies = new CookieTable();
+  const engine = new PolicyEngine({ mode: policyMode, allowLocalhost, clusterName, families: [4, 6] });
+  const flows: FlowHistory = new FlowHistory({
+    nodeName,
+    clusterName,
+    cookies,
+    monotonicNs: () => Number(kernel.monotonicNs()),
+    policyRevision: () => updates.revision,
+    interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName,
+  });
+  const former = new Map(datapath.ipcache.rows().map((row) => [row.prefix, row.identity]));
+  const ipcache = new IpcacheTable(datapath.ipcache, ({ key, after }) => {
+    if (after === undefined) flows.removePrefix(prefixOf(key));
+    else flows.setPrefix(after.prefix, after.identity);
+  });
+  const localIdentities = new LocalIdentityAllocator({ families: [4, 6] });
+  const updates: PolicyUpdates = new PolicyUpdates({
+    engine,
+    localIdentities,
+    formerIdentity: (prefix) => former.get(prefix),
+    claimPrefix(prefix, { id, labels }) {
+      flows.setIdentity(id, labels);
+      ipcache.upsert(prefix, "generated", id);
+    },
+    releasePrefix: (prefix) => ipcache.remove(prefix, "generated"),
+    regenerate: (subjects) => endpoints().regenerate(subjects),
+    onProblem: (message) => log.error(message),
+  });
+  for (const [id, labels] of reservedPeers()) updates.upsertIdentity(id, labels);
+  // Whatever nobody else claims is the world.
+  ipcache.upsert("0.0.0.0/0", "restored", reservedIdentities.worldIPv4);
+  ipcache.upsert("::/0", "restored", reservedIdentities.worldIPv6);
+  return { engine, cookies, updates, ipcache, flows, localIdentities };
+}
+
+function prefixOf(text: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) throw new RangeError(`${text} is no prefix`);
+  return prefix;
+}

@@ -1,0 +1,208 @@
+import { createHash } from "node:crypto";
+import {
+  type AgentOperations,
+  created,
+  done,
+  type EndpointId,
+  found,
+  type Identity as IdentityShape,
+  type NodeAddressing,
+  refused,
+  type StatusResponse,
+} from "@cilium-ts/agent-api";
+import type { Datapath } from "@cilium-ts/datapath";
+import type { EndpointRow } from "@cilium-ts/endpoint";
+import { clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
+import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
+import { formatPrefix, parsePrefix, prefixContains } from "@cilium-ts/net";
+import type { CniHandler } from "../cni/cni-handler.ts";
+import type { Routers } from "../cni/cni-result.ts";
+import type { NodePool } from "../endpoints/node-pool.ts";
+import { subjectOf } from "../endpoints/endpoints.ts";
+import type { Node } from "../node.ts";
+import type { Readiness } from "../readiness.ts";
+import type { AgentOptions } from "../settings.ts";
+import { agentVersion } from "../version.ts";
+import { endpointShape, healthShape, statusLog } from "./endpoint-shape.ts";
+import { mapList, mapShape } from "./map-shape.ts";
+
+export interface OperationsOptions {
+  readonly node: Node;
+  readonly options: AgentOptions;
+  readonly routers: Routers;
+  readonly pool: NodePool;
+  readonly datapath: Datapath;
+  readonly cni: CniHandler;
+  readonly readiness: Readiness;
+}
+
+/** An address that no endpoint claims comes back after this. */
+const addressExpirationMs = 600_000;
+
+/** What the agent's API does, over the agent's tables. */
+export function createOperations(parts: OperationsOptions): AgentOperations {
+  const { node, datapath, cni } = parts;
+  const { index } = node.endpoints;
+  const shape = (row: EndpointRow): ReturnType<typeof endpointShape> =>
+    endpointShape(row, row.state === "disconnecting" ? undefined : node.engine.resolve(subjectOf(row)), addressing(parts));
+  return {
+    health: async () => statusOf(parts),
+    configuration: async () => configurationOf(parts),
+    ...addressOperations(parts),
+    endpoints: async ({ labels }) => [...index.rows()].filter((row) => hasAll(row.labels, labels)).map(shape),
+    endpoint: async (id) => rowsOf(node, id).map(shape)[0],
+    createEndpoint: async () => refused(403, "endpoints are made by the CNI plugin: run cilium-cni ADD for the container"),
+    async deleteEndpoint(id) {
+      const rows = rowsOf(node, id);
+      for (const row of rows) await node.endpoints.remove(row);
+      return rows.length === 0 ? refused(404, "there is no such endpoint") : done;
+    },
+    async deleteEndpoints({ containerId }) {
+      const rows = index.byContainerId(containerId);
+      for (const row of rows) await node.endpoints.remove(row);
+      return rows.length === 0 ? refused(404, `there is no endpoint of container ${containerId}`) : done;
+    },
+    endpointHealth: async (id) => rowsOf(node, id).map(healthShape)[0],
+    endpointLog: async (id) => rowsOf(node, id).map(statusLog)[0],
+    endpointLabels: async (id) => rowsOf(node, id).map(({ labels }) => ({ spec: {}, status: { realized: {}, "security-relevant": labels } }))[0],
+    identities: async ({ labels }) => [...node.directory.all()].map(identityShape).filter((identity) => hasAll(identity.labels ?? [], labels)),
+    async identity(id) {
+      const identity = node.directory.get(id);
+      return identity === undefined ? undefined : identityShape(identity);
+    },
+    identityEndpoints: async () => identityEndpointsOf(node),
+    policy: async ({ labels }) => (labels.length > 0 ? undefined : { revision: node.updates.revision, policy: JSON.stringify(node.updates.rules(), undefined, 2) }),
+    policySelectors: async () => [],
+    addresses: async ({ cidr, labels }) => addressesOf(node, cidr, labels),
+    maps: async () => mapList(parts.options.bpfRoot, datapath),
+    map: async (name) => mapShape(parts.options.bpfRoot, datapath, name),
+    cni: (request) => cni.handle(request),
+  };
+}
+
+function addressOperations({ pool, routers, options }: OperationsOptions): Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress"> {
+  const poolOf = (address: string): NodePool["pools"]["ipv4"] => (address.includes(":") ? pool.pools.ipv6 : pool.pools.ipv4);
+  const status = (reason: Extract<AllocationResult, { ok: false }>["reason"]): 400 | 409 => (reason === "in-use" ? 409 : 400);
+  return {
+    async allocateAddresses({ family, owner, expiration }) {
+      const { ipv4, ipv6 } = pool.pools;
+      const pools = { ...(family !== "ipv6" && { ipv4 }), ...(family !== "ipv4" && { ipv6 }) };
+      const result = allocatePair(pools, owner, expiration ? { delayMs: addressExpirationMs } : undefined);
+      if (!result.ok) return refused(502, result.problem);
+      const { pair } = result;
+      return created({
+        address: { ...(pair.ipv4 && { ipv4: pair.ipv4.address }), ...(pair.ipv6 && { ipv6: pair.ipv6.address }) },
+        ...(pair.ipv4 && { ipv4: { ip: pair.ipv4.address, gateway: routers.ipv4, "expiration-uuid": pair.ipv4.expirationId ?? "" } }),
+        ...(pair.ipv6 && { ipv6: { ip: pair.ipv6.address, gateway: routers.ipv6, "expiration-uuid": pair.ipv6.expirationId ?? "" } }),
+        "host-addressing": addressing({ options, routers }),
+      });
+    },
+    async claimAddress({ address, owner }) {
+      const result = poolOf(address).allocate(address, owner);
+      return result.ok ? done : refused(status(result.reason), result.problem);
+    },
+    async releaseAddress({ address }) {
+      return poolOf(address).release(address) ? done : refused(404, `${address} is not in use`);
+    },
+  };
+}
+
+function rowsOf({ endpoints }: Node, id: EndpointId): readonly EndpointRow[] {
+  const { index } = endpoints;
+  const one = (row: EndpointRow | undefined): readonly EndpointRow[] => (row === undefined ? [] : [row]);
+  switch (id.kind) {
+    case "id":
+      return one(index.byId(id.id));
+    case "pod":
+      return index.byPod(id.namespace, id.name);
+    case "container-id":
+      return index.byContainerId(id.containerId);
+    case "container-name":
+      return [];
+    case "cni-attachment-id":
+      return id.ifname === "" ? index.byContainerId(id.containerId) : one(index.byAttachmentId(`${id.containerId}:${id.ifname}`));
+    case "address":
+      return one(index.byAddress(id.address));
+  }
+}
+
+function hasAll(labels: readonly string[], wanted: readonly string[]): boolean {
+  return wanted.every((label) => labels.includes(label));
+}
+
+function identityShape({ id, labels }: Identity): IdentityShape {
+  const texts = labels.format();
+  return { id, labels: texts, labelsSHA256: createHash("sha256").update(texts.map((text) => `${text};`).join("")).digest("hex") };
+}
+
+function identityEndpointsOf(node: Node): Array<{ identity: IdentityShape; refCount: number }> {
+  const counts = new Map<number, number>();
+  for (const { identity } of node.endpoints.index.rows()) counts.set(identity, (counts.get(identity) ?? 0) + 1);
+  return [...counts].map(([id, refCount]) => {
+    const identity = node.directory.get(id);
+    return { identity: identity === undefined ? { id } : identityShape(identity), refCount };
+  });
+}
+
+function addressesOf(node: Node, cidr: string | undefined, labels: readonly string[]): Awaited<ReturnType<AgentOperations["addresses"]>> {
+  const outer = cidr === undefined ? undefined : parsePrefix(cidr);
+  const entries = [];
+  for (const row of node.ipcache.rows()) {
+    if (outer !== undefined && !prefixContains(outer, row.prefix)) continue;
+    if (labels.length > 0 && !hasAll(node.directory.get(row.identity)?.labels.format() ?? [], labels)) continue;
+    const owner = row.source === "local" ? node.endpoints.index.byAddress(row.key.split("/")[0] ?? "") : undefined;
+    const pod = owner === undefined ? {} : { namespace: owner.podNamespace, name: owner.podName };
+    entries.push({ cidr: row.key, identity: row.identity, metadata: { source: row.source, ...pod } });
+  }
+  return entries.length === 0 ? undefined : entries;
+}
+
+function addressing({ options, routers }: Pick<OperationsOptions, "options" | "routers">): NodeAddressing {
+  return {
+    ipv4: { enabled: true, ip: routers.ipv4, "alloc-range": formatPrefix(options.ipv4Range) },
+    ipv6: { enabled: true, ip: routers.ipv6, "alloc-range": formatPrefix(options.ipv6Range) },
+  };
+}
+
+function statusOf({ node, options, pool, datapath, readiness }: OperationsOptions): StatusResponse {
+  const missing = readiness.missing();
+  const failure = node.cluster.failure();
+  const { ring } = node;
+  const ipv4 = pool.pools.ipv4.snapshot();
+  const ipv6 = pool.pools.ipv6.snapshot();
+  return {
+    cilium: missing === undefined ? { state: "Ok", msg: `cilium-ts ${agentVersion}` } : { state: "Warning", msg: missing },
+    kubernetes: failure === undefined ? { state: "Ok", msg: "" } : { state: "Failure", msg: failure },
+    kvstore: { state: "Disabled", msg: "" },
+    hubble: { state: "Ok", msg: "", observer: { "max-flows": ring.capacity, "current-flows": ring.size, "seen-flows": ring.seen } },
+    "datapath-mode": "veth",
+    "attach-mode": "tcx",
+    ipam: {
+      allocations: Object.fromEntries([...ipv4, ...ipv6].map(({ address, owner }) => [address, owner])),
+      ipv4: ipv4.map(({ address }) => address),
+      ipv6: ipv6.map(({ address }) => address),
+      status: `IPv4: ${ipv4.length}/${pool.pools.ipv4.capacity} allocated, IPv6: ${ipv6.length}/${pool.pools.ipv6.capacity} allocated`,
+    },
+    cluster: { self: `${options.clusterName}/${options.nodeName}` },
+    "identity-range": { "min-identity": clusterIdentityMin, "max-identity": clusterIdentityMax },
+    "bpf-maps": { maps: Object.entries(datapath.maps).map(([name, map]) => ({ name, size: map.maxEntries })) },
+    controllers: Object.entries(readiness.timings()).map(([name, afterMs]) => ({ name: `start: ${name}`, status: { "success-count": 1, "last-failure-msg": `${afterMs} ms after the start` } })),
+  };
+}
+
+function configurationOf(parts: OperationsOptions): Awaited<ReturnType<AgentOperations["configuration"]>> {
+  const { options } = parts;
+  const realized = { options: {}, "policy-enforcement": options.policyMode };
+  return {
+    spec: realized,
+    status: {
+      realized,
+      addressing: addressing(parts),
+      deviceMTU: options.mtu,
+      routeMTU: options.mtu,
+      datapathMode: "veth",
+      "ipam-mode": "cluster-pool",
+      masquerade: false,
+    },
+  };
+}
