@@ -1,9 +1,10 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { constants, type Http2ServerRequest, type Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { errorMessage } from "@cilium-ts/std";
 import { GrpcCode, GrpcError } from "./errors.ts";
 
 const requestBytesMax = 1_048_576;
 const grpcHeaderBytes = 5;
+const discardMsMax = 1_000;
 const unitsMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 const timeoutMsMax = 2 ** 31 - 1;
 
@@ -14,11 +15,13 @@ const timeoutMsMax = 2 ** 31 - 1;
 export class GrpcStream {
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
+  readonly #response: Http2ServerResponse;
   readonly #responseHeaders: Readonly<Record<string, string>>;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, responseHeaders: Readonly<Record<string, string>>) {
-    this.#stream = stream;
-    this.#headers = headers;
+  constructor(request: Http2ServerRequest, response: Http2ServerResponse, responseHeaders: Readonly<Record<string, string>>) {
+    this.#stream = response.stream;
+    this.#headers = request.headers;
+    this.#response = response;
     this.#responseHeaders = responseHeaders;
   }
 
@@ -102,12 +105,19 @@ export class GrpcStream {
     const trailers = { "grpc-status": String(code), ...(message === "" ? {} : { "grpc-message": encodeURIComponent(message) }) };
     if (!stream.headersSent) {
       stream.respond({ ":status": 200, ...this.#fixedHeaders(), ...trailers }, { endStream: true });
+      if (!stream.readableEnded) this.#discardRest();
       return;
     }
-    stream.once("wantTrailers", () => {
-      if (!stream.destroyed) stream.sendTrailers(trailers);
-    });
+    // Node's response object hangs on every stream and would send its own, empty trailers first.
+    this.#response.addTrailers(trailers);
     stream.end();
+  }
+
+  /** A client that is still sending must be let finish, or it never reads the answer; but not for ever. */
+  #discardRest(): void {
+    this.#stream.resume();
+    const timer = setTimeout(() => this.#stream.close(constants.NGHTTP2_NO_ERROR), discardMsMax);
+    this.#stream.once("close", () => clearTimeout(timer));
   }
 
   #fixedHeaders(): Record<string, string> {

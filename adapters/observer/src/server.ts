@@ -71,8 +71,8 @@ export async function startHubble(options: HubbleOptions): Promise<HubbleServer>
     routes: (router) => registerServices(router, { ...reader, version, signal: stop.signal }),
   });
 
-  async function getFlows(request: Http2ServerRequest): Promise<void> {
-    const call = new GrpcStream(request.stream, request.headers, responseHeaders);
+  async function getFlows(request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
+    const call = new GrpcStream(request, response, responseHeaders);
     const full = counts.streams >= streamCountMax;
     counts.streams += 1;
     await call.serve(async (message, signal) => {
@@ -89,7 +89,7 @@ export async function startHubble(options: HubbleOptions): Promise<HubbleServer>
 
   const server = createServer({ settings: { maxConcurrentStreams: 100, initialWindowSize: windowBytes }, maxSessionMemory: 16 });
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    if (request.url === getFlowsPath && isGrpc(request)) void getFlows(request);
+    if (request.url === getFlowsPath && isGrpc(request)) void getFlows(request, response);
     else others(request, response);
   });
   server.on("session", (session) => {
