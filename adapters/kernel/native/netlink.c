@@ -15,6 +15,7 @@
 #define RECEIVE_BUFFER_SIZE (4 * 1024 * 1024)
 #define ANSWER_SIZE_MAX (256 * 1024 * 1024)
 #define NOTIFICATIONS_SIZE_MAX (1024 * 1024)
+#define DISCARDED_MAX 65536
 #define TIMEOUT_S 5
 
 struct netlink_request {
@@ -39,6 +40,12 @@ static bool set_netlink_options(const struct netlink_request *request, struct fa
 		return fail_with(failure, "setsockopt", errno, "NETLINK_EXT_ACK");
 	if (setsockopt(request->fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on)) < 0)
 		return fail_with(failure, "setsockopt", errno, "NETLINK_GET_STRICT_CHK");
+	return true;
+}
+
+/* After binding, which would leave the groups again. */
+static bool join_groups(const struct netlink_request *request, struct failure *failure)
+{
 	for (size_t index = 0; index < request->group_count; index++) {
 		const int group = (int)request->groups[index];
 
@@ -48,25 +55,24 @@ static bool set_netlink_options(const struct netlink_request *request, struct fa
 	return true;
 }
 
+static bool bind_netlink(const struct netlink_request *request, struct failure *failure)
+{
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK };
+
+	return bind(request->fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || fail_with(failure, "bind", errno, NULL);
+}
+
 static bool make_netlink(void *context, struct failure *failure)
 {
 	struct netlink_request *request = context;
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK };
 
 	request->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, request->protocol);
 	if (request->fd < 0)
 		return fail_with(failure, "socket", errno, NULL);
-	if (!set_netlink_options(request, failure)) {
-		close(request->fd);
-		return false;
-	}
-	if (bind(request->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int error = errno;
-
-		close(request->fd);
-		return fail_with(failure, "bind", error, NULL);
-	}
-	return true;
+	if (set_netlink_options(request, failure) && bind_netlink(request, failure) && join_groups(request, failure))
+		return true;
+	close(request->fd);
+	return false;
 }
 
 /* (namespace or null, protocol, groups as Uint32Array) -> fd */
@@ -135,6 +141,17 @@ static bool receive_datagram(int fd, int flags, struct buffer *buffer, size_t li
 	return true;
 }
 
+/* Everything that is waiting now. Bounded, should messages arrive as fast as they are thrown away. */
+static void discard_pending(int fd)
+{
+	uint8_t discarded;
+
+	for (int count = 0; count < DISCARDED_MAX; count++) {
+		if (recv(fd, &discarded, sizeof(discarded), MSG_DONTWAIT) < 0 && errno != ENOBUFS && errno != EINTR)
+			break;
+	}
+}
+
 /* How many answers end in these messages. */
 static uint32_t count_answers(const uint8_t *data, size_t length)
 {
@@ -166,24 +183,13 @@ struct transaction {
 	bool succeeded;
 };
 
-/* Late answers to an earlier request that ran into its timeout. */
-static void discard_pending(int fd)
-{
-	uint8_t discarded;
-
-	for (int count = 0; count < 4096; count++) {
-		if (recv(fd, &discarded, sizeof(discarded), MSG_DONTWAIT) < 0)
-			break;
-	}
-}
-
 static bool transact_now(struct transaction *transaction)
 {
 	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct failure *failure = &transaction->failure;
 	uint32_t answers = 0;
 
-	discard_pending(transaction->fd);
+	discard_pending(transaction->fd); /* Late answers to an earlier request that ran into its timeout. */
 	if (sendto(transaction->fd, transaction->request.data, transaction->request.length, 0, (const struct sockaddr *)&kernel,
 		   sizeof(kernel)) < 0)
 		return fail_with(failure, "sendto", errno, NULL);
@@ -248,8 +254,7 @@ static napi_value transact(napi_env env, napi_callback_info info)
 	return promise;
 }
 
-/* (fd) -> bytes of the notifications waiting, at most about 1 MiB; empty when none are, or when some were lost (see the count)
- * Second result: throws ENOBUFS when the kernel had no room and dropped some. */
+/* (fd) -> bytes of the notifications waiting, about 1 MiB of them at most; ENOBUFS when the kernel had no room and dropped some */
 static napi_value read_notifications(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments = read_arguments(env, info);
@@ -263,8 +268,10 @@ static napi_value read_notifications(napi_env env, napi_callback_info info)
 			continue;
 		if (failure.error == EAGAIN)
 			break;
-		/* Lost messages are said once, by the kernel. What came before them is worthless then. */
+		/* The reader will list everything again: what is older than that list must not come after it. */
 		free(buffer.data);
+		if (failure.error == ENOBUFS)
+			discard_pending(fd);
 		return throw_failure_at(env, &failure);
 	}
 	result = copied_bytes(env, buffer.data, buffer.length);
