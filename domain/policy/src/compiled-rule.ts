@@ -36,6 +36,8 @@ export interface CompiledDirection {
   /** The rule has something to say in this direction. */
   readonly selects: boolean;
   readonly defaultDeny: boolean;
+  /** Depends on what endpoints call their ports. */
+  readonly usesPortNames: boolean;
   readonly sections: readonly CompiledSection[];
 }
 
@@ -43,14 +45,12 @@ function compileDirection(rule: Rule, direction: Direction, cache: SelectorCache
   const allow = direction === "ingress" ? rule.ingress : rule.egress;
   const deny = direction === "ingress" ? rule.ingressDeny : rule.egressDeny;
   const defaultDeny = rule.enableDefaultDeny[direction];
-  return {
-    selects: defaultDeny || allow.length > 0 || deny.length > 0,
-    defaultDeny,
-    sections: [
-      ...allow.map((section) => compileSection(rule, section, false, cache, user)),
-      ...deny.map((section) => compileSection(rule, section, true, cache, user)),
-    ],
-  };
+  const sections = [
+    ...allow.map((section) => compileSection(rule, section, false, cache, user)),
+    ...deny.map((section) => compileSection(rule, section, true, cache, user)),
+  ];
+  const usesPortNames = sections.some((section) => section.ports.some((ports) => ports.named.length > 0));
+  return { selects: defaultDeny || sections.length > 0, defaultDeny, usesPortNames, sections };
 }
 
 /** A rule with its peers turned into shared selectors and its ports into blocks. */
@@ -75,7 +75,7 @@ export class CompiledRule {
   }
 
   usesPortNames(direction: Direction): boolean {
-    return this[direction].sections.some((section) => section.ports.some((ports) => ports.named.length > 0));
+    return this[direction].usesPortNames;
   }
 }
 

@@ -27,7 +27,7 @@ export interface PolicySubject {
 
 /** What a change may have altered. Whoever holds an affected subject resolves it again; it may come out the same. */
 export interface PolicyChange {
-  /** Keys (`subjectKey`) of subjects that were resolved before. */
+  /** Keys (`subjectKey`) of subjects that were resolved since they were last named here. */
   readonly affected: ReadonlySet<string>;
   /** Prefixes that need an identity of their own from now on, so that addresses in them can be told apart. */
   readonly prefixesAdded: readonly string[];
@@ -51,6 +51,8 @@ interface Subject {
   readonly key: string;
   readonly labels: Labels;
   readonly namedPorts: readonly NamedPort[];
+  /** Those that select it. */
+  readonly rules: Set<CompiledRule>;
   group: Group | undefined;
 }
 
@@ -89,6 +91,7 @@ export class PolicyEngine {
 
   /** Makes an identity known, or its labels or the port names of its endpoints different. */
   upsertIdentity(id: number, labels: Labels, namedPorts: readonly NamedPort[] = []): PolicyChange {
+    if (id === 0) throw new RangeError("identity 0 stands for any peer in policy entries; it cannot be a peer");
     const rules = rulesOf(this.#cache.upsertIdentity(id, labels));
     if (namedPortsKey(this.#peerNamedPorts.get(id) ?? []) !== namedPortsKey(namedPorts)) {
       if (namedPorts.length === 0) this.#peerNamedPorts.delete(id);
@@ -143,7 +146,8 @@ export class PolicyEngine {
       if (this.#subjects.size >= subjectCountMax) {
         throw new Error(`policy for ${subject.labels}: ${subjectCountMax} endpoints are known already; forget those that are gone`);
       }
-      known = { key, labels: subject.labels, namedPorts: sortNamedPorts(subject.namedPorts ?? []), group: undefined };
+      const { labels, namedPorts = [] } = subject;
+      known = { key, labels, namedPorts: sortNamedPorts(namedPorts), rules: this.#rules.matching(labels), group: undefined };
       this.#subjects.set(key, known);
     }
     known.group ??= this.#join(known);
@@ -175,11 +179,18 @@ export class PolicyEngine {
   #replace(key: string, before: PolicyRow | undefined, after: PolicyRow | undefined): PolicyChange {
     const affected = new Set<string>();
     for (const rule of after?.rules ?? []) this.#admit(rule);
-    for (const rule of before?.rules ?? []) this.#dismiss(rule, affected);
+    for (const rule of before?.rules ?? []) this.#dismiss(rule);
     if (after === undefined) this.#policies.delete(key);
     else this.#policies.set(key, after);
     for (const subject of this.#subjects.values()) {
-      if (after?.rules.some((rule) => rule.rule.endpointSelector.matches(subject.labels)) !== true) continue;
+      let changed = false;
+      for (const rule of before?.rules ?? []) if (subject.rules.delete(rule)) changed = true;
+      for (const rule of after?.rules ?? []) {
+        if (!rule.rule.endpointSelector.matches(subject.labels)) continue;
+        subject.rules.add(rule);
+        changed = true;
+      }
+      if (!changed) continue;
       this.#leave(subject);
       affected.add(subject.key);
     }
@@ -194,13 +205,7 @@ export class PolicyEngine {
     if (rule.usesPortNames("egress")) this.#peerNameRules.add(rule);
   }
 
-  #dismiss(rule: CompiledRule, affected: Set<string>): void {
-    for (const group of [...(this.#groupsOfRule.get(rule) ?? [])]) {
-      for (const subject of [...group.subjects]) {
-        affected.add(subject.key);
-        this.#leave(subject);
-      }
-    }
+  #dismiss(rule: CompiledRule): void {
     this.#rules.remove(rule, rule.rule.endpointSelector);
     this.#serials.delete(rule);
     this.#peerNameRules.delete(rule);
@@ -209,12 +214,14 @@ export class PolicyEngine {
 
   /** The group of all that the same rules select, made when there is none. */
   #join(subject: Subject): Group {
-    const rules = [...this.#rules.matching(subject.labels)].sort((a, b) => (a.order < b.order ? -1 : 1));
+    const rules = [...subject.rules];
     const init = subject.labels.has("reserved", "init");
     const namedPorts = rules.some((rule) => rule.usesPortNames("ingress")) ? subject.namedPorts : [];
-    const key = `${init}|${namedPortsKey(namedPorts)}|${rules.map((rule) => this.#serials.get(rule)).join(" ")}`;
+    const serials = Uint32Array.from(rules, (rule) => this.#serials.get(rule) ?? 0).sort();
+    const key = `${init}|${namedPortsKey(namedPorts)}|${serials.join(" ")}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
+      rules.sort((a, b) => (a.order < b.order ? -1 : 1));
       group = { key, rules, namedPorts, init, subjects: new Set(), result: undefined };
       this.#groups.set(key, group);
       for (const rule of rules) this.#groupsOf(rule).add(group);

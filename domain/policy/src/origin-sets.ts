@@ -5,23 +5,49 @@ export const entryOriginsMax = 32;
 
 export type OriginList = readonly RuleOrigin[];
 
-/** Unions of origin lists, each made once: thousands of entries that come from the same rules share one list. */
-export class OriginSets {
-  readonly #unions = new Map<OriginList, Map<OriginList, OriginList>>();
+/**
+ * The origins of an entry under construction: those of the parent and one more. Entries that got the same origins in the same order
+ * stand at the same node, so that thousands of entries share one list, and adding an origin to each of them is a look at one field.
+ */
+export class OriginSet {
+  readonly #parent: OriginSet | undefined;
+  /** Of one origin. */
+  readonly #last: OriginList;
+  readonly #size: number;
+  /** Most sets are followed by one other only. */
+  #next: OriginSet | undefined;
+  #others: Map<OriginList, OriginSet> | undefined;
+  #list: OriginList | undefined;
 
-  union(left: OriginList, right: OriginList): OriginList {
-    if (left === right || left.length >= entryOriginsMax) return left;
-    let unions = this.#unions.get(left);
-    if (unions === undefined) {
-      unions = new Map();
-      this.#unions.set(left, unions);
+  constructor(last: OriginList, parent?: OriginSet) {
+    this.#parent = parent;
+    this.#last = last;
+    this.#size = parent === undefined ? 1 : parent.#size + 1;
+  }
+
+  /** This and one more, unless it came last already or there are enough. */
+  with(origin: OriginList): OriginSet {
+    if (this.#last === origin || this.#size >= entryOriginsMax) return this;
+    if (this.#next === undefined) {
+      this.#next = new OriginSet(origin, this);
+      return this.#next;
     }
-    let union = unions.get(right);
-    if (union === undefined) {
-      const added = right.filter((origin) => !left.includes(origin));
-      union = added.length === 0 ? left : Object.freeze([...left, ...added].slice(0, entryOriginsMax));
-      unions.set(right, union);
+    if (this.#next.#last === origin) return this.#next;
+    this.#others ??= new Map();
+    let other = this.#others.get(origin);
+    if (other === undefined) {
+      other = new OriginSet(origin, this);
+      this.#others.set(origin, other);
     }
-    return union;
+    return other;
+  }
+
+  get list(): OriginList {
+    if (this.#list === undefined) {
+      const origins: RuleOrigin[] = [];
+      for (let set: OriginSet | undefined = this; set !== undefined; set = set.#parent) origins.push(...set.#last);
+      this.#list = this.#size === 1 ? this.#last : Object.freeze(origins.reverse());
+    }
+    return this.#list;
   }
 }

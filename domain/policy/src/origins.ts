@@ -13,24 +13,31 @@ export const reservedOrigins = {
   allowLocalhostIngress: reserved("allow-localhost-ingress"),
 } as const;
 
-const keys = new WeakMap<readonly RuleOrigin[], string>();
+const policyKeys = new WeakMap<PolicyReference, string>();
+const originKeys = new WeakMap<RuleOrigin, string>();
+const listKeys = new WeakMap<readonly RuleOrigin[], string>();
 
-/** Text that is equal exactly for equal lists of origins. Remembered as long as the list lives: lists are never changed. */
+/** Text that is equal exactly for equal origins. Remembered as long as the origin lives: origins and lists are never changed. */
+export function originKey(origin: RuleOrigin): string {
+  return remember(originKeys, origin, ({ policy, path, log }) =>
+    JSON.stringify([remember(policyKeys, policy, policyKey), path, log ?? null]),
+  );
+}
+
+/** Text that is equal exactly for equal lists of origins. */
 export function originsKey(origins: readonly RuleOrigin[]): string {
-  let key = keys.get(origins);
+  return remember(listKeys, origins, (list) => list.map(originKey).join("\n"));
+}
+
+function policyKey({ kind, namespace, name, uid, labels }: PolicyReference): string {
+  return JSON.stringify([kind, namespace, name, uid, labels.map(formatLabel)]);
+}
+
+function remember<K extends object>(keys: WeakMap<K, string>, item: K, compute: (item: K) => string): string {
+  let key = keys.get(item);
   if (key === undefined) {
-    key = JSON.stringify(
-      origins.map(({ policy, path, log }) => [
-        policy.kind,
-        policy.namespace,
-        policy.name,
-        policy.uid,
-        policy.labels.map(formatLabel),
-        path,
-        log ?? null,
-      ]),
-    );
-    keys.set(origins, key);
+    key = compute(item);
+    keys.set(item, key);
   }
   return key;
 }

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { reservedIdentities } from "@cilium-ts/identity";
 import { type CompiledPorts, type CompiledRule, type CompiledSection, matchesNamedPort } from "./compiled-rule.ts";
-import { type OriginList, OriginSets } from "./origin-sets.ts";
-import { originsKey, reservedOrigins } from "./origins.ts";
+import { type OriginList, OriginSet } from "./origin-sets.ts";
+import { originKey, reservedOrigins } from "./origins.ts";
 import { anyPortKey, decodePortKey, type PortKey, portKeyOf, widerPortKey } from "./port-prefix.ts";
-import type { Direction, NamedPort } from "./rule.ts";
+import type { Direction, NamedPort, RuleOrigin } from "./rule.ts";
 import { matchTypeOf, precedenceOf, type ResolvedPolicy, type VerdictEntry } from "./verdict.ts";
 
 /** Everything that decides what an endpoint may do; nothing else is looked at. */
@@ -76,7 +76,7 @@ function namedKeys(ports: CompiledPorts, known: readonly NamedPort[]): PortKey[]
   return matching.map(({ protocol, port }) => portKeyOf(protocol, port, 16));
 }
 
-type Cells = Map<PortKey, OriginList>;
+type Cells = Map<PortKey, OriginSet>;
 
 /**
  * What rules say about each identity, and the entries that say the same to a kernel that looks no further than the longest match:
@@ -86,17 +86,16 @@ type Cells = Map<PortKey, OriginList>;
 class DirectionTable {
   readonly #allow = new Map<number, Cells>();
   readonly #deny = new Map<number, Cells>();
-  readonly #origins = new OriginSets();
+  /** Sets of one origin, by that origin's list. */
+  readonly #origins = new Map<OriginList, OriginSet>();
 
-  add(deny: boolean, identity: number, key: PortKey, origins: OriginList): void {
+  add(deny: boolean, identity: number, key: PortKey, origin: OriginList): void {
     const table = deny ? this.#deny : this.#allow;
     const cells = table.get(identity);
-    if (cells === undefined) {
-      table.set(identity, new Map([[key, origins]]));
-      return;
-    }
-    const existing = cells.get(key);
-    cells.set(key, existing === undefined ? origins : this.#origins.union(existing, origins));
+    const existing = cells?.get(key);
+    const set = existing === undefined ? this.#single(origin) : existing.with(origin);
+    if (cells === undefined) table.set(identity, new Map([[key, set]]));
+    else if (set !== existing) cells.set(key, set);
   }
 
   entries(direction: Direction): VerdictEntry[] {
@@ -116,10 +115,19 @@ class DirectionTable {
         if (denied === undefined ? covers(deny, key) : coversNarrower(deny, key)) continue;
         if (identity !== anyIdentity && covers(anyDeny, key)) continue;
         const origins = denied ?? allow?.get(key);
-        if (origins !== undefined) entries.push(createEntry(direction, identity, key, denied !== undefined, origins));
+        if (origins !== undefined) entries.push(createEntry(direction, identity, key, denied !== undefined, origins.list));
       }
     }
     return entries;
+  }
+
+  #single(origin: OriginList): OriginSet {
+    let set = this.#origins.get(origin);
+    if (set === undefined) {
+      set = new OriginSet(origin);
+      this.#origins.set(origin, set);
+    }
+    return set;
   }
 }
 
@@ -137,40 +145,34 @@ function coversNarrower(cells: Cells | undefined, key: PortKey): boolean {
 
 function createEntry(direction: Direction, identity: number, key: PortKey, deny: boolean, origins: OriginList): VerdictEntry {
   const { protocol, port, length } = decodePortKey(key);
-  return Object.freeze({
-    direction,
-    identity,
-    protocol,
-    port,
-    portPrefixLength: length,
-    deny,
-    precedence: precedenceOf(deny, protocol, length),
-    match: matchTypeOf(identity, protocol, length),
-    origins,
-  });
+  const precedence = precedenceOf(deny, protocol, length);
+  const match = matchTypeOf(identity, protocol, length);
+  return { direction, identity, protocol, port, portPrefixLength: length, deny, precedence, match, origins };
 }
 
-/** Numbers the origin lists in the order of their first use, so that the text depends on the result alone. */
+/** Numbers origins and lists of them in the order of their first use, so that the fingerprint depends on the result alone. */
 function fingerprintOf(ingressEnforced: boolean, egressEnforced: boolean, entries: readonly VerdictEntry[]): string {
-  const numbers = new Map<string, number>();
-  const words = new Uint32Array(2 + entries.length * 3);
-  words[0] = (ingressEnforced ? 1 : 0) | (egressEnforced ? 2 : 0);
-  words[1] = entries.length;
-  let index = 2;
-  for (const { direction, identity, protocol, port, portPrefixLength, deny, origins } of entries) {
-    const key = originsKey(origins);
-    let number = numbers.get(key);
-    if (number === undefined) {
-      number = numbers.size;
-      numbers.set(key, number);
-    }
-    words[index] = identity;
-    words[index + 1] = portKeyOf(protocol, port, portPrefixLength) | (direction === "ingress" ? 0 : 0x0100_0000) | (deny ? 0x0200_0000 : 0);
-    words[index + 2] = number;
-    index += 3;
+  const origins = new Map<RuleOrigin, number>();
+  const lists = new Map<OriginList, number>();
+  const words = [(ingressEnforced ? 1 : 0) | (egressEnforced ? 2 : 0), entries.length];
+  for (const entry of entries) {
+    const flags = (entry.direction === "ingress" ? 0 : 0x0100_0000) | (entry.deny ? 0x0200_0000 : 0);
+    words.push(entry.identity, portKeyOf(entry.protocol, entry.port, entry.portPrefixLength) | flags, numberOf(lists, entry.origins));
   }
-  return createHash("sha256")
-    .update(words)
-    .update([...numbers.keys()].join("\n"))
-    .digest("hex");
+  for (const list of lists.keys()) {
+    words.push(list.length);
+    for (const origin of list) words.push(numberOf(origins, origin));
+  }
+  const hash = createHash("sha256").update(Uint32Array.from(words));
+  for (const origin of origins.keys()) hash.update(`${originKey(origin)}\n`);
+  return hash.digest("hex");
+}
+
+function numberOf<T>(numbers: Map<T, number>, item: T): number {
+  let number = numbers.get(item);
+  if (number === undefined) {
+    number = numbers.size;
+    numbers.set(item, number);
+  }
+  return number;
 }

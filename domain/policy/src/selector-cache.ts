@@ -35,6 +35,8 @@ export class SelectorCache<User> {
   readonly #identities = new Map<number, KnownIdentity>();
   readonly #byLabels = new SelectorIndex<{ readonly row: Row<User>; readonly selector: Selector }>();
   readonly #byPrefix = new Map<string, Set<Row<User>>>();
+  /** How many selectors have a length, for IPv4 and IPv6: prefixes look for selectors around them at these lengths only. */
+  readonly #selectorLengths = { 4: new Map<number, number>(), 16: new Map<number, number>() };
   readonly #prefixed = new PrefixList();
   /** How many selectors name a prefix that an address must be told apart by. */
   readonly #referenced = new Map<string, number>();
@@ -80,6 +82,7 @@ export class SelectorCache<User> {
     const rows = this.#byPrefix.get(prefixKey);
     rows?.delete(row);
     if (rows?.size === 0) this.#byPrefix.delete(prefixKey);
+    this.#countLength(row.cidr.prefix, -1);
     for (const prefix of [row.cidr.prefix, ...row.cidr.except]) this.#reference(prefix, -1);
   }
 
@@ -140,6 +143,7 @@ export class SelectorCache<User> {
     const rows = this.#byPrefix.get(prefixKey);
     if (rows === undefined) this.#byPrefix.set(prefixKey, new Set([row]));
     else rows.add(row);
+    this.#countLength(cidr.prefix, 1);
     for (const prefix of [cidr.prefix, ...cidr.except]) this.#reference(prefix, 1);
     for (const member of this.#prefixed.inside(cidr.prefix)) if (!isExcepted(cidr, member.prefix)) row.identities.add(member.id);
   }
@@ -147,12 +151,24 @@ export class SelectorCache<User> {
   #choosing(labels: Labels, prefix: Prefix | undefined): Set<Row<User>> {
     const rows = new Set<Row<User>>();
     for (const { row } of this.#byLabels.matching(labels)) rows.add(row);
-    if (prefix === undefined || this.#byPrefix.size === 0) return rows;
-    for (let length = 0; length <= prefix.length; length += 1) {
+    if (prefix === undefined) return rows;
+    for (const length of this.#lengthsOf(prefix).keys()) {
+      if (length > prefix.length) continue;
       const around = this.#byPrefix.get(formatPrefix({ address: maskAddress(prefix.address, length), length }));
       for (const row of around ?? []) if (row.cidr !== undefined && !isExcepted(row.cidr, prefix)) rows.add(row);
     }
     return rows;
+  }
+
+  #lengthsOf(prefix: Prefix): Map<number, number> {
+    return this.#selectorLengths[prefix.address.length === 4 ? 4 : 16];
+  }
+
+  #countLength(prefix: Prefix, difference: number): void {
+    const lengths = this.#lengthsOf(prefix);
+    const count = (lengths.get(prefix.length) ?? 0) + difference;
+    if (count === 0) lengths.delete(prefix.length);
+    else lengths.set(prefix.length, count);
   }
 
   /** What is left of the world beside the prefixes that are told apart. On a node with both families `reserved:world` is of neither. */
