@@ -144,9 +144,9 @@ class SqliteStore implements Store {
     return { outcome: "written", revision, text, durable: batch.durable.promise };
   }
 
-  changes(after: number, limit: number): ChangesResult {
+  changes(after: number, limit: number, prefix = "/"): ChangesResult {
     if (after < this.#oldest) return { outcome: "compacted", oldest: this.#oldest };
-    const rows = this.#sql.changes.all(after, limit) as (VersionRow & { previousText: string | null })[];
+    const rows = this.#sql.changes.all(after, prefix, prefixEnd(prefix), limit) as (VersionRow & { previousText: string | null })[];
     const changes = rows.map((row) => ({
       key: row.key,
       revision: row.revision,
@@ -247,7 +247,7 @@ function prepare(database: Database.Database) {
     point: database.prepare("insert into current (key, revision) values (?, ?) on conflict (key) do update set revision = excluded.revision"),
     forget: database.prepare("delete from current where key = ?"),
     changes: database.prepare(
-      "select v.revision, v.key, v.deleted, v.text, p.text as previousText from versions v left join versions p on p.revision = v.previous where v.revision > ? order by v.revision limit ?",
+      "select v.revision, v.key, v.deleted, v.text, p.text as previousText from versions v left join versions p on p.revision = v.previous where v.revision > ? and v.key > ? and v.key < ? order by v.revision limit ?",
     ),
     meta: database.prepare("update meta set value = ? where name = ?"),
     readMeta: database.prepare("select value from meta where name = ?"),

@@ -63,8 +63,8 @@ export interface Store extends AsyncDisposable {
   get(key: string): StoredObject | undefined;
   list(range: ListRange): ListResult;
   write(write: Write): WriteResult;
-  /** What was committed after the revision, in order, at most `limit`. */
-  changes(after: number, limit: number): ChangesResult;
+  /** What was written after the revision to keys with the prefix, in order, at most `limit`. */
+  changes(after: number, limit: number, prefix?: string): ChangesResult;
   /** Resolves when every write so far is durable; rejects when one of them was lost. */
   settled(): Promise<void>;
   /** Called after each commit with its changes in order. The listener must not throw. */

@@ -79,9 +79,9 @@ class MemoryStore implements Store {
     return { outcome: "written", revision, text, durable: this.#durable.promise };
   }
 
-  changes(after: number, limit: number): ChangesResult {
+  changes(after: number, limit: number, prefix = "/"): ChangesResult {
     if (after < this.#oldest) return { outcome: "compacted", oldest: this.#oldest };
-    return { outcome: "changes", changes: this.#history.filter(({ revision }) => revision > after).slice(0, limit) };
+    return { outcome: "changes", changes: this.#history.filter(({ key, revision }) => revision > after && key.startsWith(prefix)).slice(0, limit) };
   }
 
   settled(): Promise<void> {

@@ -78,7 +78,8 @@ export function checkStoreContract(name: string, open: (history?: HistoryLimits)
         [4, undefined, false],
       ],
     );
-    const again = store.changes(1, 2);
+    put(store, "/a/bb/1", "another prefix");
+    const again = store.changes(1, 2, "/a/b/");
     assert.equal(again.outcome, "changes");
     assert.deepEqual(
       again.changes.map(({ key, revision, text: after, previous, deleted }) => ({ key, revision, text: after, previous, deleted })),

@@ -1,0 +1,12 @@
+export { readCiliumDefinitions } from "./cilium-definitions.ts";
+export type { Problem } from "./schema/problem.ts";
+export type { Mutable, MutableJson } from "./schema/schema.ts";
+export { parseTokens, type ParsedTokens, type Tokens, type User } from "./security/authenticate.ts";
+export { type Certificates, ensureCertificates, writePrivate } from "./security/certificates.ts";
+export type { KeyPair } from "./security/issue.ts";
+export { createKubeconfig } from "./security/kubeconfig.ts";
+export type { Validators } from "./serve/draft.ts";
+export { type ApiServer, type ServerOptions, startApiServer } from "./serve/server.ts";
+export { defaultWatchLimits, type WatchLimits } from "./serve/watch.ts";
+export { openSqliteStore, type SqliteStoreOptions } from "./store/sqlite-store.ts";
+export { defaultHistoryLimits, type HistoryLimits, type Store, StoreError } from "./store/store.ts";

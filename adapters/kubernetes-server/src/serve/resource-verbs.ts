@@ -1,0 +1,214 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { textAt, valueAt } from "../resources/column.ts";
+import { objectKey, type Resource } from "../resources/resource.ts";
+import { matchesFields, matchesLabels } from "../resources/selector.ts";
+import { isObject, type Mutable } from "../schema/schema.ts";
+import type { Store } from "../store/store.ts";
+import { badRequest, invalidObject, methodNotAllowed, notFound, tooLargeRevision } from "./api-error.ts";
+import { mediaType, parseBody, parseObjectBody, readBody, unsupportedMediaType } from "./body.ts";
+import type { Cleaner } from "./cleaner.ts";
+import { listText, objectText, planList } from "./list.ts";
+import { negotiate, type Representation } from "./negotiate.ts";
+import { decodeObject } from "./object-text.ts";
+import type { Objects, PatchKind, Target, WriteOptions, Written } from "./objects.ts";
+import { type ListQuery, parseListQuery, parseRevision, parseWriteQuery, type ResourcePath } from "./request.ts";
+import { sendDocument, sendJsonText, sendPieces, setWarnings } from "./respond.ts";
+import type { WatchHub } from "./watch.ts";
+import { required } from "../schema/problem.ts";
+
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  /** Who asks, for the limit of watches. */
+  readonly client: string;
+}
+
+export interface VerbContext {
+  readonly store: Store;
+  readonly objects: Objects;
+  readonly hub: WatchHub;
+  readonly cleaner: Cleaner;
+  readonly nowMs: () => number;
+}
+
+const patchKinds: Readonly<Record<string, PatchKind>> = {
+  "application/json-patch+json": "json",
+  "application/merge-patch+json": "merge",
+  "application/strategic-merge-patch+json": "strategic",
+  "application/apply-patch+yaml": "apply",
+};
+
+/** One request on one kind: all verbs, on collections, objects and their status. */
+export async function serveResource(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
+  const { method } = exchange.request;
+  if (path.name === undefined) {
+    if (method === "GET") return await serveCollection(context, resource, path, exchange);
+    if (method === "POST") return await serveCreate(context, resource, path, exchange);
+    if (method === "DELETE") return await serveDeleteCollection(context, resource, path, exchange);
+    throw methodNotAllowed();
+  }
+  if (resource.isNamespaced && path.namespace === undefined) throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
+  const target: Target = { resource, namespace: path.namespace ?? "", name: path.name };
+  if (method === "GET") return await serveGet(context, target, exchange);
+  if (method === "PUT" || method === "PATCH") return await serveChange(context, target, path.subresource === "status" ? "status" : "", exchange);
+  if (method === "DELETE" && path.subresource === undefined) return await serveDelete(context, target, exchange);
+  throw methodNotAllowed();
+}
+
+async function serveGet(context: VerbContext, target: Target, exchange: Exchange): Promise<void> {
+  const representation = negotiate(exchange.request.headers.accept);
+  const query = parseListQuery(exchange.query, target.resource.selectableFields);
+  const key = objectKey(target.resource, target.namespace, target.name);
+  if ((context.store.get(key)?.revision ?? 0) > context.hub.durable) await context.store.settled();
+  const stored = context.store.get(key);
+  if (stored === undefined) throw notFound(target.resource, target.name);
+  sendJsonText(exchange.response, 200, representation, objectText(target.resource, stored.text, representation, query, context.nowMs()));
+}
+
+async function serveCollection(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
+  const representation = negotiate(exchange.request.headers.accept);
+  const query = parseListQuery(exchange.query, resource.selectableFields);
+  if (representation.form === "discovery") throw badRequest("this form of answer exists only for /api and /apis");
+  if (query.isWatch) return await serveWatch(context, resource, path, exchange, query, representation);
+  const plan = planList(resource, path.namespace, query, context.hub.durable);
+  await sendPieces(exchange.response, representation, listText(context.store, resource, plan, query, representation.form, context.nowMs()));
+}
+
+async function serveWatch(
+  context: VerbContext,
+  resource: Resource,
+  path: ResourcePath,
+  exchange: Exchange,
+  query: ListQuery,
+  representation: Representation,
+): Promise<void> {
+  const { hub } = context;
+  const asked = parseRevision(query.resourceVersion) ?? 0;
+  if (query.sendsInitialEvents !== undefined && query.resourceVersionMatch !== "NotOlderThan") {
+    const cause = "sendInitialEvents: Forbidden: sendInitialEvents needs resourceVersionMatch=NotOlderThan";
+    throw badRequest(`ListOptions.meta.k8s.io "" is invalid: ${cause}`);
+  }
+  if (asked > hub.durable) throw tooLargeRevision(asked, hub.durable);
+  const { form, encoding } = representation;
+  if (encoding !== "json" || form === "discovery") throw badRequest("a watch is answered only in JSON");
+  const startsWithState = query.sendsInitialEvents ?? asked === 0;
+  const after = asked === 0 ? hub.durable : asked;
+  const { response } = exchange;
+  // Written on the first write; a refusal before that may still choose another status.
+  response.statusCode = 200;
+  response.setHeader("Content-Type", representation.contentType);
+  response.setHeader("Cache-Control", "no-cache, private");
+  const request = { resource, namespace: path.namespace, query, form, client: exchange.client, startsWithState, after };
+  const serving = hub.serve(request, response);
+  setImmediate(() => {
+    if (!response.headersSent && !response.writableEnded && response.statusCode === 200) response.flushHeaders();
+  });
+  await serving;
+}
+
+function writeOptions(exchange: Exchange, subresource: "" | "status"): WriteOptions {
+  const query = parseWriteQuery(exchange.query);
+  const [agent = ""] = (exchange.request.headers["user-agent"] ?? "").split("/", 1);
+  const manager = query.fieldManager === "" ? agent || "unknown" : query.fieldManager;
+  return { manager, subresource, isDryRun: query.isDryRun, fieldValidation: query.fieldValidation, force: query.force };
+}
+
+async function sendWritten(context: VerbContext, resource: Resource, exchange: Exchange, written: Written): Promise<void> {
+  const representation = negotiate(exchange.request.headers.accept);
+  await written.durable;
+  setWarnings(exchange.response, written.warnings);
+  const text = objectText(resource, written.text, representation, { includeObject: "Metadata" }, context.nowMs());
+  sendJsonText(exchange.response, written.created ? 201 : 200, representation, text);
+}
+
+async function serveCreate(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
+  const { request } = exchange;
+  const namespace = path.namespace ?? "";
+  if (resource.isNamespaced && namespace === "") throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
+  const object = parseObjectBody(await readBody(request), mediaType(request.headers["content-type"]));
+  await sendWritten(context, resource, exchange, context.objects.create(resource, namespace, object, writeOptions(exchange, "")));
+}
+
+async function serveChange(context: VerbContext, target: Target, subresource: "" | "status", exchange: Exchange): Promise<void> {
+  const { request } = exchange;
+  const { resource } = target;
+  const type = mediaType(request.headers["content-type"]);
+  const options = writeOptions(exchange, subresource);
+  if (request.method === "PUT") {
+    const object = parseObjectBody(await readBody(request), type);
+    return await sendWritten(context, resource, exchange, context.objects.update(target, object, options));
+  }
+  const kind = Object.hasOwn(patchKinds, type) ? patchKinds[type] : undefined;
+  const supported = Object.keys(patchKinds).filter((one) => !resource.isCustom || patchKinds[one] !== "strategic");
+  if (kind === undefined || !supported.includes(type)) throw unsupportedMediaType(type, supported);
+  if (kind === "apply" && exchange.query.get("fieldManager") === null) {
+    const problem = required("fieldManager", "is required for apply patch");
+    throw invalidObject({ group: "meta.k8s.io", plural: "patchoptions", kind: "PatchOptions" }, "", [problem]);
+  }
+  const patch = parseBody(await readBody(request), type);
+  await sendWritten(context, resource, exchange, context.objects.patch(target, kind, patch, options));
+}
+
+interface DeletionBody {
+  readonly uid: string | undefined;
+  readonly resourceVersion: string | undefined;
+  readonly isDryRun: boolean;
+  readonly orphans: boolean;
+}
+
+async function readDeletion(exchange: Exchange): Promise<DeletionBody> {
+  const { request, query } = exchange;
+  const bytes = await readBody(request);
+  const body: Mutable = bytes.length === 0 ? {} : parseObjectBody(bytes, mediaType(request.headers["content-type"]));
+  const dryRun = body["dryRun"];
+  const policy = textAt(body, "propagationPolicy") || (query.get("propagationPolicy") ?? "");
+  if (!["", "Orphan", "Background", "Foreground"].includes(policy)) {
+    throw badRequest(`invalid propagationPolicy ${JSON.stringify(policy)}: must be Orphan, Background or Foreground`);
+  }
+  return {
+    uid: textAt(body, "preconditions", "uid") || undefined,
+    resourceVersion: textAt(body, "preconditions", "resourceVersion") || undefined,
+    isDryRun: parseWriteQuery(query).isDryRun || (Array.isArray(dryRun) && dryRun.includes("All")),
+    orphans: policy === "Orphan" || valueAt(body, "orphanDependents") === true,
+  };
+}
+
+async function serveDelete(context: VerbContext, target: Target, exchange: Exchange): Promise<void> {
+  const deletion = await readDeletion(exchange);
+  const { resource } = target;
+  if (deletion.orphans && !deletion.isDryRun) {
+    const stored = context.store.get(objectKey(resource, target.namespace, target.name));
+    if (stored !== undefined) context.cleaner.orphan(textAt(decodeObject(stored.text), "metadata", "uid"));
+  }
+  const written = context.objects.delete(target, deletion);
+  if (!written.deleted) return await sendWritten(context, resource, exchange, written);
+  await written.durable;
+  const details = { name: target.name, ...(resource.group !== "" && { group: resource.group }), kind: resource.plural };
+  const uid = textAt(decodeObject(written.text), "metadata", "uid");
+  sendDocument(exchange.response, 200, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details: { ...details, uid } });
+}
+
+const deletionPageSize = 500;
+
+async function serveDeleteCollection(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
+  const query = parseListQuery(exchange.query, resource.selectableFields);
+  const deletion = await readDeletion(exchange);
+  if (resource.isNamespaced && path.namespace === undefined) throw methodNotAllowed();
+  const { prefix } = planList(resource, path.namespace, query, context.hub.durable);
+  let after: string | undefined;
+  for (;;) {
+    const page = context.store.list({ prefix, limit: deletionPageSize, ...(after !== undefined && { after }) });
+    if (page.outcome !== "listed") break;
+    for (const item of page.items) {
+      after = item.key;
+      const object = decodeObject(item.text);
+      if (!isObject(object) || !matchesLabels(query.labels, object) || !matchesFields(query.fields, object)) continue;
+      const target = { resource, namespace: path.namespace ?? "", name: textAt(object, "metadata", "name") };
+      context.objects.delete(target, { isDryRun: deletion.isDryRun, uid: undefined, resourceVersion: undefined });
+    }
+    await context.store.settled();
+    if (page.remaining === 0) break;
+  }
+  sendDocument(exchange.response, 200, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details: { kind: resource.plural } });
+}

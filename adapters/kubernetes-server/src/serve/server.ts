@@ -1,0 +1,177 @@
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { TaskGroup } from "@cilium-ts/std";
+import { textAt } from "../resources/column.ts";
+import { builtinResources } from "../resources/builtin.ts";
+import { definedResources } from "../resources/definition.ts";
+import { Registry } from "../resources/registry.ts";
+import { keyPrefix, objectKey, type Resource } from "../resources/resource.ts";
+import type { Mutable } from "../schema/schema.ts";
+import type { Tokens } from "../security/authenticate.ts";
+import type { Certificates } from "../security/certificates.ts";
+import type { Change, Store } from "../store/store.ts";
+import { Cleaner } from "./cleaner.ts";
+import type { Validators } from "./draft.ts";
+import { Metrics } from "./metrics.ts";
+import { decodeObject } from "./object-text.ts";
+import { Objects, type WriteOptions } from "./objects.ts";
+import { OpenApi } from "./open-api.ts";
+import { route } from "./router.ts";
+import { defaultWatchLimits, WatchHub, type WatchLimits } from "./watch.ts";
+
+export interface ServerOptions {
+  /** Opened by the caller, who also closes it, after the server. */
+  readonly store: Store;
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  /** Undefined: plain HTTP without authentication, for tests on the loopback. */
+  readonly tls: { readonly certificates: Certificates; readonly tokens: Tokens } | undefined;
+  /** CustomResourceDefinitions that are there from the start; a stored one of the same schema version is left as it is. */
+  readonly definitions: readonly Mutable[];
+  /** Further checks of whole objects, by kind. */
+  readonly validators?: Validators;
+  readonly watchLimits?: WatchLimits;
+  readonly nowMs?: () => number;
+  /** Failures that are the server's own; the client only hears that there was one. */
+  readonly onError: (error: unknown) => void;
+}
+
+export interface ApiServer extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /** New connections get the new certificates. */
+  useCertificates(certificates: Certificates): void;
+}
+
+const definitionResource = builtinResources.find(({ kind }) => kind === "CustomResourceDefinition");
+const namespaceResource = builtinResources.find(({ kind }) => kind === "Namespace");
+const initialNamespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
+const schemaVersionLabel = "io.cilium.k8s.crd.schema.version";
+const connectionsMax = 10_000;
+
+/** Starts the server: kinds are served, initial objects are there and durable, and the port is open when it returns. */
+export async function startApiServer(options: ServerOptions): Promise<ApiServer> {
+  const { store, onError } = options;
+  const nowMs = options.nowMs ?? Date.now;
+  const registry = new Registry(builtinResources);
+  const objects = new Objects(store, options.validators ?? {}, nowMs);
+  await storeInitialObjects(store, objects, options.definitions);
+  serveDefinitions(store, registry);
+  const hub = new WatchHub(store, options.watchLimits ?? defaultWatchLimits, nowMs);
+  const following = store.subscribe((changes) => followDefinitions(changes, registry, hub));
+  const cleaner = new Cleaner(store, registry, objects, onError);
+  const tasks = new TaskGroup(new AbortController().signal);
+  tasks.run("cleaner", (signal) => cleaner.run(signal));
+  const context = { store, objects, hub, cleaner, nowMs, registry, openApi: new OpenApi(registry), metrics: new Metrics(), tokens: options.tls?.tokens, onError };
+  const server = createServer(options, (request, response) => void route(context, request, response));
+  const connections = trackConnections(server);
+  const address = await listen(server, options.host, options.port);
+  const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return {
+    host: address.address,
+    port: address.port,
+    url: `${options.tls === undefined ? "http" : "https"}://${host}:${address.port}`,
+    useCertificates(certificates) {
+      if ("setSecureContext" in server) server.setSecureContext(secureContext(certificates));
+    },
+    async [Symbol.asyncDispose]() {
+      following[Symbol.dispose]();
+      hub[Symbol.dispose]();
+      await close(server, connections);
+      await tasks[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function secureContext(certificates: Certificates) {
+  return { cert: certificates.server.certificate, key: certificates.server.key, ca: certificates.authority };
+}
+
+function createServer(options: ServerOptions, handler: Parameters<typeof createHttpServer>[1] & object): HttpServer | HttpsServer {
+  const timeouts = { keepAliveTimeout: 90_000, headersTimeout: 30_000, requestTimeout: 60_000 };
+  const server =
+    options.tls === undefined
+      ? createHttpServer(timeouts, handler)
+      : createHttpsServer(
+          { ...timeouts, ...secureContext(options.tls.certificates), requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2" },
+          handler,
+        );
+  server.maxConnections = connectionsMax;
+  return server;
+}
+
+function trackConnections(server: HttpServer | HttpsServer): ReadonlySet<Socket> {
+  const connections = new Set<Socket>();
+  const note = (socket: Socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+  };
+  server.on("connection", note);
+  server.on("secureConnection", note);
+  return connections;
+}
+
+async function listen(server: HttpServer | HttpsServer, host: string, port: number): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(new Error(`cannot listen on ${host}:${port}`, { cause })));
+    server.listen(port, host, resolve);
+  });
+  return server.address() as AddressInfo;
+}
+
+/** Requests that are being answered get a moment; then whoever is left is cut off. */
+const closeGraceMs = 500;
+
+async function close(server: HttpServer | HttpsServer, connections: ReadonlySet<Socket>): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const cutOff = setTimeout(() => {
+    for (const socket of connections) socket.destroy();
+  }, closeGraceMs);
+  await closed;
+  clearTimeout(cutOff);
+}
+
+const ownWrites: WriteOptions = { manager: "cilium-apiserver", isDryRun: false, fieldValidation: "Strict", subresource: "", force: false };
+
+async function storeInitialObjects(store: Store, objects: Objects, definitions: readonly Mutable[]): Promise<void> {
+  for (const name of initialNamespaces) {
+    const resource = namespaceResource as Resource;
+    if (store.get(objectKey(resource, "", name)) === undefined) objects.create(resource, "", { metadata: { name } }, ownWrites);
+  }
+  for (const definition of definitions) {
+    const resource = definitionResource as Resource;
+    const target = { resource, namespace: "", name: textAt(definition, "metadata", "name") };
+    const stored = store.get(objectKey(resource, "", target.name));
+    const version = (object: Mutable) => textAt(object, "metadata", "labels", schemaVersionLabel);
+    if (stored === undefined) objects.create(resource, "", structuredClone(definition), ownWrites);
+    else if (version(decodeObject(stored.text)) !== version(definition)) {
+      objects.patch(target, "merge", structuredClone(definition), ownWrites);
+    }
+  }
+  await store.settled();
+}
+
+function serveDefinitions(store: Store, registry: Registry): void {
+  const stored = store.list({ prefix: keyPrefix(definitionResource as Resource) });
+  if (stored.outcome !== "listed") return;
+  for (const { text } of stored.items) serveDefinition(decodeObject(text), registry, false);
+}
+
+function serveDefinition(definition: Mutable, registry: Registry, deleted: boolean): void {
+  const group = textAt(definition, "spec", "group");
+  registry.replace(group, textAt(definition, "spec", "names", "plural"), deleted ? [] : definedResources(definition));
+}
+
+function followDefinitions(changes: readonly Change[], registry: Registry, hub: WatchHub): void {
+  const prefix = keyPrefix(definitionResource as Resource);
+  for (const { key, text, deleted } of changes) {
+    if (!key.startsWith(prefix)) continue;
+    const definition = decodeObject(text);
+    serveDefinition(definition, registry, deleted);
+    hub.endWatchesOf(textAt(definition, "spec", "group"), textAt(definition, "spec", "names", "plural"));
+  }
+}
