@@ -19,6 +19,7 @@ export { isExpired, KubernetesError } from "./kubernetes-error.ts";
 export type { KubernetesList, KubernetesObject, ObjectMeta, ObjectReference, OwnerReference } from "./kubernetes-object.ts";
 export { type Namespace, namespaceFrom } from "./namespace.ts";
 export { type Node, type NodeAddress, nodeFrom } from "./node.ts";
+export { parseCiliumNetworkPolicy } from "./network-policy.ts";
 export { type NamedPort, type Pod, podFrom, type Workload } from "./pod.ts";
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";

@@ -1,3 +1,4 @@
+import { agentRoutes, openAgentSocket, serveAgentApi } from "@cilium-ts/agent-api";
 import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
@@ -15,7 +16,6 @@ import { applyNodeNetwork } from "./network/node-network.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
 import { createOperations } from "./serve/operations.ts";
-import { openApi } from "./serve/api.ts";
 import type { AgentOptions } from "./settings.ts";
 import { agentVersion } from "./version.ts";
 
@@ -40,7 +40,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const { kernel, clock, log } = world;
   const readiness = new Readiness(clock);
   // The socket first: it tells a second agent from the first before anything is touched.
-  await using api = await openApi(options.socketPath);
+  await using socket = await openAgentSocket({ socketPath: options.socketPath });
   readiness.reached("api");
 
   const pool = createNodePool(options, clock);
@@ -56,11 +56,18 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, signal: tasks.signal });
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
-  await using _hubble = await startHubble({ socketPath: options.hubbleSocketPath, ring: node.ring, context: node.flows.context, version: agentVersion });
+  await using _hubble = await startHubble({
+    socketPath: options.hubbleSocketPath,
+    ring: node.ring,
+    context: node.flows.context,
+    version: agentVersion,
+  });
   const cni = new CniHandler(node.endpoints, routers);
-  api.serve(createOperations({ node, options, routers, pool, datapath, cni, readiness }));
+  const routes = agentRoutes(createOperations({ node, options, routers, pool, datapath, cni, readiness }));
   readiness.reached("datapath");
 
+  const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
+  tasks.run("serve the API", (signal) => serveAgentApi({ socket, routes, signal, onFailure }));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
   tasks.run("enforce what was restored", () => enforceOnceSynced(node, datapath, readiness, log));
   tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));
@@ -100,7 +107,13 @@ async function enforceOnceSynced(node: Node, datapath: Datapath, readiness: Read
 }
 
 /** Keeps a target equal to its table; each failure is said once until it is over. */
-function keep<Row>(world: World, desired: Table<string, Row>, target: Target<string, Row>, what: string, signal: AbortSignal): Promise<void> {
+function keep<Row>(
+  world: World,
+  desired: Table<string, Row>,
+  target: Target<string, Row>,
+  what: string,
+  signal: AbortSignal,
+): Promise<void> {
   const failing = new Set<string>();
   return reconcile({
     desired,

@@ -8,7 +8,10 @@ import type { CookieTable } from "@cilium-ts/policy";
 
 /** `fileDeliver` is `deliver.h`. */
 const fileNames = new Map<number, string>(
-  Object.entries(sourceFile).map(([name, number]) => [number, `${name.replace(/^file/, "").toLowerCase()}.${name === "filePod" ? "c" : "h"}`]),
+  Object.entries(sourceFile).map(([name, number]) => [
+    number,
+    `${name.replace(/^file/, "").toLowerCase()}.${name === "filePod" ? "c" : "h"}`,
+  ]),
 );
 
 export interface FlowHistoryOptions {
@@ -40,7 +43,9 @@ export class FlowHistory {
 
   setEndpoint(row: EndpointRow): void {
     const { id, identity, podNamespace, podName, labels, workloads } = row;
-    const addresses = [row.ipv4, row.ipv6].map((text) => parseAddress(text ?? "")).filter((address): address is AddressBytes => address !== undefined);
+    const addresses = [row.ipv4, row.ipv6]
+      .map((text) => parseAddress(text ?? ""))
+      .filter((address): address is AddressBytes => address !== undefined);
     const endpoint = { id, identity, clusterName: this.#options.clusterName, namespace: podNamespace, labels, podName, workloads };
     this.context.setEndpoint(endpoint, addresses, this.#options.monotonicNs());
   }

@@ -37,7 +37,12 @@ async function main(options: AgentOptions): Promise<void> {
 }
 
 function createLog(level: AgentOptions["logLevel"]): Log {
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } });
+  const logger = pino({
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  });
   return {
     error: (message) => logger.error(message),
     warn: (message) => logger.warn(message),
@@ -51,7 +56,9 @@ function readObject(name: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new Error(`the compiled datapath ${path} cannot be read: build it with ./dev, or set CILIUM_BPF_OBJECTS to its directory`, { cause });
+    throw new Error(`the compiled datapath ${path} cannot be read: build it with ./dev, or set CILIUM_BPF_OBJECTS to its directory`, {
+      cause,
+    });
   }
 }
 

@@ -68,7 +68,16 @@ export function createNode(foundation: Foundation): Node {
   const policy = createPolicyPart(foundation, () => endpoints);
   const pods = new Pods({ client, clusterName: options.clusterName, onChange: (namespace, name) => void podChanged(namespace, name) });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
-  const cluster: ClusterWatch = new ClusterWatch({ client, clock, log, nodeName: options.nodeName, clusterName: options.clusterName, pods, identities, ...policy });
+  const cluster: ClusterWatch = new ClusterWatch({
+    client,
+    clock,
+    log,
+    nodeName: options.nodeName,
+    clusterName: options.clusterName,
+    pods,
+    identities,
+    ...policy,
+  });
   const routers = [pool.routerIPv4, pool.routerIPv6];
   const hostAddresses = new HostAddresses({ netlink, rows: datapath.endpoints, ipcache: policy.ipcache, routers });
   const published = new PublishedEndpoints({

@@ -1,7 +1,7 @@
+import { createHash } from "node:crypto";
 import { type ClusterIdentityAllocator, clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
 import { ciliumIdentityFrom, ciliumIdentityObject, type KubernetesClient, KubernetesError, resources } from "@cilium-ts/kubernetes";
 import type { Labels } from "@cilium-ts/labels";
-import { createHash } from "node:crypto";
 
 /** Numbers tried for one label set before giving up: with 65,280 numbers and half of them taken, 32 misses in a row do not happen. */
 const attemptsMax = 32;
@@ -81,7 +81,9 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
       this.upsert(identity);
       return identity;
     }
-    throw new Error(`no identity could be made for ${labels.key}: ${attemptsMax} numbers were taken; delete CiliumIdentity objects that nothing uses`);
+    throw new Error(
+      `no identity could be made for ${labels.key}: ${attemptsMax} numbers were taken; delete CiliumIdentity objects that nothing uses`,
+    );
   }
 
   /** Undefined when the number belongs to other labels. */

@@ -49,7 +49,12 @@ export class PublishedEndpoints {
       apply: async (row, signal) => {
         if (this.#written.get(row.key) === row.content) return;
         const name = { namespace: row.namespace, name: row.name };
-        await this.#client.patch(resources.ciliumEndpoints, name, { type: "apply", body: JSON.parse(row.content), force: true }, { signal });
+        await this.#client.patch(
+          resources.ciliumEndpoints,
+          name,
+          { type: "apply", body: JSON.parse(row.content), force: true },
+          { signal },
+        );
         this.#written.set(row.key, row.content);
       },
       remove: async (key, signal) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { AddressPool as FamilyPool, type AddressPools, allocatePair } from "@cilium-ts/ipam";
+import { type AddressPools, allocatePair, AddressPool as FamilyPool } from "@cilium-ts/ipam";
 import { type AddressBytes, addressFromBigInt, addressToBigInt, familyOf, formatAddress, type Prefix, parseAddress } from "@cilium-ts/net";
 import type { Clock } from "@cilium-ts/std";
 import { CniError, cniErrorCode } from "../cni/cni-request.ts";

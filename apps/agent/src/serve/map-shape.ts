@@ -15,7 +15,8 @@ export function mapShape(bpfRoot: string, { maps }: Datapath, name: string): BPF
   if (map === undefined || map.type === "ringbuf") return undefined;
   const { keys, values, count } = map.dump();
   const valueSizeBytes = count === 0 ? 0 : values.length / count;
-  const hex = (bytes: Uint8Array, size: number, index: number): string => Buffer.from(bytes.subarray(index * size, (index + 1) * size)).toString("hex");
+  const hex = (bytes: Uint8Array, size: number, index: number): string =>
+    Buffer.from(bytes.subarray(index * size, (index + 1) * size)).toString("hex");
   const cache = Array.from({ length: Math.min(count, entriesShownMax) }, (_, index) => ({
     key: hex(keys, map.keySizeBytes, index),
     value: hex(values, valueSizeBytes, index),

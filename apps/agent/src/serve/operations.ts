@@ -4,7 +4,9 @@ import {
   created,
   done,
   type EndpointId,
-  found,
+  endpointHealthShape,
+  endpointLogShape,
+  endpointShape,
   type Identity as IdentityShape,
   type NodeAddressing,
   refused,
@@ -17,14 +19,14 @@ import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
 import { formatPrefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
-import type { NodePool } from "../endpoints/node-pool.ts";
 import { subjectOf } from "../endpoints/endpoints.ts";
+import type { NodePool } from "../endpoints/node-pool.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
 import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";
-import { endpointShape, healthShape, statusLog } from "./endpoint-shape.ts";
 import { mapList, mapShape } from "./map-shape.ts";
+import { policyShape } from "./policy-shape.ts";
 
 export interface OperationsOptions {
   readonly node: Node;
@@ -43,8 +45,12 @@ const addressExpirationMs = 600_000;
 export function createOperations(parts: OperationsOptions): AgentOperations {
   const { node, datapath, cni } = parts;
   const { index } = node.endpoints;
+  const hostAddressing = addressing(parts);
   const shape = (row: EndpointRow): ReturnType<typeof endpointShape> =>
-    endpointShape(row, row.state === "disconnecting" ? undefined : node.engine.resolve(subjectOf(row)), addressing(parts));
+    endpointShape(row, {
+      hostAddressing,
+      ...(row.state !== "disconnecting" && { policy: policyShape(node.engine.resolve(subjectOf(row))) }),
+    });
   return {
     health: async () => statusOf(parts),
     configuration: async () => configurationOf(parts),
@@ -62,16 +68,19 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
       for (const row of rows) await node.endpoints.remove(row);
       return rows.length === 0 ? refused(404, `there is no endpoint of container ${containerId}`) : done;
     },
-    endpointHealth: async (id) => rowsOf(node, id).map(healthShape)[0],
-    endpointLog: async (id) => rowsOf(node, id).map(statusLog)[0],
-    endpointLabels: async (id) => rowsOf(node, id).map(({ labels }) => ({ spec: {}, status: { realized: {}, "security-relevant": labels } }))[0],
-    identities: async ({ labels }) => [...node.directory.all()].map(identityShape).filter((identity) => hasAll(identity.labels ?? [], labels)),
+    endpointHealth: async (id) => rowsOf(node, id).map(endpointHealthShape)[0],
+    endpointLog: async (id) => rowsOf(node, id).map(endpointLogShape)[0],
+    endpointLabels: async (id) =>
+      rowsOf(node, id).map(({ labels }) => ({ spec: {}, status: { realized: {}, "security-relevant": labels } }))[0],
+    identities: async ({ labels }) =>
+      [...node.directory.all()].map(identityShape).filter((identity) => hasAll(identity.labels ?? [], labels)),
     async identity(id) {
       const identity = node.directory.get(id);
       return identity === undefined ? undefined : identityShape(identity);
     },
     identityEndpoints: async () => identityEndpointsOf(node),
-    policy: async ({ labels }) => (labels.length > 0 ? undefined : { revision: node.updates.revision, policy: JSON.stringify(node.updates.rules(), undefined, 2) }),
+    policy: async ({ labels }) =>
+      labels.length > 0 ? undefined : { revision: node.updates.revision, policy: JSON.stringify(node.updates.rules(), undefined, 2) },
     policySelectors: async () => [],
     addresses: async ({ cidr, labels }) => addressesOf(node, cidr, labels),
     maps: async () => mapList(parts.options.bpfRoot, datapath),
@@ -80,7 +89,11 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
   };
 }
 
-function addressOperations({ pool, routers, options }: OperationsOptions): Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress"> {
+function addressOperations({
+  pool,
+  routers,
+  options,
+}: OperationsOptions): Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress"> {
   const poolOf = (address: string): NodePool["pools"]["ipv4"] => (address.includes(":") ? pool.pools.ipv6 : pool.pools.ipv4);
   const status = (reason: Extract<AllocationResult, { ok: false }>["reason"]): 400 | 409 => (reason === "in-use" ? 409 : 400);
   return {
@@ -132,7 +145,13 @@ function hasAll(labels: readonly string[], wanted: readonly string[]): boolean {
 
 function identityShape({ id, labels }: Identity): IdentityShape {
   const texts = labels.format();
-  return { id, labels: texts, labelsSHA256: createHash("sha256").update(texts.map((text) => `${text};`).join("")).digest("hex") };
+  return {
+    id,
+    labels: texts,
+    labelsSHA256: createHash("sha256")
+      .update(texts.map((text) => `${text};`).join(""))
+      .digest("hex"),
+  };
 }
 
 function identityEndpointsOf(node: Node): Array<{ identity: IdentityShape; refCount: number }> {
@@ -186,7 +205,10 @@ function statusOf({ node, options, pool, datapath, readiness }: OperationsOption
     cluster: { self: `${options.clusterName}/${options.nodeName}` },
     "identity-range": { "min-identity": clusterIdentityMin, "max-identity": clusterIdentityMax },
     "bpf-maps": { maps: Object.entries(datapath.maps).map(([name, map]) => ({ name, size: map.maxEntries })) },
-    controllers: Object.entries(readiness.timings()).map(([name, afterMs]) => ({ name: `start: ${name}`, status: { "success-count": 1, "last-failure-msg": `${afterMs} ms after the start` } })),
+    controllers: Object.entries(readiness.timings()).map(([name, afterMs]) => ({
+      name: `start: ${name}`,
+      status: { "success-count": 1, "last-failure-msg": `${afterMs} ms after the start` },
+    })),
   };
 }
 
