@@ -9,7 +9,7 @@ export function errorMessage(cause: unknown): string {
   let current: unknown = cause;
   for (let depth = 0; current !== undefined && depth < 8; depth += 1) {
     const error = toError(current);
-    if (!parts.includes(error.message)) parts.push(error.message);
+    if (!parts.some((part) => part.includes(error.message))) parts.push(error.message);
     current = error.cause;
   }
   return parts.join(": ");
