@@ -1,0 +1,12 @@
+export { Admission } from "./admission.ts";
+export { AgentSocket, AgentSocketError, openAgentSocket } from "./agent-socket.ts";
+export { type Answer, created, done, found, type Refusal, refused, type Success } from "./answer.ts";
+export { AgentApiError, AgentClient } from "./client.ts";
+export { type RequestCount, RequestCounters } from "./counters.ts";
+export { type EndpointId, type ParsedEndpointId, parseEndpointId } from "./endpoint-id.ts";
+export { endpointHealthShape, endpointLogShape, endpointShape } from "./endpoint-shape.ts";
+export type { AgentOperations } from "./operations.ts";
+export { type ApiRequest, type Method, type Route, route } from "./router.ts";
+export { agentRoutes } from "./routes.ts";
+export { ApiActivity, type ServeOptions, serveAgentApi } from "./serve.ts";
+export type * from "./shapes.ts";

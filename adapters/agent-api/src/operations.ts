@@ -1,0 +1,84 @@
+import type { Refusal, Success } from "./answer.ts";
+import type { EndpointId } from "./endpoint-id.ts";
+import type {
+  BPFMap,
+  BPFMapList,
+  DaemonConfiguration,
+  Endpoint,
+  EndpointChangeRequest,
+  EndpointHealth,
+  EndpointStatusChange,
+  Identity,
+  IdentityEndpoints,
+  IPAMResponse,
+  IPListEntry,
+  LabelConfiguration,
+  Labels,
+  Policy,
+  SelectorIdentityMapping,
+  StatusResponse,
+} from "./shapes.ts";
+
+/**
+ * What the agent does when its API is asked. The API has checked the form of every argument; the status codes are those that callers
+ * know for the operation. What is thrown becomes a 500 with its message.
+ *
+ * The signal is aborted when the caller has gone away or the agent stops.
+ */
+export interface AgentOperations {
+  health(request: { readonly brief: boolean; readonly requireKubernetes: boolean }, signal: AbortSignal): Promise<StatusResponse>;
+  configuration(signal: AbortSignal): Promise<DaemonConfiguration>;
+
+  /** Both families when none is given. With `expiration` an address that no endpoint claims comes back by itself. */
+  allocateAddresses(
+    request: { readonly family: "ipv4" | "ipv6" | undefined; readonly owner: string; readonly pool: string; readonly expiration: boolean },
+    signal: AbortSignal,
+  ): Promise<Success<201, IPAMResponse> | Refusal<403 | 502>>;
+  claimAddress(
+    request: { readonly address: string; readonly owner: string; readonly pool: string },
+    signal: AbortSignal,
+  ): Promise<Success<200> | Refusal<400 | 403 | 409 | 500 | 501>>;
+  releaseAddress(
+    request: { readonly address: string; readonly pool: string },
+    signal: AbortSignal,
+  ): Promise<Success<200> | Refusal<400 | 403 | 404 | 500 | 501>>;
+
+  /** Those that have all the labels. */
+  endpoints(request: { readonly labels: Labels }, signal: AbortSignal): Promise<readonly Endpoint[]>;
+  endpoint(id: EndpointId, signal: AbortSignal): Promise<Endpoint | undefined>;
+  createEndpoint(
+    id: EndpointId,
+    request: EndpointChangeRequest,
+    signal: AbortSignal,
+  ): Promise<Success<201, Endpoint> | Refusal<400 | 403 | 409 | 500 | 503>>;
+  /** 206: it is gone, and this many things went wrong on the way. */
+  deleteEndpoint(id: EndpointId, signal: AbortSignal): Promise<Success<200> | Success<206, number> | Refusal<400 | 403 | 404 | 503>>;
+  /** All endpoints of a container. */
+  deleteEndpoints(
+    request: { readonly containerId: string },
+    signal: AbortSignal,
+  ): Promise<Success<200> | Success<206, number> | Refusal<400 | 404 | 503>>;
+  endpointHealth(id: EndpointId, signal: AbortSignal): Promise<EndpointHealth | undefined>;
+  endpointLog(id: EndpointId, signal: AbortSignal): Promise<readonly EndpointStatusChange[] | undefined>;
+  endpointLabels(id: EndpointId, signal: AbortSignal): Promise<LabelConfiguration | undefined>;
+
+  identities(request: { readonly labels: Labels }, signal: AbortSignal): Promise<readonly Identity[]>;
+  identity(id: number, signal: AbortSignal): Promise<Identity | undefined>;
+  identityEndpoints(signal: AbortSignal): Promise<readonly IdentityEndpoints[]>;
+
+  /** Undefined when labels are given and no rule has them. */
+  policy(request: { readonly labels: Labels }, signal: AbortSignal): Promise<Policy | undefined>;
+  policySelectors(signal: AbortSignal): Promise<readonly SelectorIdentityMapping[]>;
+
+  /** Prefixes and their identities: those inside the CIDR, when one is given. Undefined when there is none. */
+  addresses(
+    request: { readonly cidr: string | undefined; readonly labels: Labels },
+    signal: AbortSignal,
+  ): Promise<readonly IPListEntry[] | undefined>;
+
+  maps(signal: AbortSignal): Promise<BPFMapList>;
+  map(name: string, signal: AbortSignal): Promise<BPFMap | undefined>;
+
+  /** Our own: a call of the CNI plugin and its result, neither of which this package looks into. */
+  cni(request: unknown, signal: AbortSignal): Promise<{ readonly status: number; readonly body: unknown }>;
+}
