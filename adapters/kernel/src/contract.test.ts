@@ -168,6 +168,18 @@ for (const kind of worldKinds) {
         }
       });
 
+      test("a map of programs takes descriptors and shows ids", () => {
+        using map = kernel.createMap({ ...mapSpec("prog_array"), valueSizeBytes: 4 });
+        using sample = kernel.loadObject(world.sampleSpec());
+        const program = programOf(sample, "verdict");
+        map.updateBatch(new Uint8Array([...u32(3), ...u32(9)]), new Uint8Array([...u32(program.fd), ...u32(program.fd)]), 2);
+        assert.deepEqual(map.lookup(u32(3)), u32(program.id));
+        assert.equal(map.lookup(u32(4)), undefined);
+        const dump = map.dump();
+        assert.deepEqual([...dump.keys, ...dump.values], [...u32(3), ...u32(9), ...u32(program.id), ...u32(program.id)]);
+        assert.equal(map.deleteBatch(new Uint8Array([...u32(3), ...u32(4)]), 2), 1);
+      });
+
       test("entries that stay are in every dump while others change", () => {
         using map = kernel.createMap({ ...mapSpec("hash"), maxEntries: 20_000 });
         const { keys, values } = numbered(5_000, 4);
@@ -381,6 +393,36 @@ for (const kind of worldKinds) {
           failure("ENODEV"),
         );
         world.removeDevice(ifindex);
+      });
+    });
+
+    describe("netlink", () => {
+      test("an acknowledged message is answered under its number", async () => {
+        using socket = kernel.openNetlink({ family: "route" });
+        const message = new Uint8Array(32); // RTM_GETLINK of device 1, NLM_F_REQUEST | NLM_F_ACK
+        const view = new DataView(message.buffer);
+        view.setUint32(0, message.length, true);
+        view.setUint16(4, 18, true);
+        view.setUint16(6, 5, true);
+        view.setUint32(8, 4711, true);
+        view.setInt32(20, 1, true);
+        const answer = await socket.transact(message, 1);
+        const last = new DataView(answer.buffer, answer.byteOffset + answer.length - 36); // NLMSG_ERROR, capped
+        assert.deepEqual([last.getUint16(4, true), last.getUint32(8, true), last.getInt32(16, true)], [2, 4711, 0]);
+      });
+
+      test("a socket either asks or listens, and a closed one does neither", async () => {
+        const listener = kernel.openNetlink({ family: "route", groups: [1] });
+        await assert.rejects(listener.transact(new Uint8Array(16), 1), failure("EINVAL", /open another one/));
+        const stop = new AbortController();
+        const next = listener.receive(stop.signal)[Symbol.asyncIterator]().next();
+        stop.abort();
+        assert.equal((await next).done, true);
+        listener[Symbol.dispose]();
+        const plain = kernel.openNetlink({ family: "route" });
+        await assert.rejects(plain.receive(stop.signal)[Symbol.asyncIterator]().next(), failure("EINVAL", /joined no group/));
+        plain[Symbol.dispose]();
+        await assert.rejects(plain.transact(new Uint8Array(16), 1), failure("EBADF"));
       });
     });
 

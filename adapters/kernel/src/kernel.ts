@@ -19,7 +19,7 @@ export interface Kernel {
   openPinnedLink(path: string): BpfLink;
   /** Names in a directory of bpffs, sorted; empty when there is no such directory. */
   listPins(directory: string): string[];
-  /** Removes a pin, or a directory with all below it. Absent: nothing happens. `pin()` makes the directories it needs. */
+  /** Removes a pin, or a directory with all below it, in a bpffs only. Absent: nothing happens. `pin()` makes the directories it needs. */
   unpin(path: string): void;
 
   /** Needs Linux 6.6; throws UnsupportedFeature before that. */
@@ -29,6 +29,7 @@ export interface Kernel {
 
   /** Mounts bpffs, making the directory. Already mounted: nothing happens. */
   mountBpffs(path: string): void;
+  /** With all the pins in it. Not mounted: nothing happens. */
   unmount(path: string): void;
 
   openRingBuffer(map: BpfMap): RingBuffer;
@@ -38,7 +39,7 @@ export interface Kernel {
 
   /** Opens a socket inside another namespace; the process stays where it is. The caller owns the descriptor. */
   openSocket(options: SocketOptions): number;
-  /** Writes `/proc/sys/...` files as seen inside the namespace (or here). One thread, entered and left once. */
+  /** Writes files by their paths `/proc/sys/...`, as seen inside the namespace (or here), up to the first that fails. */
   writeSysctls(options: { namespacePath?: string; values: ReadonlyArray<readonly [path: string, value: string]> }): void;
   /** The cookie by which BPF programs know a network namespace (SO_NETNS_COOKIE). */
   namespaceCookie(namespacePath?: string): bigint;
@@ -53,7 +54,10 @@ export interface ObjectSpec {
   readonly bytes: Uint8Array;
   /** New contents of the `.rodata` section's map, by variable name: e.g. `config`. The size must be the variable's. */
   readonly rodata?: Readonly<Record<string, Uint8Array>>;
-  /** By map name. A pin path that exists is adopted when type, key, value and flags agree; otherwise it fails with both shapes in the message. */
+  /**
+   * By map name (`.rodata`, `.data`, `.bss` for the sections' maps). A pin path that exists is adopted when type, key, value, flags and
+   * entries agree; otherwise it fails with both shapes in the message. With `maxEntries`, which is for new maps, a pinned one keeps its own.
+   */
   readonly maps?: Readonly<Record<string, { readonly pinPath?: string; readonly maxEntries?: number }>>;
 }
 
@@ -117,7 +121,10 @@ export interface BpfProgram extends Disposable {
   /** Hash of the program as the kernel verified it: equal tags, equal programs. */
   readonly tag: string;
   pin(path: string): void;
-  /** Average over `repeat` runs. `packet` is the frame after the last run. */
+  /**
+   * Average over `repeat` runs. `packet` is the frame after the last run. The context is the program's own (192 bytes of __sk_buff,
+   * whose ifindex must be of a device in this namespace; 24 of xdp_md) and comes back as it was left; empty when none was given.
+   */
   testRun(options: { packet: Uint8Array; repeat?: number; context?: Uint8Array }): {
     returnValue: number;
     packet: Uint8Array;
@@ -130,7 +137,7 @@ export interface BpfProgram extends Disposable {
 
 export interface BpfLink extends Disposable {
   readonly id: number;
-  /** 0 when detached because the device went away. */
+  /** 0 when detached because the device went away, and of a cgroup's link. */
   readonly ifindex: number;
   readonly programId: number;
   readonly fd: number;
@@ -156,10 +163,14 @@ export type CgroupAttachType =
 export interface RingBuffer extends Disposable {
   /**
    * Copies whole records into the target: each is a u32 length (little-endian), 4 bytes of zero, then the record
-   * padded to 8. Returns what was copied; `more` when the target was too small for all. One call, however many records.
+   * padded to 8 (with whatever was there). Returns what was copied; `more` when the target was too small for all. One call,
+   * however many records. A target that cannot hold even the next one is an error, EMSGSIZE.
    */
   drain(target: Uint8Array): { bytes: number; records: number; more: boolean };
-  /** Resolves when the kernel wakes us (programs do so when the ring was empty), or after the timeout, or when aborted. */
+  /**
+   * Resolves when there is something to drain, or after the timeout, or when aborted or closed. The kernel wakes us for records that
+   * were written with a wake-up; for others it looks once a second. One waiter at a time.
+   */
   wait(timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
 
@@ -169,21 +180,29 @@ export interface NetlinkSocket extends Disposable {
   /**
    * Sends a buffer of one or more messages (each with NLM_F_ACK, or NLM_F_DUMP alone) and resolves with every message received until
    * all are answered (`acks` of NLMSG_ERROR or NLMSG_DONE). Runs off the main thread; calls on one socket are served in order.
+   * A refusal is an answer (NLMSG_ERROR), never an exception; silence for 5 s is one, ETIMEDOUT. Up to about 1,000 messages at once.
+   * Not on a socket that has joined groups.
    */
   transact(messages: Uint8Array, acks: number): Promise<Uint8Array>;
-  /** Multicast messages of the groups joined at opening: batches of whole messages until aborted. ENOBUFS is reported as an empty batch: list again. */
+  /**
+   * Multicast messages of the groups joined at opening: batches of whole messages until aborted or closed. An empty batch says that
+   * some were lost (ENOBUFS): list again; nothing older comes after it. One reader at a time.
+   */
   receive(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 export interface SocketOptions {
   readonly namespacePath?: string;
+  /** An IPv6 socket takes IPv6 only. */
   readonly family: "ipv4" | "ipv6" | "unix" | "packet";
   readonly type: "stream" | "datagram" | "raw";
+  /** Of a packet socket: the EtherType (3: all). */
   readonly protocol?: number;
   /** IP_TRANSPARENT: may bind to addresses that are not ours. */
   readonly transparent?: boolean;
   readonly reuseAddress?: boolean;
   readonly mark?: number;
+  /** Of a unix socket: the path, or `@name` for an abstract one; of a packet socket: the device's name. */
   readonly bind?: { readonly address: string; readonly port: number };
   /** Length of the accept queue; absent: not listening. */
   readonly listen?: number;
