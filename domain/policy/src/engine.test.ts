@@ -318,7 +318,7 @@ test("identity 0 is no peer", () => {
  * affected never holds a stale result.
  */
 test("a state has one result, whatever the way to it, and changes name all that they touch", () => {
-  for (let seed = 1; seed <= 150; seed += 1) checkWays(seed, createRandom(seed));
+  for (let seed = 1; seed <= 60; seed += 1) checkWays(seed, createRandom(seed));
 });
 
 interface State {
