@@ -108,6 +108,8 @@ async function build(options: { lab: boolean; bench?: boolean }): Promise<void> 
     import("./apps/cni/build.ts"),
   ]);
   await Promise.all([buildBpf(), buildAddon(), buildCni()]);
+  const { buildBundles } = await import("./tools/src/build-bundles.ts"); // After the addon, which goes with the agent.
+  if (options.lab) await buildBundles();
 }
 
 function requireRoot(verb: string): void {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { benchControl } from "./control.ts";
 import { benchDatapath } from "./datapath.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
 
@@ -21,6 +22,7 @@ export async function bench(args: string[]): Promise<number> {
   const seconds = wholeNumber("seconds", values.seconds, 1, 60);
   const benches: Record<string, () => Promise<Row[]>> = {
     datapath: () => benchDatapath(root, { repeats, seconds }),
+    control: () => benchControl(root, { repeats }),
   };
   const chosen = benches[name];
   if (chosen === undefined) throw new Error(`there is no benchmark "${name}": there are ${Object.keys(benches).join(", ")}`);

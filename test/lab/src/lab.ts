@@ -106,8 +106,8 @@ export class Lab implements AsyncDisposable {
 
   async startApiserver(): Promise<void> {
     const address = this.#gateway();
-    this.#start("apiserver", "node", [
-      join(this.#options.root, "apps/apiserver/src/main.ts"),
+    this.#start("apiserver", process.execPath, [
+      join(this.#options.root, "apps/apiserver/build/main.js"),
       "--state-dir",
       join(this.directory, "apiserver"),
       "--listen",
@@ -147,7 +147,7 @@ export class Lab implements AsyncDisposable {
     this.#start(`agent-${name}`, "nsenter", [
       `--net=${node.namespacePath}`,
       process.execPath,
-      join(this.#options.root, "apps/agent/src/main.ts"),
+      join(this.#options.root, "apps/agent/build/main.js"),
       "--k8s-kubeconfig-path",
       this.kubeconfigPath,
       "--node-name",
