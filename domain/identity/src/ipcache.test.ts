@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAddress, parsePrefix } from "@cilium-ts/net";
-import { Ipcache } from "./ipcache.ts";
+import { parseAddress, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
+import { createRandom } from "@cilium-ts/testing";
+import { Ipcache, type IpcacheSource, ipcacheSources } from "./ipcache.ts";
 
 function prefixOf(text: string) {
   const prefix = parsePrefix(text);
@@ -60,4 +61,35 @@ test("an address has the identity of the longest prefix around it, of its family
 
 test("an address that nobody spoke of has none", () => {
   assert.equal(lookup(new Ipcache(), "10.0.0.1"), undefined);
+});
+
+test("whatever is said and taken back, lookups agree with asking every claim", () => {
+  const prefixes = ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "10.1.1.1/32", "fd00::/8", "fd00::1/128"];
+  const addresses = ["10.1.1.1", "10.1.1.9", "10.1.9.9", "10.9.9.9", "9.9.9.9", "fd00::1", "fd00::2", "::1"];
+  for (let seed = 1; seed <= 30; seed += 1) {
+    const random = createRandom(seed);
+    const cache = new Ipcache();
+    const claims = new Map<string, { prefix: string; source: IpcacheSource; identity: number }>();
+    for (let step = 0; step < 60; step += 1) {
+      const prefix = random.pick(prefixes);
+      const source = random.pick(ipcacheSources);
+      const identity = 300 + random.below(5);
+      if (random.chance(0.6)) {
+        cache.upsert(prefixOf(prefix), source, { identity });
+        claims.set(`${prefix} ${source}`, { prefix, source, identity });
+      } else {
+        cache.remove(prefixOf(prefix), source);
+        claims.delete(`${prefix} ${source}`);
+      }
+      const address = random.pick(addresses);
+      const bytes = parseAddress(address);
+      assert.ok(bytes !== undefined);
+      const around = [...claims.values()].filter((claim) => prefixContainsAddress(prefixOf(claim.prefix), bytes));
+      around.sort(
+        (a, b) =>
+          prefixOf(b.prefix).length - prefixOf(a.prefix).length || ipcacheSources.indexOf(a.source) - ipcacheSources.indexOf(b.source),
+      );
+      assert.equal(lookup(cache, address), around[0]?.identity, `seed ${seed} step ${step} ${address}`);
+    }
+  }
 });
