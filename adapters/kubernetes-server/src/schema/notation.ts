@@ -46,8 +46,14 @@ function parseField(line: string, owner: { properties: Record<string, Schema>; r
   if (nameMark.endsWith("!")) owner.required.push(name);
   const base = typeSchema(type, find);
   const extra = Object.assign({}, ...marks.map(markSchema), description === undefined ? {} : { description }) as Schema;
-  // A named type stays the same object, so that documents can refer to it; what a field adds is wrapped around it.
-  owner.properties[name] = Object.keys(extra).length === 0 ? base : { ...base, ...extra };
+  owner.properties[name] = Object.keys(extra).length === 0 ? base : addTo(base, extra);
+}
+
+/** A named type stays the same object, so that documents can refer to it; what a field adds is wrapped around it. */
+function addTo(base: Schema, extra: Schema): Schema {
+  if (base.componentName === undefined) return { ...base, ...extra };
+  const { description: _ofTheType, ...bare } = base;
+  return { ...bare, ...extra, wrapped: base };
 }
 
 const scalars: Readonly<Record<string, Schema>> = {

@@ -56,6 +56,8 @@ export interface Schema {
   readonly "x-kubernetes-validations"?: readonly ValidationRule[];
   /** The component's name, such as `io.k8s.api.core.v1.PodSpec`, where the schema has one; documents refer to it by name. */
   readonly componentName?: string;
+  /** The component itself, where this is one with a description or a default of the field that holds it. */
+  readonly wrapped?: Schema;
 }
 
 export const anything: Schema = { "x-kubernetes-preserve-unknown-fields": true };

@@ -100,7 +100,7 @@ function addComponent(components: Mutable, schema: Schema): string {
 }
 
 function writeSchema(components: Mutable, schema: Schema): Mutable {
-  const { componentName: _name, properties, items, additionalProperties, ...rest } = schema;
+  const { componentName: _name, wrapped: _wrapped, properties, items, additionalProperties, ...rest } = schema;
   const written = structuredClone(rest) as unknown as Mutable;
   if (schema["x-kubernetes-int-or-string"] === true) written["oneOf"] = [{ type: "integer" }, { type: "string" }];
   if (properties !== undefined) {
@@ -116,7 +116,8 @@ function writeSchema(components: Mutable, schema: Schema): Mutable {
 
 function writeNested(components: Mutable, schema: Schema): Mutable {
   if (schema.componentName === undefined) return writeSchema(components, schema);
-  const wrapped: Mutable = { allOf: [reference(addComponent(components, schema))] };
+  const wrapped: Mutable = { allOf: [reference(addComponent(components, schema.wrapped ?? schema))] };
+  if (schema.wrapped === undefined) return wrapped;
   if (schema.description !== undefined) wrapped["description"] = schema.description;
   if (schema.default !== undefined) wrapped["default"] = structuredClone(schema.default) as MutableJson;
   return wrapped;

@@ -11,6 +11,7 @@ import { listText, objectText, planList } from "./list.ts";
 import { negotiate, type Representation } from "./negotiate.ts";
 import { decodeObject } from "./object-text.ts";
 import type { Objects, PatchKind, Target, WriteOptions, Written } from "./objects.ts";
+import { decodeDeleteOptions, decodeProtobuf, isProtobufKind, protobufType } from "./protobuf.ts";
 import { type ListQuery, parseListQuery, parseRevision, parseWriteQuery, type ResourcePath } from "./request.ts";
 import { sendDocument, sendJsonText, sendPieces, setWarnings } from "./respond.ts";
 import type { WatchHub } from "./watch.ts";
@@ -122,11 +123,16 @@ async function sendWritten(context: VerbContext, resource: Resource, exchange: E
   sendJsonText(exchange.response, written.created ? 201 : 200, representation, text);
 }
 
+function readObject(resource: Resource, body: Buffer, type: string): Mutable {
+  if (type === protobufType && !resource.isCustom && isProtobufKind(resource.kind)) return decodeProtobuf(resource.schema, body);
+  return parseObjectBody(body, type);
+}
+
 async function serveCreate(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
   const { request } = exchange;
   const namespace = path.namespace ?? "";
   if (resource.isNamespaced && namespace === "") throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
-  const object = parseObjectBody(await readBody(request), mediaType(request.headers["content-type"]));
+  const object = readObject(resource, await readBody(request), mediaType(request.headers["content-type"]));
   await sendWritten(context, resource, exchange, context.objects.create(resource, namespace, object, writeOptions(exchange, "")));
 }
 
@@ -136,7 +142,7 @@ async function serveChange(context: VerbContext, target: Target, subresource: ""
   const type = mediaType(request.headers["content-type"]);
   const options = writeOptions(exchange, subresource);
   if (request.method === "PUT") {
-    const object = parseObjectBody(await readBody(request), type);
+    const object = readObject(resource, await readBody(request), type);
     return await sendWritten(context, resource, exchange, context.objects.update(target, object, options));
   }
   const kind = Object.hasOwn(patchKinds, type) ? patchKinds[type] : undefined;
@@ -160,7 +166,8 @@ interface DeletionBody {
 async function readDeletion(exchange: Exchange): Promise<DeletionBody> {
   const { request, query } = exchange;
   const bytes = await readBody(request);
-  const body: Mutable = bytes.length === 0 ? {} : parseObjectBody(bytes, mediaType(request.headers["content-type"]));
+  const type = mediaType(request.headers["content-type"]);
+  const body: Mutable = bytes.length === 0 ? {} : type === protobufType ? decodeDeleteOptions(bytes) : parseObjectBody(bytes, type);
   const dryRun = body["dryRun"];
   const policy = textAt(body, "propagationPolicy") || (query.get("propagationPolicy") ?? "");
   if (!["", "Orphan", "Background", "Foreground"].includes(policy)) {

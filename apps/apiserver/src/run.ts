@@ -1,0 +1,104 @@
+import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import {
+  type ApiServer,
+  type Certificates,
+  createKubeconfig,
+  ensureCertificates,
+  openSqliteStore,
+  parseTokens,
+  readCiliumDefinitions,
+  startApiServer,
+  type Tokens,
+  type Validators,
+  writePrivate,
+} from "@cilium-ts/kubernetes-server";
+import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { Logger } from "pino";
+import type { Settings } from "./settings.ts";
+
+const renewalIntervalMs = 12 * 3_600_000;
+
+export interface RunOptions {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Checks of whole objects that a schema cannot say, by kind. */
+  readonly validators: Validators;
+}
+
+/** Serves until aborted. Whatever prevents the start is thrown as one sentence. */
+export async function runApiServer(options: RunOptions, signal: AbortSignal): Promise<void> {
+  const { settings, log, clock } = options;
+  openFolder(settings.stateDir);
+  await using store = openSqliteStore({ path: join(settings.stateDir, "state.db") });
+  const tokens = readTokens(settings.tokenFile);
+  const names = serverNames(settings);
+  const certificates = ensureCertificates(settings.stateDir, names, clock.nowMs());
+  await using server = await startApiServer({
+    store,
+    host: settings.host,
+    port: settings.port,
+    tls: { certificates, tokens },
+    definitions: readCiliumDefinitions(),
+    validators: options.validators,
+    nowMs: () => clock.nowMs(),
+    onError: (error) => log.error({ err: error }, errorMessage(error)),
+  });
+  const path = writeKubeconfigs(settings, server, certificates);
+  log.info({ url: server.url, kubeconfig: path, revision: store.revision }, "serving");
+  await renewCertificates(options, names, server, signal);
+  log.info("stopping");
+}
+
+function openFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+  } catch (cause) {
+    throw new Error(`cannot use the state directory ${folder}`, { cause });
+  }
+}
+
+function readTokens(path: string | undefined): Tokens {
+  if (path === undefined) return new Map();
+  const parsed = parseTokens(readFileSync(path, "utf8"));
+  if (parsed.outcome === "problem") throw new Error(`the token file ${path} is wrong: ${parsed.problem}`);
+  return parsed.tokens;
+}
+
+function serverNames(settings: Settings): readonly string[] {
+  const own = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", hostname().toLowerCase()];
+  const listening = ["0.0.0.0", "::"].includes(settings.host) ? [] : [settings.host];
+  return [...new Set([...own, ...listening, ...settings.advertiseAddresses])];
+}
+
+/** Returns the path of the file in the state directory. */
+function writeKubeconfigs(settings: Settings, server: ApiServer, certificates: Certificates): string {
+  const [advertised = ["0.0.0.0", "::"].includes(server.host) ? "127.0.0.1" : server.host] = settings.advertiseAddresses;
+  const text = createKubeconfig(`https://${advertised.includes(":") ? `[${advertised}]` : advertised}:${server.port}`, certificates);
+  const path = join(settings.stateDir, "admin.kubeconfig");
+  writePrivate(path, text);
+  if (settings.kubeconfigOut !== undefined) writePrivate(settings.kubeconfigOut, text);
+  return path;
+}
+
+/** Looks twice a day whether certificates are near their end; runs until aborted. */
+async function renewCertificates(options: RunOptions, names: readonly string[], server: ApiServer, signal: AbortSignal): Promise<void> {
+  const { settings, log, clock } = options;
+  let current: Certificates | undefined;
+  while (!signal.aborted) {
+    try {
+      await clock.sleep(renewalIntervalMs, signal);
+    } catch {
+      return;
+    }
+    const certificates = ensureCertificates(settings.stateDir, names, clock.nowMs());
+    if (certificates.expiresMs === current?.expiresMs) continue;
+    current = certificates;
+    server.useCertificates(certificates);
+    writeKubeconfigs(settings, server, certificates);
+    log.info({ expires: new Date(certificates.expiresMs).toISOString() }, "certificates checked");
+  }
+}
