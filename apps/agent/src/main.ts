@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openKernel } from "@cilium-ts/kernel";
 import { errorMessage, systemClock } from "@cilium-ts/std";
@@ -7,8 +7,8 @@ import { runAgent } from "./agent.ts";
 import type { Log } from "./log.ts";
 import { type AgentOptions, parseSettings } from "./settings.ts";
 
-/** Where the build put the programs: beside this file in an image, in the tree otherwise. */
-const objectDirectory = process.env.CILIUM_BPF_OBJECTS ?? join(import.meta.dirname, "../../../bpf/build");
+/** Beside the bundle in what ships, in the tree otherwise. */
+const objectDirectories = [join(import.meta.dirname, "../bpf"), join(import.meta.dirname, "../../../bpf/build")];
 
 const parsed = parseSettings(process.argv.slice(2), process.env, readConfigFile);
 switch (parsed.kind) {
@@ -52,14 +52,9 @@ function createLog(level: AgentOptions["logLevel"]): Log {
 }
 
 function readObject(name: string): Uint8Array {
-  const path = join(objectDirectory, `${name}.o`);
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new Error(`the compiled datapath ${path} cannot be read: build it with ./dev, or set CILIUM_BPF_OBJECTS to its directory`, {
-      cause,
-    });
-  }
+  const directory = objectDirectories.find((candidate) => existsSync(join(candidate, `${name}.o`)));
+  if (directory === undefined) throw new Error(`the compiled datapath ${name}.o is in none of ${objectDirectories.join(", ")}: build it with ./dev`);
+  return readFileSync(join(directory, `${name}.o`));
 }
 
 function readConfigFile(directory: string, name: string): string | undefined {

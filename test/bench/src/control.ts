@@ -16,7 +16,7 @@ export async function benchControl(root: string, options: { repeats: number }): 
   await using client = await openKubernetes({ kubeconfigPath: lab.kubeconfigPath });
   const rows: Row[] = [];
   const add = (samples: Samples): void => void rows.push(createRow(samples));
-  const value = (better: "lower" | "higher", at: number): Samples["aim"] => ({ of: "value", better, at });
+  const value = (better: "lower" | "higher", at: number): NonNullable<Samples["aim"]> => ({ of: "value", better, at });
 
   say("agent start");
   const starts = await agentStarts(lab, options.repeats);

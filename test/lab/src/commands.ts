@@ -25,7 +25,7 @@ export async function kubectl(_root: string, args: string[]): Promise<number> {
 
 export function hubble(root: string, args: string[]): Promise<number> {
   const socket = runningLab().nodes[0]?.hubbleSocketPath ?? "";
-  return runInForeground(process.execPath, [join(root, "apps/hubble/build/main.js"), ...args], { HUBBLE_SERVER: `unix://${socket}` });
+  return runInForeground(process.execPath, [join(root, "apps/hubble/build/bin/main.js"), ...args], { HUBBLE_SERVER: `unix://${socket}` });
 }
 
 function runningLab(): LabRecord {

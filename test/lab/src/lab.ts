@@ -107,7 +107,7 @@ export class Lab implements AsyncDisposable {
   async startApiserver(): Promise<void> {
     const address = this.#gateway();
     this.#start("apiserver", process.execPath, [
-      join(this.#options.root, "apps/apiserver/build/main.js"),
+      join(this.#options.root, "apps/apiserver/build/bin/main.js"),
       "--state-dir",
       join(this.directory, "apiserver"),
       "--listen",
@@ -147,7 +147,7 @@ export class Lab implements AsyncDisposable {
     this.#start(`agent-${name}`, "nsenter", [
       `--net=${node.namespacePath}`,
       process.execPath,
-      join(this.#options.root, "apps/agent/build/main.js"),
+      join(this.#options.root, "apps/agent/build/bin/main.js"),
       "--k8s-kubeconfig-path",
       this.kubeconfigPath,
       "--node-name",
