@@ -10,19 +10,21 @@ export function openRealWorld(): World & { readonly hostName: string; readonly p
   worlds += 1;
   const hostName = `ctnl-${process.pid}-${worlds}-host`;
   const podName = `ctnl-${process.pid}-${worlds}-pod`;
-  for (const name of [hostName, podName]) execFileSync("ip", ["netns", "add", name]);
-  const kernel = openKernel();
   const podPath = `/run/netns/${podName}`;
-  const host = openNetlink(kernel, { namespacePath: `/run/netns/${hostName}` });
+  using opened = new DisposableStack();
+  for (const name of [hostName, podName]) {
+    execFileSync("ip", ["netns", "add", name]);
+    opened.defer(() => execFileSync("ip", ["netns", "del", name]));
+  }
+  const kernel = openKernel();
+  const host = opened.use(openNetlink(kernel, { namespacePath: `/run/netns/${hostName}` }));
+  const kept = opened.move();
   return {
     hostName,
     podName,
     host,
     podPath,
     openPod: () => openNetlink(kernel, { namespacePath: podPath }),
-    [Symbol.dispose]() {
-      host[Symbol.dispose]();
-      for (const name of [hostName, podName]) execFileSync("ip", ["netns", "del", name]);
-    },
+    [Symbol.dispose]: () => kept.dispose(),
   };
 }
