@@ -52,8 +52,9 @@ export function addObserve(program: Command, world: World, signal: AbortSignal):
     }
     const timeoutMs = parseDurationMs(options.timeout);
     if (timeoutMs === undefined) throw new UsageError(`--timeout ${JSON.stringify(options.timeout)} is no duration such as 5s`);
+    const makePrinter = printerOf(options, format, world, program);
     await checkReachable(options.server, timeoutMs);
-    await printFlows(request, options.server, printerOf(options, format, world, program), world, signal);
+    await printFlows(request, options.server, makePrinter, world, signal);
   });
 }
 
