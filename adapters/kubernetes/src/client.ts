@@ -115,7 +115,7 @@ class Client implements KubernetesClient {
   async get(resource: Resource, name: ObjectName, options: CallOptions): Promise<KubernetesObject | undefined> {
     const path = objectPath(resource, name);
     try {
-      return expectObject(await this.#http.request({ method: "GET", path, signal: options.signal }), `GET ${path}`);
+      return expectObject(await this.#http.request({ method: "GET", path, repeatable: true, signal: options.signal }), `GET ${path}`);
     } catch (error) {
       if (isAbsent(error, name)) return undefined;
       throw error;
@@ -127,7 +127,7 @@ class Client implements KubernetesClient {
     const query = selectorQuery(options.selector);
     if (options.limit !== undefined) query.set("limit", String(options.limit));
     if (options.continueToken !== undefined) query.set("continue", options.continueToken);
-    const answer = await this.#http.request({ method: "GET", path, query, signal: options.signal });
+    const answer = await this.#http.request({ method: "GET", path, query, repeatable: true, signal: options.signal });
     return expectList(answer, `GET ${path}`);
   }
 
@@ -155,7 +155,7 @@ class Client implements KubernetesClient {
     const path = collectionPath(resource, object.metadata.namespace);
     const body = withType(resource, object);
     return expectObject(
-      await this.#http.request({ method: "POST", path, query: this.#writer(), body, signal: options.signal }),
+      await this.#http.request({ method: "POST", path, query: this.#writer(), body, repeatable: false, signal: options.signal }),
       `POST ${path}`,
     );
   }
@@ -165,7 +165,7 @@ class Client implements KubernetesClient {
     const path = subresourcePath(objectPath(resource, { namespace, name }), options.subresource);
     const body = withType(resource, object);
     return expectObject(
-      await this.#http.request({ method: "PUT", path, query: this.#writer(), body, signal: options.signal }),
+      await this.#http.request({ method: "PUT", path, query: this.#writer(), body, repeatable: false, signal: options.signal }),
       `PUT ${path}`,
     );
   }
@@ -176,10 +176,9 @@ class Client implements KubernetesClient {
     if (patch.type === "apply" && patch.force === true) query.set("force", "true");
     const body = patch.type === "apply" ? withType(resource, patch.body) : patch.body;
     const contentType = patchTypes[patch.type];
-    return expectObject(
-      await this.#http.request({ method: "PATCH", path, query, body, contentType, signal: options.signal }),
-      `PATCH ${path}`,
-    );
+    const repeatable = patch.type !== "json";
+    const request = { method: "PATCH", path, query, body, contentType, repeatable, signal: options.signal } as const;
+    return expectObject(await this.#http.request(request), `PATCH ${path}`);
   }
 
   async delete(resource: Resource, name: ObjectName, options: DeleteOptions): Promise<boolean> {
@@ -192,7 +191,7 @@ class Client implements KubernetesClient {
       ...(propagation !== undefined && { propagationPolicy: propagation }),
     };
     try {
-      await this.#http.request({ method: "DELETE", path: objectPath(resource, name), body, signal });
+      await this.#http.request({ method: "DELETE", path: objectPath(resource, name), body, repeatable: false, signal });
       return true;
     } catch (error) {
       if (isAbsent(error, name)) return false;

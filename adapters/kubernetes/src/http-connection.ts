@@ -28,6 +28,8 @@ interface RequestOptions {
   readonly query?: URLSearchParams;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** Doing it twice is the same as doing it once, answer included. */
+  readonly repeatable: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -65,7 +67,7 @@ export class HttpConnection implements AsyncDisposable {
 
   /** The parsed answer; rejects with KubernetesError for anything but success. */
   async request(options: RequestOptions): Promise<unknown> {
-    const { method, path, query, body, contentType = "application/json", signal } = options;
+    const { method, path, query, body, contentType = "application/json", repeatable, signal } = options;
     const label = `${method} ${path}`;
     signal.throwIfAborted();
     const deadline = AbortSignal.timeout(this.#options.requestTimeoutMs);
@@ -82,8 +84,8 @@ export class HttpConnection implements AsyncDisposable {
     let answer: { response: Dispatcher.ResponseData; text: string };
     try {
       answer = await send().catch((cause) => {
-        // A connection that the server closed while it was idle is found out by the next request. Asking again harms nothing.
-        if (method === "GET" && cause instanceof errors.SocketError && !signal.aborted) return send();
+        // A connection that the server closed while it was idle is found out by the next request.
+        if (repeatable && cause instanceof errors.SocketError && !signal.aborted) return send();
         throw cause;
       });
     } catch (cause) {

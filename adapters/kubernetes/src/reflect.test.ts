@@ -267,6 +267,32 @@ test("a watch that goes wrong again and again at one version leads to a new list
   });
 });
 
+for (const [name, wrong] of [
+  ["away", drops],
+  ["busy", refuses(503, "ServiceUnavailable", "busy")],
+] as const) {
+  test(`a server that is ${name} for long is not listed again when it is back`, async () => {
+    await running({}, async ({ server, mirror, states }) => {
+      await eventually(() => assert.equal(server.watches, 1));
+      server.fault = all("watch", wrong);
+      server.dropConnections();
+      server.put("pod-0", { spec: {} });
+      await eventually(() => assert.ok(states.filter((state) => state.kind === "waiting").length > 6));
+      server.fault = () => false;
+      await eventually(() => mirror.equals(server.objects));
+      assert.equal(server.requests.filter((request) => request === "list").length, 1);
+    });
+  });
+}
+
+test("a version that the server does not have, as after it was restored from a backup, leads to a new list", async () => {
+  await running({}, async ({ server, mirror, lists }) => {
+    server.fault = all("watch", refuses(504, "Timeout", "Too large resource version"), () => lists.length < 2);
+    await eventually(() => assert.equal(server.watches, 1));
+    mirror.equals(server.objects);
+  });
+});
+
 test("pages that keep expiring lead to a list in one piece", async () => {
   await running({}, async ({ server, mirror }) => {
     server.fault = all("page", refuses(410, "Expired", "too old"));

@@ -39,8 +39,10 @@ const delayMsMin = 100;
 const delayMsMax = 30_000;
 /** A watch that lasted this long was a good one, whatever ended it. */
 const goodWatchMs = 1_000;
-/** After so many watches in a row that failed at the same version, list again: the trouble may lie in what comes next. */
+/** After so many watches in a row that went wrong at the same version, list again: the trouble may lie in what comes next. */
 const stuckWatchesMax = 3;
+/** Answers that say nothing about the version that was asked for. A server that is down or busy must not be listed by all at once. */
+const passingStatuses: readonly number[] = [0, 401, 403, 429, 503];
 
 /**
  * Mirrors one collection of the API until aborted: a list in pages, then a watch from the list's version, resumed from the last
@@ -76,6 +78,8 @@ class Reflection {
   #resourceVersion: string | undefined;
   #failures = 0;
   #stuckWatches = 0;
+  /** The server has accepted the last watch. */
+  #opened = false;
 
   constructor(options: ReflectOptions) {
     this.#options = options;
@@ -118,6 +122,7 @@ class Reflection {
       throw cause;
     }
     this.#pagesExpired = false;
+    this.#opened = false;
     const vanished = this.#deleteUnlisted();
     this.#resourceVersion = resourceVersion;
     this.#stuckWatches = 0;
@@ -141,17 +146,21 @@ class Reflection {
       () => {}, // Rejects only when the watch has ended first.
     );
     let openedAtMs: number | undefined;
+    let events = 0;
+    this.#opened = false;
     const onOpen = (): void => {
+      this.#opened = true;
       openedAtMs = clock.nowMs();
       this.#state({ kind: "watching", objects: this.#known.size, resourceVersion });
     };
     const lasted = (): boolean => openedAtMs !== undefined && clock.nowMs() - openedAtMs >= goodWatchMs;
-    this.#stuckWatches += 1;
     try {
       const scope = { ...(namespace !== undefined && { namespace }), ...(selector !== undefined && { selector }) };
-      for await (const event of client.watch(resource, { ...scope, resourceVersion, timeoutSeconds, signal: stopped, onOpen }))
+      for await (const event of client.watch(resource, { ...scope, resourceVersion, timeoutSeconds, signal: stopped, onOpen })) {
         this.#take(event);
-      if (!lasted() && this.#stuckWatches > 0) {
+        events += 1;
+      }
+      if (events === 0 && !lasted()) {
         throw new KubernetesError({ message: `WATCH ${resource.plural}: the server ended it at once`, status: 0, reason: "Unreachable" });
       }
       this.#stuckWatches = 0;
@@ -216,6 +225,8 @@ class Reflection {
   async #wait(failure: Error): Promise<void> {
     const { clock, signal } = this.#options;
     this.#failures += 1;
+    const status = failure instanceof KubernetesError ? failure.status : 0;
+    if (this.#opened || !passingStatuses.includes(status)) this.#stuckWatches += 1;
     if (isExpired(failure) || this.#stuckWatches >= stuckWatchesMax) this.#resourceVersion = undefined;
     const askedMs = failure instanceof KubernetesError ? (failure.retryAfterMs ?? 0) : 0;
     const delayMs = Math.min(delayMsMax, Math.max(askedMs, this.#backOff.delayMs(this.#failures)));
