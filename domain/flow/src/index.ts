@@ -19,6 +19,6 @@ export {
   tracePointToEndpoint,
   Verdict,
 } from "./flow.ts";
-export { dropReasonText, policyMatchText, reservedIdentityNames, tracePointNames, tracePointText } from "./names.ts";
+export { dropReasonText, policyMatchText, reservedIdentityNames, sourceFileName, tracePointNames, tracePointText } from "./names.ts";
 export { FlowRing, type FlowRingOptions } from "./ring.ts";
 export { monotonicOf, wallClockOf } from "./wall-clock.ts";

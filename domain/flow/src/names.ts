@@ -114,6 +114,26 @@ export const reservedIdentityNames: readonly string[] = [
   "overlay-to-encrypt",
 ];
 
+/** By the number in a drop: `enum source_file` of `bpf/include/files.h`. */
+const sourceFiles: readonly string[] = [
+  "",
+  "pod.c",
+  "parse.h",
+  "l4.h",
+  "icmp.h",
+  "fragments.h",
+  "neighbour.h",
+  "conntrack.h",
+  "policy.h",
+  "admit.h",
+  "deliver.h",
+];
+
+/** The file of the datapath in which a packet was dropped. */
+export function sourceFileName(file: number): string | undefined {
+  return sourceFiles[file] || undefined;
+}
+
 /** `Policy denied`. */
 export function dropReasonText(code: number): string {
   return dropReasonTexts.get(code) ?? String(code);
