@@ -3,10 +3,33 @@ import { createKernelError, errnos } from "../failure.ts";
 import type { FakeMachine, FakeObject } from "./machine.ts";
 
 export type FakeOperation =
-  | "loadObject" | "createMap" | "openPinnedMap" | "openPinnedProgram" | "openPinnedLink" | "unpin" | "pin"
-  | "attachTcx" | "attachXdp" | "attachCgroup" | "updateLink" | "detachLink" | "mountBpffs" | "unmount"
-  | "lookup" | "update" | "delete" | "updateBatch" | "deleteBatch" | "dump" | "openRingBuffer" | "drain"
-  | "openNetlink" | "transact" | "openSocket" | "writeSysctls" | "namespaceCookie"; // biome-ignore format: a list
+  | "loadObject"
+  | "createMap"
+  | "openPinnedMap"
+  | "openPinnedProgram"
+  | "openPinnedLink"
+  | "unpin"
+  | "pin"
+  | "attachTcx"
+  | "attachXdp"
+  | "attachCgroup"
+  | "updateLink"
+  | "detachLink"
+  | "mountBpffs"
+  | "unmount"
+  | "lookup"
+  | "update"
+  | "delete"
+  | "updateBatch"
+  | "deleteBatch"
+  | "dump"
+  | "openRingBuffer"
+  | "drain"
+  | "openNetlink"
+  | "transact"
+  | "openSocket"
+  | "writeSysctls"
+  | "namespaceCookie";
 
 export interface FakeFailure {
   readonly operation: FakeOperation;
