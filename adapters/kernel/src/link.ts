@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { Descriptor, inspect } from "./descriptor.ts";
 import { UnsupportedFeature } from "./errors.ts";
 import { attempt, createKernelError, errnos, nativeFailure, toKernelError } from "./failure.ts";
+import { withShortGracePeriods } from "./grace-period.ts";
 import type { BpfLink, BpfProgram, CgroupAttachType } from "./kernel.ts";
 import type { Native } from "./native.ts";
 import { openPinOf, pinDescriptor } from "./pin.ts";
@@ -32,7 +33,9 @@ export class NativeLink implements BpfLink {
   }
 
   update(program: BpfProgram): void {
-    attempt(`link ${this.id}: replace its program by ${program.name}`, () => this.#native.updateLink(this.fd, program.fd));
+    withShortGracePeriods(() =>
+      attempt(`link ${this.id}: replace its program by ${program.name}`, () => this.#native.updateLink(this.fd, program.fd)),
+    );
   }
 
   pin(path: string): void {
@@ -40,7 +43,7 @@ export class NativeLink implements BpfLink {
   }
 
   detach(): void {
-    attempt(`link ${this.id}: detach`, () => this.#native.detachLink(this.fd));
+    withShortGracePeriods(() => attempt(`link ${this.id}: detach`, () => this.#native.detachLink(this.fd)));
   }
 
   [Symbol.dispose](): void {
@@ -64,7 +67,10 @@ export function attachTcx(
   const { program, ifindex, direction } = options;
   checkIfindex(ifindex, program);
   try {
-    return new NativeLink(native, native.createLink(program.fd, ifindex, tcxAttachTypes[direction], 0));
+    return new NativeLink(
+      native,
+      withShortGracePeriods(() => native.createLink(program.fd, ifindex, tcxAttachTypes[direction], 0)),
+    );
   } catch (cause) {
     // An old kernel knows no such attach type.
     if (nativeFailure(cause)?.errno === errnos.EINVAL && isOlderThan(release, 6, 6)) throw new UnsupportedFeature("tcx", "6.6", release);
