@@ -1,2 +1,0 @@
-export { run } from "./run.ts";
-export type { World } from "./world.ts";
