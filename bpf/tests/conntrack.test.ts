@@ -172,6 +172,18 @@ describe("other connections", { skip }, () => {
       assertTimeout(family, anyTimeoutS);
     });
 
+    test(`IPv${family}: between two ports of one address both directions are one connection`, () => {
+      placeTwoPods(programs, [
+        { set: client.policySet, direction: "egress" },
+        { set: client.policySet, direction: "ingress", protocol: 17, port: 53 },
+      ]);
+      const itself = (source: number, destination: number): Outcome =>
+        programs.fromPod(client, sent(client, ip(family, at(client, family), at(client, family)), udp(source, destination)));
+      assert.equal(itself(4000, 53).action, "redirect");
+      assert.equal(itself(53, 4000).action, "redirect");
+      assert.equal(onlyConnection(family).flags, ctFlags.originHigh | ctFlags.replied);
+    });
+
     test(`IPv${family}: the connection holds what admitted it`, () => {
       placeTwoPods(programs, allowAll(client, server));
       programs.setGeneration(6);
