@@ -5,6 +5,7 @@ import { reservedPeers } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parseAddress } from "@cilium-ts/net";
 import type { CookieTable } from "@cilium-ts/policy";
+import { createWallClockOffset } from "./wall-clock-offset.ts";
 
 /** `fileDeliver` is `deliver.h`. */
 const fileNames = new Map<number, string>(
@@ -33,7 +34,7 @@ export class FlowHistory {
     this.context = new ContextHistory({
       nodeName: options.nodeName,
       clusterName: options.clusterName,
-      wallClockOffsetNs: () => BigInt(Date.now()) * 1_000_000n - BigInt(options.monotonicNs()),
+      wallClockOffsetNs: createWallClockOffset(() => BigInt(options.monotonicNs()), Date.now),
       policyOrigins: (cookie) => this.#policiesOf(cookie),
       interfaceName: options.interfaceName,
       fileName: (file) => fileNames.get(file),
