@@ -67,7 +67,7 @@ function told(responses: readonly GetFlowsResponse[]): Array<number | string> {
 
 async function getFlows(setup: Setup, request: Request): Promise<Array<number | string>> {
   const responses: GetFlowsResponse[] = [];
-  for await (const response of setup.clients.observer.getFlows(request)) responses.push(response);
+  for await (const response of setup.clients.observer.getFlows(request, { timeoutMs: 10_000 })) responses.push(response);
   return told(responses);
 }
 

@@ -53,6 +53,14 @@ test("capacity events are kept when bytes suffice, and not one more", () => {
   );
 });
 
+test("as many events are kept as the bytes hold, and no place is given up early", () => {
+  const ring = new FlowRing({ capacity: 63, sizeBytes: 8 * 32, instance });
+  for (let index = 0; index < 30; index += 1) {
+    ring.append(frameRecords([numbered(index, 24)]));
+    assert.equal(ring.size, Math.min(index + 1, 8));
+  }
+});
+
 test("a batch that is cut short gives what is whole and counts the rest once", () => {
   const ring = new FlowRing({ capacity: 7, instance });
   const batch = frameRecords([numbered(1, 24), numbered(2, 32)]);
