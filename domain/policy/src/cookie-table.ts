@@ -14,8 +14,9 @@ export const cookieCountMax = 1 << 20;
 export const formerCookieCountMax = 4096;
 
 /**
- * Small numbers for origin lists, to be carried in policy entries and events. Equal lists share a cookie while anybody holds it.
- * Cookies count upward and come round only after all 2^32 - 1: a late event never names a rule that had nothing to do with it.
+ * Numbers for origin lists, to be carried in policy entries and events. Equal lists share a cookie. It follows from the list itself, so
+ * after a restart equal policies are equal in the kernel, too, whatever the order in which they came. Two lists that want the same
+ * number, of 2^32 - 1, are told apart as long as one of them is known here: a late event never names a rule that had nothing to do with it.
  */
 export class CookieTable {
   readonly #byKey = new Map<string, Row>();
@@ -23,10 +24,12 @@ export class CookieTable {
   /** Let go, oldest first. */
   readonly #former = new Map<number, Row>();
   readonly #countMax: number;
-  #next = 1;
+  readonly #wish: (key: string) => number;
 
-  constructor(options: { readonly countMax?: number } = {}) {
+  /** `wish`: the number that a list gets when it is free, from 1 to 2^32 - 1. */
+  constructor(options: { readonly countMax?: number; readonly wish?: (key: string) => number } = {}) {
     this.#countMax = options.countMax ?? cookieCountMax;
+    this.#wish = options.wish ?? hashOf;
   }
 
   /** Takes a reference. 0, which names nothing, when the table is full or the list is empty: the verdict holds, its reason is not told. */
@@ -36,7 +39,8 @@ export class CookieTable {
     let row = this.#byKey.get(key);
     if (row === undefined) {
       if (this.#byKey.size >= this.#countMax) return 0;
-      row = { cookie: this.#free(), key, origins, references: 0 };
+      row = { cookie: this.#choose(key), key, origins, references: 0 };
+      this.#former.delete(row.cookie);
       this.#byKey.set(key, row);
       this.#byCookie.set(row.cookie, row);
     }
@@ -70,15 +74,24 @@ export class CookieTable {
     return this.#byKey.size;
   }
 
-  #free(): number {
-    // Ends: fewer cookies are known than there are numbers.
-    while (this.#byCookie.has(this.#next) || this.#former.has(this.#next)) this.#next = following(this.#next);
-    const cookie = this.#next;
-    this.#next = following(cookie);
-    return cookie;
+  /** The number that is wished for, or the next that does not mean another list. Ends: fewer are known than there are numbers. */
+  #choose(key: string): number {
+    let cookie = this.#wish(key);
+    for (;;) {
+      const known = this.#byCookie.get(cookie) ?? this.#former.get(cookie);
+      if (known === undefined || known.key === key) return cookie;
+      cookie = following(cookie);
+    }
   }
 }
 
 function following(cookie: number): number {
   return cookie === 0xffff_ffff ? 1 : cookie + 1;
+}
+
+/** 32-bit FNV-1a over the text's UTF-16 units; 0, which names nothing, becomes 1. */
+function hashOf(text: string): number {
+  let hash = 0x811c_9dc5;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x0100_0193);
+  return hash >>> 0 || 1;
 }
