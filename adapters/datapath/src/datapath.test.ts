@@ -6,7 +6,14 @@ import { after, before, test } from "node:test";
 import { type Kernel, openKernel } from "@cilium-ts/kernel";
 import { type AddressBytes, parseAddress } from "@cilium-ts/net";
 import { requireKernel } from "@cilium-ts/testing";
-import { type Datapath, type DatapathEndpoint, type DatapathOptions, datapathDefaults, openDatapath, type PolicySetEntry } from "./index.ts";
+import {
+  type Datapath,
+  type DatapathEndpoint,
+  type DatapathOptions,
+  datapathDefaults,
+  openDatapath,
+  type PolicySetEntry,
+} from "./index.ts";
 
 const skip = requireKernel();
 const bpfRoot = `/run/cilium-ts-test-${process.pid}`;
@@ -48,7 +55,17 @@ function endpoint(policySet: number): DatapathEndpoint {
 }
 
 function entry(change: Partial<PolicySetEntry> = {}): PolicySetEntry {
-  return { identity: 1234, direction: "ingress", protocol: 6, port: 80, portPrefixLength: 16, deny: false, precedence: 24, cookie: 5, ...change };
+  return {
+    identity: 1234,
+    direction: "ingress",
+    protocol: 6,
+    port: 80,
+    portPrefixLength: 16,
+    deny: false,
+    precedence: 24,
+    cookie: 5,
+    ...change,
+  };
 }
 
 function links(datapath: Datapath): string[] {
@@ -67,7 +84,10 @@ test("an endpoint gets its row and both programs on its device, and a restart ke
     set = datapath.policySets.acquire([entry()]);
     datapath.endpoints.apply(endpoint(set));
     before = links(datapath);
-    assert.deepEqual(before.map((line) => line.replace(/ [0-9]+ /, " ")), ["from_pod runs from_pod", "to_pod runs to_pod"]);
+    assert.deepEqual(
+      before.map((line) => line.replace(/ [0-9]+ /, " ")),
+      ["from_pod runs from_pod", "to_pod runs to_pod"],
+    );
   }
   using datapath = openDatapath(kernel, options());
   assert.equal(datapath.adopted, true);
@@ -84,8 +104,15 @@ test("another configuration is another program, and running links are moved to i
   const before = links(datapath).map((line) => line.split(" ")[1]);
   datapath.endpoints.apply(endpoint(1));
   const now = links(datapath);
-  assert.deepEqual(now.map((line) => line.split(" ")[1]), before, "the links are the same, without a gap");
-  assert.ok(now.every((line) => !line.endsWith("undefined")), now.join());
+  assert.deepEqual(
+    now.map((line) => line.split(" ")[1]),
+    before,
+    "the links are the same, without a gap",
+  );
+  assert.ok(
+    now.every((line) => !line.endsWith("undefined")),
+    now.join(),
+  );
   datapath.removeOldPrograms();
   assert.equal(kernel.listPins(join(bpfRoot, "programs")).length, 1);
 });
@@ -114,7 +141,16 @@ test("the ipcache says whose an address is, and its generation moves only with c
   assert.equal(ipcache.upsert({ prefix: "10.0.0.7/32", identity: 1234 }), true);
   assert.equal(ipcache.upsert({ prefix: "10.0.0.7/32", identity: 1234 }), false);
   assert.equal(ipcache.upsert({ prefix: "fd00::/64", identity: 9 }), true);
-  assert.deepEqual(ipcache.rows().map((row) => `${row.prefix} ${row.identity}`).sort(), ["10.0.0.7/32 1234", "fd00::/64 9"]);
+  assert.deepEqual(
+    ipcache
+      .rows()
+      .map((row) => `${row.prefix} ${row.identity}`)
+      .sort(),
+    ["10.0.0.7/32 1234", "fd00::/64 9"],
+  );
+  assert.equal(ipcache.upsert({ prefix: "10.0.0.7/32", identity: 1234, tunnelEndpoint: "192.0.2.9" }), true);
+  assert.equal(ipcache.rows().find((row) => row.identity === 1234)?.tunnelEndpoint, "192.0.2.9");
+  assert.throws(() => ipcache.upsert({ prefix: "10.0.0.7/32", identity: 1234, tunnelEndpoint: "fd00::1" }), /needs an IPv4 address/);
   ipcache.delete("10.0.0.7/32");
   ipcache.delete("10.0.0.7/32");
   assert.equal(ipcache.rows().length, 1);

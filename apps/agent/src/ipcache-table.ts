@@ -7,6 +7,7 @@ import { Table, type Target } from "@cilium-ts/state";
 interface DesiredRow {
   readonly prefix: string;
   readonly identity: number;
+  readonly tunnelEndpoint: string | undefined;
 }
 
 /**
@@ -24,8 +25,9 @@ export class IpcacheTable {
     this.#onChange = onChange;
   }
 
-  upsert(prefix: string | Prefix, source: IpcacheSource, identity: number): void {
-    this.#take(this.#merged.upsert(asPrefix(prefix), source, { identity }));
+  /** The tunnel endpoint is the IPv4 address of the node that has the address; undefined: it is reached without a tunnel. */
+  upsert(prefix: string | Prefix, source: IpcacheSource, identity: number, tunnelEndpoint?: string): void {
+    this.#take(this.#merged.upsert(asPrefix(prefix), source, { identity, ...(tunnelEndpoint !== undefined && { tunnelEndpoint }) }));
   }
 
   remove(prefix: string | Prefix, source: IpcacheSource): void {
@@ -53,7 +55,10 @@ export class IpcacheTable {
   #take(change: IpcacheChange | undefined): void {
     if (change === undefined) return;
     this.#onChange(change);
-    const row = change.after === undefined ? undefined : { prefix: change.key, identity: change.after.identity };
+    const row =
+      change.after === undefined
+        ? undefined
+        : { prefix: change.key, identity: change.after.identity, tunnelEndpoint: change.after.tunnelEndpoint };
     if (row === undefined) this.table.delete(change.key);
     else this.table.upsert(row);
     try {

@@ -1,0 +1,83 @@
+import type { KubernetesObject, ObjectReference } from "@cilium-ts/kubernetes";
+import type { IpcacheTable } from "../ipcache-table.ts";
+
+/** What a CiliumEndpoint says that other nodes need: contracts section 5. */
+interface PublishedStatus {
+  readonly identity?: { readonly id?: number };
+  readonly networking?: { readonly addressing?: ReadonlyArray<{ readonly ipv4?: string; readonly ipv6?: string }>; readonly node?: string };
+}
+
+interface Claim {
+  readonly prefixes: readonly string[];
+  readonly identity: number;
+  readonly nodeAddress: string;
+}
+
+/** Pods of other nodes: whose their addresses are. Our own are known from their endpoints, which is a stronger source. */
+export class RemoteEndpoints {
+  readonly #ipcache: IpcacheTable;
+  readonly #tunnelEndpointOf: (nodeAddress: string) => string | undefined;
+  readonly #claims = new Map<string, Claim>();
+  /** Which object's word stands for a prefix: an address may pass from one pod to another before the first one's object is gone. */
+  readonly #owners = new Map<string, string>();
+
+  constructor(options: { ipcache: IpcacheTable; tunnelEndpointOf: (nodeAddress: string) => string | undefined }) {
+    this.#ipcache = options.ipcache;
+    this.#tunnelEndpointOf = options.tunnelEndpointOf;
+  }
+
+  get count(): number {
+    return this.#claims.size;
+  }
+
+  upsert(object: KubernetesObject): void {
+    const key = `${object.metadata.namespace}/${object.metadata.name}`;
+    const claim = claimOf(object);
+    const before = this.#claims.get(key);
+    if (claim === undefined) {
+      this.#drop(key);
+      return;
+    }
+    this.#claims.set(key, claim);
+    for (const prefix of before?.prefixes ?? []) if (!claim.prefixes.includes(prefix)) this.#release(prefix, key);
+    this.#assert(key, claim);
+  }
+
+  remove({ namespace, name }: ObjectReference): void {
+    this.#drop(`${namespace}/${name}`);
+  }
+
+  /** A node's address or its tunnel has changed: what its pods are reached by changes too. */
+  refresh(): void {
+    for (const [key, claim] of this.#claims) this.#assert(key, claim);
+  }
+
+  #assert(key: string, { prefixes, identity, nodeAddress }: Claim): void {
+    for (const prefix of prefixes) {
+      this.#owners.set(prefix, key);
+      this.#ipcache.upsert(prefix, "custom-resource", identity, this.#tunnelEndpointOf(nodeAddress));
+    }
+  }
+
+  #drop(key: string): void {
+    const claim = this.#claims.get(key);
+    if (claim === undefined) return;
+    this.#claims.delete(key);
+    for (const prefix of claim.prefixes) this.#release(prefix, key);
+  }
+
+  #release(prefix: string, key: string): void {
+    if (this.#owners.get(prefix) !== key) return;
+    this.#owners.delete(prefix);
+    this.#ipcache.remove(prefix, "custom-resource");
+  }
+}
+
+function claimOf(object: KubernetesObject): Claim | undefined {
+  const status = object.status as PublishedStatus | undefined;
+  const identity = status?.identity?.id;
+  const pair = status?.networking?.addressing?.[0];
+  if (typeof identity !== "number" || identity <= 0 || pair === undefined) return undefined;
+  const prefixes = [...(pair.ipv4 === undefined ? [] : [`${pair.ipv4}/32`]), ...(pair.ipv6 === undefined ? [] : [`${pair.ipv6}/128`])];
+  return { prefixes, identity, nodeAddress: status?.networking?.node ?? "" };
+}

@@ -1,0 +1,102 @@
+import { reservedIdentities } from "@cilium-ts/identity";
+import type { CiliumNode } from "@cilium-ts/kubernetes";
+import { formatPrefix, type Prefix, parseAddress, parsePrefix } from "@cilium-ts/net";
+import { Table } from "@cilium-ts/state";
+import type { IpcacheTable } from "../ipcache-table.ts";
+
+/** How packets for a remote node's pods leave this node. */
+export interface RemoteRoute {
+  /** Canonical prefix: `10.0.2.0/24`. */
+  readonly destination: string;
+  /** The node that has it: its address on the underlay, in the route's family where it has one. */
+  readonly gateway: string | undefined;
+  readonly nodeName: string;
+}
+
+export type RoutingMode = "tunnel" | "native";
+
+/** What the other nodes of the cluster mean for this one: whose their addresses are, and where their pods are found. */
+export class RemoteNodes {
+  readonly routes = new Table<string, RemoteRoute>({ name: "routes to remote pods", keyOf: (row) => row.destination, sources: ["nodes"] });
+  readonly #ipcache: IpcacheTable;
+  readonly #localName: string;
+  readonly #mode: RoutingMode;
+  readonly #nodes = new Map<string, { readonly node: CiliumNode; readonly prefixes: readonly string[] }>();
+
+  constructor(options: { ipcache: IpcacheTable; localName: string; mode: RoutingMode }) {
+    this.#ipcache = options.ipcache;
+    this.#localName = options.localName;
+    this.#mode = options.mode;
+  }
+
+  get count(): number {
+    return this.#nodes.size;
+  }
+
+  nodes(): CiliumNode[] {
+    return [...this.#nodes.values()].map(({ node }) => node);
+  }
+
+  /** Where the tunnel to a node ends; undefined in native mode, for this node, and for a node that nobody has heard of. */
+  tunnelEndpointOf(nodeAddress: string): string | undefined {
+    if (this.#mode !== "tunnel") return undefined;
+    for (const { node } of this.#nodes.values()) if (node.addresses.some(({ ip }) => ip === nodeAddress)) return underlay(node, 4);
+    return undefined;
+  }
+
+  upsert(node: CiliumNode): void {
+    if (node.name === this.#localName) return;
+    const before = this.#nodes.get(node.name);
+    const tunnel = this.#mode === "tunnel" ? underlay(node, 4) : undefined;
+    const prefixes: string[] = [];
+    for (const { type, ip } of node.addresses) {
+      const prefix = hostPrefix(ip);
+      if (prefix === undefined) continue;
+      prefixes.push(formatPrefix(prefix));
+      // A node's address on the underlay is reached as it is; its address among the pods only through the tunnel.
+      this.#ipcache.upsert(prefix, "custom-resource", reservedIdentities.remoteNode, type === "CiliumInternalIP" ? tunnel : undefined);
+    }
+    this.#nodes.set(node.name, { node, prefixes });
+    for (const former of before?.prefixes ?? []) if (!prefixes.includes(former)) this.#ipcache.remove(former, "custom-resource");
+    this.#setRoutes(node, before?.node);
+  }
+
+  remove(name: string): void {
+    const known = this.#nodes.get(name);
+    if (known === undefined) return;
+    this.#nodes.delete(name);
+    for (const prefix of known.prefixes) this.#ipcache.remove(prefix, "custom-resource");
+    for (const cidr of known.node.podCIDRs) this.#deleteRoute(cidr, name);
+  }
+
+  #setRoutes(node: CiliumNode, before: CiliumNode | undefined): void {
+    for (const cidr of before?.podCIDRs ?? []) if (!node.podCIDRs.includes(cidr)) this.#deleteRoute(cidr, node.name);
+    for (const cidr of node.podCIDRs) {
+      const prefix = parsePrefix(cidr);
+      if (prefix === undefined) continue;
+      const gateway = underlay(node, prefix.address.length === 4 ? 4 : 6);
+      const route = { destination: formatPrefix(prefix), gateway, nodeName: node.name };
+      const existing = this.routes.get(route.destination);
+      if (existing?.nodeName === route.nodeName && existing.gateway === gateway) continue;
+      this.routes.upsert(route);
+    }
+  }
+
+  /** A prefix may have moved to another node in the meantime. */
+  #deleteRoute(cidr: string, nodeName: string): void {
+    const prefix = parsePrefix(cidr);
+    if (prefix === undefined) return;
+    const destination = formatPrefix(prefix);
+    if (this.routes.get(destination)?.nodeName === nodeName) this.routes.delete(destination);
+  }
+}
+
+function underlay(node: CiliumNode, family: 4 | 6): string | undefined {
+  const addresses = node.addresses.filter(({ type }) => type === "InternalIP" || type === "ExternalIP");
+  return addresses.find(({ ip }) => ip.includes(":") === (family === 6))?.ip;
+}
+
+function hostPrefix(ip: string): Prefix | undefined {
+  const address = parseAddress(ip);
+  return address === undefined ? undefined : { address, length: address.length * 8 };
+}
