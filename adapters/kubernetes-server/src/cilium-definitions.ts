@@ -5,6 +5,8 @@ import type { Mutable } from "./schema/schema.ts";
 /** The CustomResourceDefinitions of Cilium, from `crds/`: the same files can be applied to any cluster. */
 export function readCiliumDefinitions(): Mutable[] {
   const folder = join(import.meta.dirname, "..", "crds");
-  const names = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith(".json"))
+    .sort();
   return names.map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Mutable);
 }

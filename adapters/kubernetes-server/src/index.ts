@@ -1,7 +1,7 @@
 export { readCiliumDefinitions } from "./cilium-definitions.ts";
 export type { Problem } from "./schema/problem.ts";
 export type { Mutable, MutableJson } from "./schema/schema.ts";
-export { parseTokens, type ParsedTokens, type Tokens, type User } from "./security/authenticate.ts";
+export { type ParsedTokens, parseTokens, type Tokens, type User } from "./security/authenticate.ts";
 export { type Certificates, ensureCertificates, writePrivate } from "./security/certificates.ts";
 export type { KeyPair } from "./security/issue.ts";
 export { createKubeconfig } from "./security/kubeconfig.ts";

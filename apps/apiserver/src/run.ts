@@ -1,6 +1,6 @@
-import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import {
   type ApiServer,
   type Certificates,
@@ -54,11 +54,18 @@ export async function runApiServer(options: RunOptions, signal: AbortSignal): Pr
 
 function openFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(resolve(folder));
     chmodSync(folder, 0o700);
   } catch (cause) {
     throw new Error(`cannot use the state directory ${folder}`, { cause });
   }
+}
+
+/** Node's own recursive mkdir never returns where the kernel refuses new folders, as in /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 function readTokens(path: string | undefined): Tokens {

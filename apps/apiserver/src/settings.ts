@@ -59,7 +59,10 @@ function fromOptions(options: Options): ParsedSettings {
   const host = bracketed ?? plain;
   const port = Number(portText);
   if (host === "" || port > 65_535 || (bracketed !== undefined && isIP(bracketed) !== 6)) {
-    return { outcome: "problem", problem: `--listen must be host:port such as 127.0.0.1:6443 or [::1]:6443, not ${JSON.stringify(options.listen)}` };
+    return {
+      outcome: "problem",
+      problem: `--listen must be host:port such as 127.0.0.1:6443 or [::1]:6443, not ${JSON.stringify(options.listen)}`,
+    };
   }
   const wrong = options.advertiseAddress.find((name) => isIP(name) === 0 && !hostName.test(name));
   if (wrong !== undefined) {

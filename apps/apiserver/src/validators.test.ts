@@ -4,7 +4,7 @@ import { validators } from "./validators.ts";
 
 function problemsOf(spec: object): string[] {
   const object = { apiVersion: "cilium.io/v2", kind: "CiliumNetworkPolicy", metadata: { namespace: "default", name: "some" }, spec };
-  return (validators["CiliumNetworkPolicy"]?.(object as never) ?? []).map(({ path, message }) => `${path}: ${message}`);
+  return (validators.CiliumNetworkPolicy?.(object as never) ?? []).map(({ path, message }) => `${path}: ${message}`);
 }
 
 const endpointSelector = {};

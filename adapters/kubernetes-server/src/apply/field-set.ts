@@ -42,7 +42,10 @@ export function itemKey(schema: Schema, item: MutableJson): string {
 }
 
 /** The members of a value by path element, or undefined when it is owned as a whole. */
-export function membersOf(schema: Schema, value: MutableJson): Map<string, { readonly schema: Schema; readonly value: MutableJson }> | undefined {
+export function membersOf(
+  schema: Schema,
+  value: MutableJson,
+): Map<string, { readonly schema: Schema; readonly value: MutableJson }> | undefined {
   const kind = ownership(schema, value);
   if (kind === "whole") return undefined;
   const members = new Map<string, { schema: Schema; value: MutableJson }>();
@@ -50,7 +53,8 @@ export function membersOf(schema: Schema, value: MutableJson): Map<string, { rea
     for (const name in value) members.set(`f:${name}`, { schema: propertySchema(schema, name) ?? anything, value: value[name] ?? null });
   } else if (Array.isArray(value)) {
     const items = schema.items ?? anything;
-    for (const item of value) members.set(kind === "keyed" ? itemKey(schema, item) : `v:${JSON.stringify(item)}`, { schema: items, value: item });
+    for (const item of value)
+      members.set(kind === "keyed" ? itemKey(schema, item) : `v:${JSON.stringify(item)}`, { schema: items, value: item });
   }
   return members;
 }
@@ -174,7 +178,9 @@ function describeElement(element: string): string {
   if (element.startsWith("f:")) return `.${text}`;
   if (element.startsWith("v:")) return `[=${text}]`;
   const key = JSON.parse(text) as Record<string, unknown>;
-  return `[${Object.entries(key).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(",")}]`;
+  return `[${Object.entries(key)
+    .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+    .join(",")}]`;
 }
 
 /** As `fieldsV1` of `managedFields`. */

@@ -22,25 +22,29 @@ const ancient = "ancient-changes";
 export function decodeManagers(entries: MutableJson | undefined): FieldManager[] {
   if (!Array.isArray(entries)) return [];
   return entries.filter(isObject).map((entry) => ({
-    manager: text(entry["manager"]),
-    operation: entry["operation"] === "Apply" ? "Apply" : "Update",
-    apiVersion: text(entry["apiVersion"]),
-    time: text(entry["time"]),
-    subresource: text(entry["subresource"]),
-    fields: decodeFields(entry["fieldsV1"]),
+    manager: text(entry.manager),
+    operation: entry.operation === "Apply" ? "Apply" : "Update",
+    apiVersion: text(entry.apiVersion),
+    time: text(entry.time),
+    subresource: text(entry.subresource),
+    fields: decodeFields(entry.fieldsV1),
   }));
 }
 
 export function encodeManagers(managers: readonly FieldManager[]): MutableJson[] {
-  const entries = managers.filter(({ fields }) => !isEmptySet(fields)).map((entry): Mutable => ({
-    manager: entry.manager,
-    operation: entry.operation,
-    apiVersion: entry.apiVersion,
-    ...(entry.time === "" ? {} : { time: entry.time }),
-    fieldsType: "FieldsV1",
-    fieldsV1: encodeFields(entry.fields),
-    ...(entry.subresource === "" ? {} : { subresource: entry.subresource }),
-  }));
+  const entries = managers
+    .filter(({ fields }) => !isEmptySet(fields))
+    .map(
+      (entry): Mutable => ({
+        manager: entry.manager,
+        operation: entry.operation,
+        apiVersion: entry.apiVersion,
+        ...(entry.time === "" ? {} : { time: entry.time }),
+        fieldsType: "FieldsV1",
+        fieldsV1: encodeFields(entry.fields),
+        ...(entry.subresource === "" ? {} : { subresource: entry.subresource }),
+      }),
+    );
   return entries;
 }
 
@@ -67,7 +71,7 @@ export function ownable(object: Mutable): Mutable {
   const result: Mutable = rest;
   if (isObject(metadata)) {
     const kept = Object.entries(metadata).filter(([name]) => !unowned.has(name));
-    if (kept.length > 0) result["metadata"] = Object.fromEntries(kept);
+    if (kept.length > 0) result.metadata = Object.fromEntries(kept);
   }
   return result;
 }

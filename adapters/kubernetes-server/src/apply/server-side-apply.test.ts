@@ -10,7 +10,10 @@ const schema = coreSchemas.get("Pod") ?? {};
 const writer = (manager: string): Writer => ({ manager, apiVersion: "v1", time: "2026-01-01T00:00:00Z", subresource: "" });
 
 /** Applies in turn and returns the object after the last; a conflict fails the test unless it is what the step expects. */
-function check(steps: readonly { by: string; apply?: Mutable; update?: Mutable; force?: boolean; conflicts?: string[] }[], expected: Mutable): void {
+function check(
+  steps: readonly { by: string; apply?: Mutable; update?: Mutable; force?: boolean; conflicts?: string[] }[],
+  expected: Mutable,
+): void {
   let object: Mutable = {};
   let managers: readonly FieldManager[] = [];
   for (const step of steps) {
@@ -21,7 +24,10 @@ function check(steps: readonly { by: string; apply?: Mutable; update?: Mutable; 
     }
     const result = applyConfiguration(schema, object, managers, step.apply ?? {}, writer(step.by), step.force ?? false);
     if (result.outcome === "conflict") {
-      assert.deepEqual(result.conflicts.map(({ manager, field }) => `${manager.manager} ${field}`), step.conflicts);
+      assert.deepEqual(
+        result.conflicts.map(({ manager, field }) => `${manager.manager} ${field}`),
+        step.conflicts,
+      );
       continue;
     }
     assert.equal(step.conflicts, undefined, "a conflict was expected");
@@ -34,7 +40,13 @@ function check(steps: readonly { by: string; apply?: Mutable; update?: Mutable; 
 const labels = (values: Record<string, string>): Mutable => ({ metadata: { labels: values } });
 
 test("fields that the writer no longer names go", () => {
-  check([{ by: "a", apply: labels({ x: "1", y: "1" }) }, { by: "a", apply: labels({ y: "2" }) }], labels({ y: "2" }));
+  check(
+    [
+      { by: "a", apply: labels({ x: "1", y: "1" }) },
+      { by: "a", apply: labels({ y: "2" }) },
+    ],
+    labels({ y: "2" }),
+  );
 });
 
 test("another writer's field with another value is a conflict, with force it is taken over", () => {
@@ -48,7 +60,14 @@ test("another writer's field with another value is a conflict, with force it is 
 });
 
 test("the same value is shared, and stays when one of the owners drops it", () => {
-  check([{ by: "a", apply: labels({ x: "1" }) }, { by: "b", apply: labels({ x: "1" }) }, { by: "a", apply: {} }], labels({ x: "1" }));
+  check(
+    [
+      { by: "a", apply: labels({ x: "1" }) },
+      { by: "b", apply: labels({ x: "1" }) },
+      { by: "a", apply: {} },
+    ],
+    labels({ x: "1" }),
+  );
 });
 
 test("what an update changed belongs to the updater", () => {
@@ -74,17 +93,29 @@ test("items of keyed lists are owned one by one", () => {
 
 test("finalizers are owned by value", () => {
   const finalizers = (...list: string[]): Mutable => ({ metadata: { finalizers: list } });
-  const steps = [{ by: "a", apply: finalizers("x") }, { by: "b", apply: finalizers("y", "x") }, { by: "a", apply: {} }, { by: "b", apply: finalizers("y") }];
+  const steps = [
+    { by: "a", apply: finalizers("x") },
+    { by: "b", apply: finalizers("y", "x") },
+    { by: "a", apply: {} },
+    { by: "b", apply: finalizers("y") },
+  ];
   check(steps, finalizers("y"));
 });
 
 test("fields are written and read as managedFields has them", () => {
-  const fields = fieldsOf(schema, { metadata: { labels: { app: "x" } }, spec: { containers: [{ name: "a", ports: [{ containerPort: 80 }] }] } });
+  const fields = fieldsOf(schema, {
+    metadata: { labels: { app: "x" } },
+    spec: { containers: [{ name: "a", ports: [{ containerPort: 80 }] }] },
+  });
   const encoded = {
     "f:metadata": { "f:labels": { "f:app": {} } },
     "f:spec": {
       "f:containers": {
-        'k:{"name":"a"}': { ".": {}, "f:name": {}, "f:ports": { 'k:{"containerPort":80,"protocol":"TCP"}': { ".": {}, "f:containerPort": {} } } },
+        'k:{"name":"a"}': {
+          ".": {},
+          "f:name": {},
+          "f:ports": { 'k:{"containerPort":80,"protocol":"TCP"}': { ".": {}, "f:containerPort": {} } },
+        },
       },
     },
   };
@@ -96,7 +127,7 @@ test("the number of updating managers is bounded", () => {
   let managers: readonly FieldManager[] = [];
   let object: Mutable = labels({});
   for (let index = 0; index < 20; index += 1) {
-    const next = labels({ ...(object["metadata"] as { labels: Record<string, string> }).labels, [`l${index}`]: "x" });
+    const next = labels({ ...(object.metadata as { labels: Record<string, string> }).labels, [`l${index}`]: "x" });
     managers = trackUpdate(schema, managers, object, next, { ...writer(`m${index}`), time: `2026-01-01T00:00:${10 + index}Z` });
     object = next;
   }

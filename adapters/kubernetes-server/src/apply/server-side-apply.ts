@@ -42,7 +42,10 @@ export function applyConfiguration(
   const merged = mergeObject(schema, live, configuration);
   const { changed } = compareFields(schema, ownable(live), ownable(merged));
   const isOwn = (entry: FieldManager) => isSameManager(entry, writer, "Apply");
-  const conflicts = conflictsOf(managers.filter((entry) => !isOwn(entry)), changed);
+  const conflicts = conflictsOf(
+    managers.filter((entry) => !isOwn(entry)),
+    changed,
+  );
   if (conflicts.length > 0 && !force) return { outcome: "conflict", conflicts };
   const others = managers.filter((entry) => !isOwn(entry)).map((entry) => ({ ...entry, fields: subtract(entry.fields, changed) }));
   const before = managers.find(isOwn);
@@ -62,7 +65,8 @@ function conflictsOf(others: readonly FieldManager[], changed: FieldSet): FieldC
 
 function mergeObject(schema: Schema, live: Mutable, wanted: Mutable): Mutable {
   const result: Mutable = { ...live };
-  for (const [name, value] of Object.entries(wanted)) result[name] = mergeValue(propertySchema(schema, name) ?? anything, live[name], value);
+  for (const [name, value] of Object.entries(wanted))
+    result[name] = mergeValue(propertySchema(schema, name) ?? anything, live[name], value);
   return result;
 }
 

@@ -14,12 +14,13 @@ const copiedSizeMax = 3 * 1024 * 1024;
 /** RFC 6902. The target is not changed; its parts may be shared with the result. */
 export function applyJsonPatch(target: MutableJson, patch: unknown): MutableJson {
   if (!Array.isArray(patch)) throw new PatchError("a JSON patch must be a list of operations");
-  if (patch.length > operationsMax) throw new PatchError(`a JSON patch may have at most ${operationsMax} operations, this one has ${patch.length}`);
+  if (patch.length > operationsMax)
+    throw new PatchError(`a JSON patch may have at most ${operationsMax} operations, this one has ${patch.length}`);
   let result = structuredClone(target);
   let copiedSize = 0;
   for (const [index, operation] of patch.entries()) {
-    if (isObject(operation) && operation["op"] === "copy") {
-      copiedSize += JSON.stringify(read(result, parsePointer(operation["from"], "from", index), index)).length;
+    if (isObject(operation) && operation.op === "copy") {
+      copiedSize += JSON.stringify(read(result, parsePointer(operation.from, "from", index), index)).length;
       if (copiedSize > copiedSizeMax) throw new PatchError(`operation ${index}: the copies of this patch exceed ${copiedSizeMax} bytes`);
     }
     result = applyOperation(result, operation, index);
@@ -30,7 +31,7 @@ export function applyJsonPatch(target: MutableJson, patch: unknown): MutableJson
 function applyOperation(document: MutableJson, operation: unknown, index: number): MutableJson {
   if (!isObject(operation)) throw new PatchError(`operation ${index} must be an object`);
   const { op, value } = operation;
-  const path = parsePointer(operation["path"], "path", index);
+  const path = parsePointer(operation.path, "path", index);
   switch (op) {
     case "add":
     case "replace":
@@ -38,13 +39,14 @@ function applyOperation(document: MutableJson, operation: unknown, index: number
       if (value === undefined) throw new PatchError(`operation ${index} (${op}) needs a value`);
       if (op === "add") return put(document, path, structuredClone(value), "insert", index);
       if (op === "replace") return put(document, path, structuredClone(value), "replace", index);
-      if (!isDeepStrictEqual(read(document, path, index), value)) throw new PatchError(`operation ${index}: the test of ${pointer(path)} failed`);
+      if (!isDeepStrictEqual(read(document, path, index), value))
+        throw new PatchError(`operation ${index}: the test of ${pointer(path)} failed`);
       return document;
     case "remove":
       return remove(document, path, index);
     case "move":
     case "copy": {
-      const from = parsePointer(operation["from"], "from", index);
+      const from = parsePointer(operation.from, "from", index);
       const moved = structuredClone(read(document, from, index));
       if (op === "move" && path.length > from.length && from.every((part, depth) => part === path[depth])) {
         throw new PatchError(`operation ${index}: ${pointer(from)} cannot be moved into itself`);
@@ -61,7 +63,10 @@ function parsePointer(text: unknown, field: string, index: number): readonly str
     throw new PatchError(`operation ${index}: "${field}" must be a JSON pointer such as /metadata/labels/app`);
   }
   if (text === "") return [];
-  return text.slice(1).split("/").map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return text
+    .slice(1)
+    .split("/")
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function pointer(path: readonly string[]): string {

@@ -22,16 +22,45 @@ for (const [name, target, patch, expected] of mergeRows) {
 
 const jsonRows: readonly [string, MutableJson, MutableJson[], MutableJson | RegExp][] = [
   ["adds a member", { a: 1 }, [{ op: "add", path: "/b", value: 2 }], { a: 1, b: 2 }],
-  ["inserts and appends", { a: [1] }, [{ op: "add", path: "/a/0", value: 0 }, { op: "add", path: "/a/-", value: 2 }], { a: [0, 1, 2] }],
-  ["removes", { a: [1, 2], b: 1 }, [{ op: "remove", path: "/a/0" }, { op: "remove", path: "/b" }], { a: [2] }],
-  ["moves and copies", { a: 1 }, [{ op: "copy", from: "/a", path: "/b" }, { op: "move", from: "/a", path: "/c" }], { b: 1, c: 1 }],
+  [
+    "inserts and appends",
+    { a: [1] },
+    [
+      { op: "add", path: "/a/0", value: 0 },
+      { op: "add", path: "/a/-", value: 2 },
+    ],
+    { a: [0, 1, 2] },
+  ],
+  [
+    "removes",
+    { a: [1, 2], b: 1 },
+    [
+      { op: "remove", path: "/a/0" },
+      { op: "remove", path: "/b" },
+    ],
+    { a: [2] },
+  ],
+  [
+    "moves and copies",
+    { a: 1 },
+    [
+      { op: "copy", from: "/a", path: "/b" },
+      { op: "move", from: "/a", path: "/c" },
+    ],
+    { b: 1, c: 1 },
+  ],
   ["unescapes pointers", { "x/y~z": 1 }, [{ op: "replace", path: "/x~1y~0z", value: 2 }], { "x/y~z": 2 }],
   ["a passed test changes nothing", { a: { b: [1] } }, [{ op: "test", path: "/a", value: { b: [1] } }], { a: { b: [1] } }],
   ["a failed test stops it", { a: 1 }, [{ op: "test", path: "/a", value: 2 }], /operation 0: the test of \/a failed/],
   ["replacing nothing is an error", { a: 1 }, [{ op: "replace", path: "/b", value: 2 }], /there is no \/b/],
   ["an index outside is an error", { a: [1] }, [{ op: "add", path: "/a/2", value: 2 }], /outside of its list/],
   ["an unknown operation is an error", {}, [{ op: "frob", path: "/a" }], /must be add, remove/],
-  ["copies of copies are bounded", { a: ["x".repeat(1000)] }, Array.from({ length: 40 }, () => ({ op: "copy", from: "/a", path: "/a/-" })), /exceed/],
+  [
+    "copies of copies are bounded",
+    { a: ["x".repeat(1000)] },
+    Array.from({ length: 40 }, () => ({ op: "copy", from: "/a", path: "/a/-" })),
+    /exceed/,
+  ],
 ];
 for (const [name, target, patch, expected] of jsonRows) {
   test(`JSON patch: ${name}`, () => {
@@ -61,7 +90,12 @@ const strategicRows: readonly [string, Mutable, Mutable, Mutable][] = [
     containers({ name: "a", ports: [{ containerPort: 81, name: "x" }] }),
     containers({ name: "a", ports: [{ containerPort: 80 }, { containerPort: 81, name: "x" }] }),
   ],
-  ["lists without a key are replaced", containers({ name: "a", args: ["x"] }), containers({ name: "a", args: ["y"] }), containers({ name: "a", args: ["y"] })],
+  [
+    "lists without a key are replaced",
+    containers({ name: "a", args: ["x"] }),
+    containers({ name: "a", args: ["y"] }),
+    containers({ name: "a", args: ["y"] }),
+  ],
   [
     "the given order is kept",
     containers({ name: "a" }, { name: "b" }),
@@ -74,7 +108,12 @@ const strategicRows: readonly [string, Mutable, Mutable, Mutable][] = [
     { metadata: { "$deleteFromPrimitiveList/finalizers": ["a"], finalizers: ["c"] } },
     { metadata: { finalizers: ["b", "c"] } },
   ],
-  ["a map is replaced by directive", { metadata: { labels: { a: "1" } } }, { metadata: { labels: { $patch: "replace", b: "2" } } }, { metadata: { labels: { b: "2" } } }],
+  [
+    "a map is replaced by directive",
+    { metadata: { labels: { a: "1" } } },
+    { metadata: { labels: { $patch: "replace", b: "2" } } },
+    { metadata: { labels: { b: "2" } } },
+  ],
   [
     "a volume keeps only the keys it names",
     { spec: { volumes: [{ name: "v", emptyDir: {} }] } },

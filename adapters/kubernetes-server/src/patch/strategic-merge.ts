@@ -16,7 +16,7 @@ export function applyStrategicMergePatch(schema: Schema, target: Mutable, patch:
 
 /** Undefined: the patch asks for the object to be deleted. */
 function mergeObject(schema: Schema, target: Mutable, patch: Mutable, path: string): Mutable | undefined {
-  const directive = patch["$patch"];
+  const directive = patch.$patch;
   if (directive === "delete") return undefined;
   if (directive === "replace") return withoutDirectives(patch);
   if (directive !== undefined && directive !== "merge") throw new PatchError(`${path}: "$patch" must be merge, replace or delete`);
@@ -52,18 +52,25 @@ function mergesLists(schema: Schema): boolean {
   return schema["x-kubernetes-patch-strategy"]?.split(",").includes("merge") === true;
 }
 
-function mergeList(schema: Schema, target: readonly MutableJson[], patch: readonly MutableJson[], order: unknown, path: string): MutableJson[] {
+function mergeList(
+  schema: Schema,
+  target: readonly MutableJson[],
+  patch: readonly MutableJson[],
+  order: unknown,
+  path: string,
+): MutableJson[] {
   const key = schema["x-kubernetes-patch-merge-key"];
   if (key === undefined) {
     const added = patch.filter((item) => !target.some((present) => isDeepStrictEqual(present, item)));
     return [...target, ...added.map((item) => structuredClone(item))];
   }
-  if (patch.some((item) => isObject(item) && item["$patch"] === "replace" && item[key] === undefined)) {
-    return patch.filter((item) => !(isObject(item) && item["$patch"] === "replace" && Object.keys(item).length === 1));
+  if (patch.some((item) => isObject(item) && item.$patch === "replace" && item[key] === undefined)) {
+    return patch.filter((item) => !(isObject(item) && item.$patch === "replace" && Object.keys(item).length === 1));
   }
   const result = [...target];
   for (const item of patch) {
-    if (!isObject(item) || item[key] === undefined) throw new PatchError(`${path}: every item of the patch needs "${key}", by which the list is merged`);
+    if (!isObject(item) || item[key] === undefined)
+      throw new PatchError(`${path}: every item of the patch needs "${key}", by which the list is merged`);
     const index = result.findIndex((present) => isObject(present) && present[key] === item[key]);
     const present = result[index];
     const merged = mergeObject(schema.items ?? anything, isObject(present) ? present : {}, item, `${path}[${key}=${String(item[key])}]`);
@@ -77,7 +84,8 @@ function mergeList(schema: Schema, target: readonly MutableJson[], patch: readon
 
 function deletePrimitives(result: Mutable, name: string, removed: MutableJson): void {
   const list = result[name];
-  if (Array.isArray(list) && Array.isArray(removed)) result[name] = list.filter((item) => !removed.some((one) => isDeepStrictEqual(one, item)));
+  if (Array.isArray(list) && Array.isArray(removed))
+    result[name] = list.filter((item) => !removed.some((one) => isDeepStrictEqual(one, item)));
 }
 
 /** Lists that the patch only orders, or that hold plain values. */

@@ -49,7 +49,9 @@ function create(group: string, version: string, schemas: ReadonlyMap<string, Sch
   };
 }
 
-const eventFields = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"].map((name) => `involvedObject.${name}`);
+const eventFields = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"].map(
+  (name) => `involvedObject.${name}`,
+);
 const podFields = ["nodeName", "restartPolicy", "schedulerName", "serviceAccountName", "hostNetwork"].map((name) => `spec.${name}`);
 
 const core: readonly Given[] = [

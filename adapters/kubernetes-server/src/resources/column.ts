@@ -21,8 +21,8 @@ export function column(name: string, cell: Column["cell"], options: { priority?:
 
 /** A column that a definition describes by a path. A path that is not understood gives empty cells. */
 export function pathColumn(definition: Mutable): Column {
-  const type = String(definition["type"] ?? "string") as Column["type"];
-  const path = parseJsonPath(String(definition["jsonPath"] ?? ""));
+  const type = String(definition.type ?? "string") as Column["type"];
+  const path = parseJsonPath(String(definition.jsonPath ?? ""));
   const cell: Column["cell"] = (object, nowMs) => {
     const values = path === undefined ? [] : readJsonPath(path, object);
     const [first] = values;
@@ -32,11 +32,11 @@ export function pathColumn(definition: Mutable): Column {
     return type !== "string" && (typeof first === "number" || typeof first === "boolean") ? first : cellText(first);
   };
   return {
-    name: String(definition["name"] ?? ""),
+    name: String(definition.name ?? ""),
     type,
-    ...(typeof definition["format"] === "string" && { format: definition["format"] }),
-    description: typeof definition["description"] === "string" ? definition["description"] : String(definition["name"] ?? ""),
-    priority: typeof definition["priority"] === "number" ? definition["priority"] : 0,
+    ...(typeof definition.format === "string" && { format: definition.format }),
+    description: typeof definition.description === "string" ? definition.description : String(definition.name ?? ""),
+    priority: typeof definition.priority === "number" ? definition.priority : 0,
     cell,
   };
 }

@@ -22,15 +22,15 @@ function present(problem: Problem | undefined): readonly Problem[] {
 
 function labelWithName(namespace: Mutable): void {
   const metadata = member(namespace, "metadata");
-  const labels = isObject(metadata["labels"]) ? metadata["labels"] : {};
-  metadata["labels"] = { ...labels, [namespaceNameLabel]: textAt(namespace, "metadata", "name") };
+  const labels = isObject(metadata.labels) ? metadata.labels : {};
+  metadata.labels = { ...labels, [namespaceNameLabel]: textAt(namespace, "metadata", "name") };
 }
 
 export const namespaceBehaviour: Behaviour = {
   onCreate(namespace) {
     labelWithName(namespace);
-    namespace["spec"] = { finalizers: ["kubernetes"] };
-    namespace["status"] = { phase: "Active" };
+    namespace.spec = { finalizers: ["kubernetes"] };
+    namespace.status = { phase: "Active" };
   },
   onUpdate: labelWithName,
   validate: (namespace) => present(labelNameProblem("metadata.name", textAt(namespace, "metadata", "name"))),
@@ -39,21 +39,27 @@ export const namespaceBehaviour: Behaviour = {
 export const podBehaviour: Behaviour = {
   onCreate(pod) {
     const spec = member(pod, "spec");
-    for (const container of [...listAt(spec, "containers"), ...listAt(spec, "initContainers")]) {
-      const [, tag = "latest"] = /:([^/:@]+)(?:@.*)?$/.exec(textAt(container, "image")) ?? [];
-      container["imagePullPolicy"] ??= tag === "latest" ? "Always" : "IfNotPresent";
-    }
-    spec["serviceAccountName"] ??= spec["serviceAccount"] ?? "default";
-    spec["serviceAccount"] ??= spec["serviceAccountName"];
+    completePodSpec(spec, undefined);
     // There is no kubelet in sight yet: whoever runs the pod writes what becomes of it.
-    pod["status"] = { phase: "Pending", qosClass: qualityOfService(spec) };
+    pod.status = { phase: "Pending", qosClass: qualityOfService(spec) };
   },
+  onUpdate: (pod, previous) => completePodSpec(member(pod, "spec"), textAt(previous, "spec", "serviceAccountName")),
   validate(pod, previous) {
     const problems = [...containerProblems(pod)];
     if (previous !== undefined) problems.push(...podUpdateProblems(pod, previous));
     return problems;
   },
 };
+
+/** Defaults that depend on other fields. An update that leaves them out keeps what was there. */
+function completePodSpec(spec: Mutable, accountBefore: string | undefined): void {
+  for (const container of [...listAt(spec, "containers"), ...listAt(spec, "initContainers")]) {
+    const [, tag = "latest"] = /:([^/:@]+)(?:@.*)?$/.exec(textAt(container, "image")) ?? [];
+    container.imagePullPolicy ??= tag === "latest" ? "Always" : "IfNotPresent";
+  }
+  spec.serviceAccountName ??= spec.serviceAccount ?? accountBefore ?? "default";
+  spec.serviceAccount ??= spec.serviceAccountName;
+}
 
 function qualityOfService(spec: Mutable): string {
   const containers = listAt(spec, "containers");
@@ -78,7 +84,11 @@ function* containerProblems(pod: Mutable): Generator<Problem> {
       for (const [mountIndex, mount] of listAt(container, "volumeMounts").entries()) {
         const name = textAt(mount, "name");
         if (!volumes.has(name)) {
-          yield { reason: "FieldValueInvalid", path: `${path}.volumeMounts[${mountIndex}].name`, message: `Not found: ${JSON.stringify(name)}` };
+          yield {
+            reason: "FieldValueInvalid",
+            path: `${path}.volumeMounts[${mountIndex}].name`,
+            message: `Not found: ${JSON.stringify(name)}`,
+          };
         }
       }
     }
@@ -90,7 +100,8 @@ function frozenPart(pod: Mutable): Mutable {
   const { activeDeadlineSeconds: _deadline, tolerations: _tolerations, ephemeralContainers: _ephemeral, ...rest } = member(pod, "spec");
   const { terminationGracePeriodSeconds: _grace, schedulingGates: _gates, ...spec } = rest;
   for (const list of ["containers", "initContainers"]) {
-    if (spec[list] !== undefined) spec[list] = listAt(spec, list).map(({ image: _image, resources: _resources, ...container }) => container);
+    if (spec[list] !== undefined)
+      spec[list] = listAt(spec, list).map(({ image: _image, imagePullPolicy: _policy, resources: _resources, ...container }) => container);
   }
   return spec;
 }
@@ -99,7 +110,7 @@ function podUpdateProblems(pod: Mutable, previous: Mutable): readonly Problem[] 
   const now = frozenPart(pod);
   const before = frozenPart(previous);
   // Binding a pod to a node is the one change from nothing to something.
-  if (before["nodeName"] === undefined) delete now["nodeName"];
+  if (before.nodeName === undefined) delete now.nodeName;
   if (isDeepStrictEqual(now, before)) return [];
   const changed = [...new Set([...Object.keys(now), ...Object.keys(before)])].filter((name) => !isDeepStrictEqual(now[name], before[name]));
   const reason = `pod updates may not change fields other than images, resources, activeDeadlineSeconds, terminationGracePeriodSeconds and tolerations; this one changes ${changed.map((name) => `spec.${name}`).join(", ")}. Delete the pod and create it again`;
@@ -117,7 +128,7 @@ export const nodeBehaviour: Behaviour = {
 };
 
 function frozenContent(object: Mutable, previous: Mutable | undefined): readonly Problem[] {
-  if (previous?.["immutable"] !== true) return [];
+  if (previous?.immutable !== true) return [];
   const isSame = ["data", "binaryData", "immutable"].every((name) => isDeepStrictEqual(object[name], previous[name]));
   return isSame ? [] : [forbidden("data", "field is immutable when `immutable` is set")];
 }
@@ -126,7 +137,11 @@ function* keyProblems(object: Mutable): Generator<Problem> {
   for (const field of ["data", "binaryData"]) {
     for (const key of Object.keys(valueAt(object, field) ?? {})) {
       if (/^[-._a-zA-Z0-9]{1,253}$/.test(key)) continue;
-      yield invalid(`${field}[${key}]`, key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.', and have at most 253 of them");
+      yield invalid(
+        `${field}[${key}]`,
+        key,
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.', and have at most 253 of them",
+      );
     }
   }
 }
@@ -139,8 +154,8 @@ function encodeStringData(secret: Mutable): void {
   const { stringData } = secret;
   if (!isObject(stringData)) return;
   const encoded = Object.entries(stringData).map(([name, value]) => [name, Buffer.from(String(value)).toString("base64")]);
-  secret["data"] = { ...(isObject(secret["data"]) ? secret["data"] : {}), ...Object.fromEntries(encoded) };
-  delete secret["stringData"];
+  secret.data = { ...(isObject(secret.data) ? secret.data : {}), ...Object.fromEntries(encoded) };
+  delete secret.stringData;
 }
 
 export const secretBehaviour: Behaviour = {
@@ -148,7 +163,7 @@ export const secretBehaviour: Behaviour = {
   onUpdate: encodeStringData,
   validate(secret, previous) {
     const problems = [...keyProblems(secret), ...frozenContent(secret, previous)];
-    if (previous !== undefined && previous["type"] !== secret["type"]) problems.push(invalid("type", secret["type"], "field is immutable"));
+    if (previous !== undefined && previous.type !== secret.type) problems.push(invalid("type", secret.type, "field is immutable"));
     return problems;
   },
 };
@@ -171,6 +186,6 @@ export const serviceBehaviour: Behaviour = {
 function mirrorClusterAddress(service: Mutable): void {
   const spec = member(service, "spec");
   const { clusterIP } = spec;
-  if (clusterIP !== undefined) spec["clusterIPs"] ??= [clusterIP];
-  for (const port of listAt(spec, "ports")) port["targetPort"] ??= port["port"] ?? null;
+  if (clusterIP !== undefined) spec.clusterIPs ??= [clusterIP];
+  for (const port of listAt(spec, "ports")) port.targetPort ??= port.port ?? null;
 }

@@ -9,11 +9,11 @@ export const podColumns: readonly Column[] = [
   nameColumn,
   column("Ready", (pod) => {
     const statuses = listAt(pod, "status", "containerStatuses");
-    return `${statuses.filter((status) => status["ready"] === true).length}/${listAt(pod, "spec", "containers").length}`;
+    return `${statuses.filter((status) => status.ready === true).length}/${listAt(pod, "spec", "containers").length}`;
   }),
   column("Status", podStatus),
   column("Restarts", (pod) => {
-    const counts = listAt(pod, "status", "containerStatuses").map((status) => Number(status["restartCount"] ?? 0));
+    const counts = listAt(pod, "status", "containerStatuses").map((status) => Number(status.restartCount ?? 0));
     return String(counts.reduce((sum, count) => sum + count, 0));
   }),
   ageColumn,
@@ -35,15 +35,20 @@ function podStatus(pod: Mutable): string {
 export const nodeColumns: readonly Column[] = [
   nameColumn,
   column("Status", (node) => {
-    const ready = listAt(node, "status", "conditions").find((condition) => condition["type"] === "Ready");
-    const state = ready === undefined ? "Unknown" : ready["status"] === "True" ? "Ready" : "NotReady";
+    const ready = listAt(node, "status", "conditions").find((condition) => condition.type === "Ready");
+    const state = ready === undefined ? "Unknown" : ready.status === "True" ? "Ready" : "NotReady";
     return valueAt(node, "spec", "unschedulable") === true ? `${state},SchedulingDisabled` : state;
   }),
   column("Roles", (node) => {
     const labels = valueAt(node, "metadata", "labels");
     const prefix = "node-role.kubernetes.io/";
     const roles = isObject(labels) ? Object.keys(labels).filter((label) => label.startsWith(prefix)) : [];
-    return roles.map((label) => label.slice(prefix.length)).sort().join(",") || "<none>";
+    return (
+      roles
+        .map((label) => label.slice(prefix.length))
+        .sort()
+        .join(",") || "<none>"
+    );
   }),
   ageColumn,
   column("Version", (node) => textAt(node, "status", "nodeInfo", "kubeletVersion")),
@@ -55,10 +60,19 @@ export const nodeColumns: readonly Column[] = [
 ];
 
 function nodeAddress(node: Mutable, type: string): string {
-  return textAt(listAt(node, "status", "addresses").find((address) => address["type"] === type), "address") || "<none>";
+  return (
+    textAt(
+      listAt(node, "status", "addresses").find((address) => address.type === type),
+      "address",
+    ) || "<none>"
+  );
 }
 
-export const namespaceColumns: readonly Column[] = [nameColumn, column("Status", (namespace) => textAt(namespace, "status", "phase")), ageColumn];
+export const namespaceColumns: readonly Column[] = [
+  nameColumn,
+  column("Status", (namespace) => textAt(namespace, "status", "phase")),
+  ageColumn,
+];
 
 function countKeys(object: Mutable, ...names: readonly string[]): number {
   return names.reduce((sum, name) => sum + Object.keys(valueAt(object, name) ?? {}).length, 0);
@@ -100,7 +114,11 @@ function externalAddresses(service: Mutable): string {
 
 function selectorText(selector: unknown): string {
   if (!isObject(selector)) return "<none>";
-  return Object.entries(selector).map(([name, value]) => `${name}=${String(value)}`).join(",") || "<none>";
+  return (
+    Object.entries(selector)
+      .map(([name, value]) => `${name}=${String(value)}`)
+      .join(",") || "<none>"
+  );
 }
 
 export const endpointsColumns: readonly Column[] = [
@@ -118,7 +136,9 @@ export const endpointsColumns: readonly Column[] = [
 ];
 
 export const eventColumns: readonly Column[] = [
-  column("Last Seen", (event, nowMs) => ageOf(valueAt(event, "lastTimestamp") ?? valueAt(event, "eventTime") ?? valueAt(event, "metadata", "creationTimestamp"), nowMs)),
+  column("Last Seen", (event, nowMs) =>
+    ageOf(valueAt(event, "lastTimestamp") ?? valueAt(event, "eventTime") ?? valueAt(event, "metadata", "creationTimestamp"), nowMs),
+  ),
   column("Type", (event) => textAt(event, "type")),
   column("Reason", (event) => textAt(event, "reason")),
   column("Object", (event) => `${textAt(event, "involvedObject", "kind").toLowerCase()}/${textAt(event, "involvedObject", "name")}`),
@@ -128,13 +148,29 @@ export const eventColumns: readonly Column[] = [
   { ...nameColumn, priority: 1 },
 ];
 
-export const leaseColumns: readonly Column[] = [nameColumn, column("Holder", (lease) => textAt(lease, "spec", "holderIdentity")), ageColumn];
+export const leaseColumns: readonly Column[] = [
+  nameColumn,
+  column("Holder", (lease) => textAt(lease, "spec", "holderIdentity")),
+  ageColumn,
+];
 
 export const endpointSliceColumns: readonly Column[] = [
   nameColumn,
   column("AddressType", (slice) => textAt(slice, "addressType")),
-  column("Ports", (slice) => listAt(slice, "ports").map((port) => textAt(port, "port")).join(",") || "<unset>"),
-  column("Endpoints", (slice) => listAt(slice, "endpoints").flatMap((endpoint) => valueAt(endpoint, "addresses") ?? []).join(",") || "<unset>"),
+  column(
+    "Ports",
+    (slice) =>
+      listAt(slice, "ports")
+        .map((port) => textAt(port, "port"))
+        .join(",") || "<unset>",
+  ),
+  column(
+    "Endpoints",
+    (slice) =>
+      listAt(slice, "endpoints")
+        .flatMap((endpoint) => valueAt(endpoint, "addresses") ?? [])
+        .join(",") || "<unset>",
+  ),
   ageColumn,
 ];
 
@@ -144,4 +180,7 @@ export const networkPolicyColumns: readonly Column[] = [
   ageColumn,
 ];
 
-export const definitionColumns: readonly Column[] = [nameColumn, column("Created At", (definition) => textAt(definition, "metadata", "creationTimestamp"))];
+export const definitionColumns: readonly Column[] = [
+  nameColumn,
+  column("Created At", (definition) => textAt(definition, "metadata", "creationTimestamp")),
+];

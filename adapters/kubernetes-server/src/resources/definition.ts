@@ -13,7 +13,7 @@ export const definitionFinalizer = "customresourcecleanup.apiextensions.k8s.io";
 export const definitionBehaviour: Behaviour = {
   onCreate(definition) {
     const { metadata } = definition;
-    if (isObject(metadata)) metadata["finalizers"] = [...new Set([...listOfTexts(metadata["finalizers"]), definitionFinalizer])];
+    if (isObject(metadata)) metadata.finalizers = [...new Set([...listOfTexts(metadata.finalizers), definitionFinalizer])];
     complete(definition);
   },
   onUpdate: complete,
@@ -21,7 +21,8 @@ export const definitionBehaviour: Behaviour = {
     const problems = [...definitionProblems(definition)];
     for (const field of ["group", "scope"]) {
       const before = previous === undefined ? undefined : valueAt(previous, "spec", field);
-      if (before !== undefined && before !== valueAt(definition, "spec", field)) problems.push(forbidden(`spec.${field}`, "field is immutable"));
+      if (before !== undefined && before !== valueAt(definition, "spec", field))
+        problems.push(forbidden(`spec.${field}`, "field is immutable"));
     }
     return problems;
   },
@@ -32,14 +33,20 @@ function complete(definition: Mutable): void {
   if (!isObject(spec)) return;
   const { names } = spec;
   if (isObject(names)) {
-    names["singular"] ??= textAt(names, "kind").toLowerCase();
-    names["listKind"] ??= `${textAt(names, "kind")}List`;
+    names.singular ??= textAt(names, "kind").toLowerCase();
+    names.listKind ??= `${textAt(names, "kind")}List`;
   }
-  spec["conversion"] ??= { strategy: "None" };
-  const stored = listAt(spec, "versions").filter((version) => version["storage"] === true);
+  spec.conversion ??= { strategy: "None" };
+  const stored = listAt(spec, "versions").filter((version) => version.storage === true);
   const time = textAt(definition, "metadata", "creationTimestamp");
-  const condition = (type: string, reason: string, message: string): Mutable => ({ type, status: "True", lastTransitionTime: time, reason, message });
-  definition["status"] = {
+  const condition = (type: string, reason: string, message: string): Mutable => ({
+    type,
+    status: "True",
+    lastTransitionTime: time,
+    reason,
+    message,
+  });
+  definition.status = {
     acceptedNames: structuredClone(names ?? {}),
     conditions: [
       condition("NamesAccepted", "NoConflicts", "no conflicts found"),
@@ -59,11 +66,13 @@ function* definitionProblems(definition: Mutable): Generator<Problem> {
   else if (group.endsWith(".k8s.io") || group === "k8s.io") yield forbidden("spec.group", "groups under k8s.io belong to Kubernetes");
   const pluralProblem = labelNameProblem("spec.names.plural", plural);
   if (pluralProblem !== undefined) yield pluralProblem;
-  if (name !== `${plural}.${group}`) yield invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group, which is ${JSON.stringify(`${plural}.${group}`)}`);
+  if (name !== `${plural}.${group}`)
+    yield invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group, which is ${JSON.stringify(`${plural}.${group}`)}`);
   const versions = listAt(definition, "spec", "versions");
-  const stored = versions.filter((version) => version["storage"] === true);
+  const stored = versions.filter((version) => version.storage === true);
   if (stored.length !== 1) yield invalid("spec.versions", stored.length, "must have exactly one version marked as storage version");
-  if (textAt(definition, "spec", "conversion", "strategy") === "Webhook") yield invalid("spec.conversion.strategy", "Webhook", "this server converts between versions only by apiVersion (strategy None)");
+  if (textAt(definition, "spec", "conversion", "strategy") === "Webhook")
+    yield invalid("spec.conversion.strategy", "Webhook", "this server converts between versions only by apiVersion (strategy None)");
   for (const [index, version] of versions.entries()) {
     const path = `spec.versions[${index}]`;
     const versionProblem = labelNameProblem(`${path}.name`, textAt(version, "name"));
@@ -84,7 +93,11 @@ function* schemaProblems(schema: MutableJson, path: string): Generator<Problem> 
   }
   const { type, pattern, items, properties, additionalProperties } = schema;
   if (type !== undefined && !schemaTypes.includes(String(type))) {
-    yield { reason: "FieldValueNotSupported", path: `${path}.type`, message: `Unsupported value: ${JSON.stringify(type)}: supported values: ${schemaTypes.map((one) => JSON.stringify(one)).join(", ")}` };
+    yield {
+      reason: "FieldValueNotSupported",
+      path: `${path}.type`,
+      message: `Unsupported value: ${JSON.stringify(type)}: supported values: ${schemaTypes.map((one) => JSON.stringify(one)).join(", ")}`,
+    };
   }
   if (type === undefined && schema["x-kubernetes-int-or-string"] !== true && schema["x-kubernetes-preserve-unknown-fields"] !== true) {
     yield required(`${path}.type`, "must not be empty for specified object fields");
@@ -93,7 +106,8 @@ function* schemaProblems(schema: MutableJson, path: string): Generator<Problem> 
   if (badPattern !== undefined) yield invalid(`${path}.pattern`, pattern, badPattern);
   if (type === "array" && items === undefined) yield required(`${path}.items`, "must be specified");
   if (items !== undefined) yield* schemaProblems(items, `${path}.items`);
-  if (isObject(properties)) for (const [name, member] of Object.entries(properties)) yield* schemaProblems(member, `${path}.properties[${name}]`);
+  if (isObject(properties))
+    for (const [name, member] of Object.entries(properties)) yield* schemaProblems(member, `${path}.properties[${name}]`);
   if (additionalProperties !== undefined && typeof additionalProperties !== "boolean") {
     yield* schemaProblems(additionalProperties, `${path}.additionalProperties`);
   }
@@ -103,9 +117,9 @@ function* schemaProblems(schema: MutableJson, path: string): Generator<Problem> 
 export function definedResources(definition: Mutable): Resource[] {
   const names = valueAt(definition, "spec", "names");
   const versions = listAt(definition, "spec", "versions");
-  const storage = versions.find((version) => version["storage"] === true);
+  const storage = versions.find((version) => version.storage === true);
   return versions
-    .filter((version) => version["served"] === true)
+    .filter((version) => version.served === true)
     .map((version) => {
       const columns = listAt(version, "additionalPrinterColumns").map(pathColumn);
       return {

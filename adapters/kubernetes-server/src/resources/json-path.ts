@@ -17,7 +17,10 @@ const filter = /^\[\?\(\s*@((?:\.(?:[^.[\]\\=!<>\s]|\\.)+)+)\s*(==|!=)\s*(?:'([^
 /** Undefined when the path is of a form that is not understood. */
 export function parseJsonPath(text: string): JsonPath | undefined {
   const steps: Step[] = [];
-  let rest = text.trim().replace(/^\{(.*)\}$/s, "$1").replace(/^\$/, "");
+  let rest = text
+    .trim()
+    .replace(/^\{(.*)\}$/s, "$1")
+    .replace(/^\$/, "");
   if (rest !== "" && !/^[.[]/.test(rest)) rest = `.${rest}`;
   while (rest !== "") {
     const found = nextStep(rest);
@@ -30,7 +33,7 @@ export function parseJsonPath(text: string): JsonPath | undefined {
 
 function nextStep(rest: string): { step: Step; size: number } | undefined {
   let found = member.exec(rest);
-  if (found !== null) return { step: { kind: "member", name: unescape(found[1]) }, size: found[0].length };
+  if (found !== null) return { step: { kind: "member", name: withoutEscapes(found[1]) }, size: found[0].length };
   found = quoted.exec(rest);
   if (found !== null) return { step: { kind: "member", name: found[1] ?? found[2] ?? "" }, size: found[0].length };
   found = index.exec(rest);
@@ -45,7 +48,7 @@ function nextStep(rest: string): { step: Step; size: number } | undefined {
   return { step: { kind: "filter", path, operator: found[2] ?? "==", value }, size: found[0].length };
 }
 
-function unescape(text = ""): string {
+function withoutEscapes(text = ""): string {
   return text.replace(/\\(.)/g, "$1");
 }
 

@@ -24,7 +24,8 @@ export class Registry {
 
   /** Replaces every version of the kind; an empty list takes it away. */
   replace(group: string, plural: string, resources: readonly Resource[]): void {
-    for (const [name, resource] of this.#resources) if (resource.group === group && resource.plural === plural) this.#resources.delete(name);
+    for (const [name, resource] of this.#resources)
+      if (resource.group === group && resource.plural === plural) this.#resources.delete(name);
     for (const resource of resources) this.#resources.set(key(apiVersionOf(resource), resource.plural), resource);
     this.#generation += 1;
   }

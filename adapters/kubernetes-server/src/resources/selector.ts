@@ -9,7 +9,9 @@ export interface Requirement {
 
 export type Selector = readonly Requirement[];
 
-export type ParsedSelector = { readonly outcome: "parsed"; readonly selector: Selector } | { readonly outcome: "problem"; readonly problem: string };
+export type ParsedSelector =
+  | { readonly outcome: "parsed"; readonly selector: Selector }
+  | { readonly outcome: "problem"; readonly problem: string };
 
 const requirementsMax = 256;
 const setForm = /^\s*([^\s!=<>(),]+)\s+(in|notin)\s*\(([^()]*)\)\s*(?:,|$)/;
@@ -22,9 +24,11 @@ export function parseLabelSelector(text: string): ParsedSelector {
   let rest = text.trim();
   while (rest !== "") {
     const found = nextRequirement(rest);
-    if (found === undefined) return { outcome: "problem", problem: `unable to parse requirement: found ${JSON.stringify(rest.slice(0, 80))}` };
+    if (found === undefined)
+      return { outcome: "problem", problem: `unable to parse requirement: found ${JSON.stringify(rest.slice(0, 80))}` };
     selector.push(found.requirement);
-    if (selector.length > requirementsMax) return { outcome: "problem", problem: `a selector may have at most ${requirementsMax} requirements` };
+    if (selector.length > requirementsMax)
+      return { outcome: "problem", problem: `a selector may have at most ${requirementsMax} requirements` };
     rest = rest.slice(found.size).trim();
   }
   return { outcome: "parsed", selector };
@@ -34,7 +38,10 @@ function nextRequirement(rest: string): { requirement: Requirement; size: number
   const inSet = setForm.exec(rest);
   if (inSet !== null) {
     const [all, key = "", operator = "", values = ""] = inSet;
-    return { requirement: { key, operator: operator as "in" | "notin", values: values.split(",").map((value) => value.trim()) }, size: all.length };
+    return {
+      requirement: { key, operator: operator as "in" | "notin", values: values.split(",").map((value) => value.trim()) },
+      size: all.length,
+    };
   }
   const withValue = valueForm.exec(rest);
   if (withValue !== null) {
@@ -51,7 +58,9 @@ function nextRequirement(rest: string): { requirement: Requirement; size: number
 export function matchesLabels(selector: Selector, object: Mutable): boolean {
   const labels = valueAt(object, "metadata", "labels");
   const values = isObject(labels) ? labels : {};
-  return selector.every((requirement) => holds(requirement, Object.hasOwn(values, requirement.key) ? String(values[requirement.key]) : undefined));
+  return selector.every((requirement) =>
+    holds(requirement, Object.hasOwn(values, requirement.key) ? String(values[requirement.key]) : undefined),
+  );
 }
 
 function holds(requirement: Requirement, value: string | undefined): boolean {
@@ -81,7 +90,8 @@ export function parseFieldSelector(text: string, fields: readonly string[]): Par
     if (part.trim() === "") continue;
     const [, key, sign, value = ""] = /^\s*([^\s!=]+)\s*(==|=|!=)(.*)$/.exec(part) ?? [];
     if (key === undefined) return { outcome: "problem", problem: `invalid selector: ${JSON.stringify(part)}; can't understand it` };
-    if (!["metadata.name", "metadata.namespace", ...fields].includes(key)) return { outcome: "problem", problem: `field label not supported: ${key}` };
+    if (!["metadata.name", "metadata.namespace", ...fields].includes(key))
+      return { outcome: "problem", problem: `field label not supported: ${key}` };
     selector.push({ key, operator: sign === "!=" ? "!=" : "=", values: [value.trim()] });
   }
   return { outcome: "parsed", selector };

@@ -1,6 +1,6 @@
+import type { Problem } from "./problem.ts";
 import { ruleProblems } from "./rule.ts";
 import { isObject, type Mutable, type MutableJson, type Schema } from "./schema.ts";
-import type { Problem } from "./problem.ts";
 import { checkValue } from "./value.ts";
 
 export interface Conformance {
@@ -93,7 +93,8 @@ class Walk {
       const member = schema.properties[name];
       if (member?.default === undefined) continue;
       const value = object[name];
-      if (value === undefined || (value === null && member.nullable !== true)) object[name] = structuredClone(member.default) as MutableJson;
+      if (value === undefined || (value === null && member.nullable !== true))
+        object[name] = structuredClone(member.default) as MutableJson;
     }
   }
 

@@ -57,7 +57,11 @@ function evaluate(expression: Expression, scope: Scope): unknown {
     case "choice":
       return evaluate(expression.when, scope) === true ? evaluate(expression.yes, scope) : evaluate(expression.no, scope);
     case "call":
-      return callResult(expression.name, evaluate(expression.of, scope), expression.arguments.map((argument) => evaluate(argument, scope)));
+      return callResult(
+        expression.name,
+        evaluate(expression.of, scope),
+        expression.arguments.map((argument) => evaluate(argument, scope)),
+      );
     case "binary":
       return binaryResult(expression, scope);
   }
@@ -74,7 +78,9 @@ function binaryResult(expression: Extract<Expression, { kind: "binary" }>, scope
     case "!=":
       return !isDeepStrictEqual(left, right);
     case "in":
-      return Array.isArray(right) ? right.some((item) => isDeepStrictEqual(item, left)) : isObject(right) && Object.hasOwn(right, String(left));
+      return Array.isArray(right)
+        ? right.some((item) => isDeepStrictEqual(item, left))
+        : isObject(right) && Object.hasOwn(right, String(left));
     default:
       return ordered(expression.operator, left, right);
   }

@@ -15,7 +15,11 @@ export function checkValue(schema: Schema, value: MutableJson, path: string): re
   else if (isObject(value)) checkObject(schema, value, path, problems);
   if (schema.enum !== undefined && !schema.enum.some((allowed) => isDeepStrictEqual(allowed, value))) {
     const supported = schema.enum.map(shown).join(", ");
-    problems.push({ reason: "FieldValueNotSupported", path, message: `Unsupported value: ${shown(value)}: supported values: ${supported}` });
+    problems.push({
+      reason: "FieldValueNotSupported",
+      path,
+      message: `Unsupported value: ${shown(value)}: supported values: ${supported}`,
+    });
   }
   checkCombinations(schema, value, path, problems);
   return problems;
@@ -59,7 +63,9 @@ function checkString(schema: Schema, value: string, path: string, problems: Prob
     return;
   }
   if (pattern !== undefined && !patternMatches(pattern, value)) {
-    problems.push(invalid(path, value, `${path} in body should match '${pattern}'`));
+    // A pattern tells few readers what is meant; where the field has a description, that does.
+    const meaning = schema.description === undefined ? "" : ` (${schema.description})`;
+    problems.push(invalid(path, value, `${path} in body should match '${pattern}'${meaning}`));
   }
   if (format !== undefined && value !== "" && !formatMatches(format, value)) {
     problems.push(invalid(path, value, `${path} in body must be of type ${format}: ${shown(value)}`));
@@ -109,7 +115,8 @@ function checkUnique(
   for (const [index, item] of array.entries()) {
     const key = JSON.stringify(identity(item));
     if (key === undefined) continue;
-    if (seen.has(key)) problems.push({ reason: "FieldValueDuplicate", path: `${path}[${index}]`, message: `Duplicate value: ${shown(item)}` });
+    if (seen.has(key))
+      problems.push({ reason: "FieldValueDuplicate", path: `${path}[${index}]`, message: `Duplicate value: ${shown(item)}` });
     seen.add(key);
   }
 }
@@ -136,7 +143,8 @@ function checkCombinations(schema: Schema, value: MutableJson, path: string, pro
   if (schema.oneOf !== undefined && schema.oneOf.filter(matches).length !== 1) {
     problems.push(invalid(path, value, `${path} in body must validate one and only one schema (oneOf)`));
   }
-  if (schema.not !== undefined && matches(schema.not)) problems.push(invalid(path, value, `${path} in body must not validate the schema (not)`));
+  if (schema.not !== undefined && matches(schema.not))
+    problems.push(invalid(path, value, `${path} in body must not validate the schema (not)`));
 }
 
 function checkDeep(schema: Schema, value: MutableJson, path: string): readonly Problem[] {

@@ -10,7 +10,9 @@ export interface User {
 /** Bearer tokens by their SHA-256, so that looking one up takes no time that depends on its characters. */
 export type Tokens = ReadonlyMap<string, User>;
 
-export type ParsedTokens = { readonly outcome: "parsed"; readonly tokens: Tokens } | { readonly outcome: "problem"; readonly problem: string };
+export type ParsedTokens =
+  | { readonly outcome: "parsed"; readonly tokens: Tokens }
+  | { readonly outcome: "problem"; readonly problem: string };
 
 /** Lines of `token,user,uid[,"group1,group2"]`, as Kubernetes' static token file has them. Empty lines and lines with `#` do not count. */
 export function parseTokens(text: string): ParsedTokens {
@@ -18,7 +20,8 @@ export function parseTokens(text: string): ParsedTokens {
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "" || line.startsWith("#")) continue;
     const [, token, name, groups = ""] = /^([^,\s]+),([^,\s]+)(?:,[^,]*)?(?:,"?([^"]*)"?)?\s*$/.exec(line) ?? [];
-    if (token === undefined || name === undefined) return { outcome: "problem", problem: `line ${index + 1} is not token,user,uid,"groups"` };
+    if (token === undefined || name === undefined)
+      return { outcome: "problem", problem: `line ${index + 1} is not token,user,uid,"groups"` };
     tokens.set(digest(token), { name, groups: groups.split(",").filter((group) => group !== "") });
   }
   return { outcome: "parsed", tokens };

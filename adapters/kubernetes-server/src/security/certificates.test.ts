@@ -40,6 +40,12 @@ test("a new name, an approaching end and a damaged file each bring a new certifi
 test("tokens are read, and a bad line is named", () => {
   const parsed = parseTokens('# tokens\nsecret,lab,1,"system:masters,other"\nplain,agent\n');
   assert.equal(parsed.outcome, "parsed");
-  assert.deepEqual([...parsed.tokens.values()], [{ name: "lab", groups: ["system:masters", "other"] }, { name: "agent", groups: [] }]);
+  assert.deepEqual(
+    [...parsed.tokens.values()],
+    [
+      { name: "lab", groups: ["system:masters", "other"] },
+      { name: "agent", groups: [] },
+    ],
+  );
   assert.deepEqual(parseTokens("a,b\nrubbish"), { outcome: "problem", problem: 'line 2 is not token,user,uid,"groups"' });
 });

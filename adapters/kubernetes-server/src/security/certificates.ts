@@ -30,7 +30,11 @@ export function ensureCertificates(folder: string, names: readonly string[], now
   const life = (spanMs: number) => ({ notBeforeMs: nowMs - backdateMs, notAfterMs: nowMs + spanMs });
   const authorityRequest: CertificateRequest = { subject: authoritySubject, use: "authority", names: [], ...life(authorityLifeMs) };
   const authority = ensurePair(folder, "ca", authorityRequest, undefined, nowMs);
-  const issuer = { subject: authoritySubject, key: createPrivateKey(authority.key), certificate: new X509Certificate(authority.certificate) };
+  const issuer = {
+    subject: authoritySubject,
+    key: createPrivateKey(authority.key),
+    certificate: new X509Certificate(authority.certificate),
+  };
   const serverRequest: CertificateRequest = {
     subject: { commonName: "cilium-apiserver", organizations: [] },
     use: "server",
@@ -65,7 +69,8 @@ function isUsable(pair: KeyPair, request: CertificateRequest, issuer: KnownIssue
   try {
     const certificate = new X509Certificate(pair.certificate);
     const isValid = Date.parse(certificate.validTo) - renewBeforeMs > nowMs && certificate.checkPrivateKey(createPrivateKey(pair.key));
-    const isOurs = issuer === undefined || (certificate.checkIssued(issuer.certificate) && certificate.verify(issuer.certificate.publicKey));
+    const isOurs =
+      issuer === undefined || (certificate.checkIssued(issuer.certificate) && certificate.verify(issuer.certificate.publicKey));
     const covers = (name: string) => certificate.checkHost(name) !== undefined || certificate.checkIP(name) !== undefined;
     return isValid && isOurs && request.names.every(covers);
   } catch {

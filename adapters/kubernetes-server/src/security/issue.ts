@@ -64,10 +64,7 @@ function extensions(request: CertificateRequest): Buffer[] {
   const isAuthority = request.use === "authority";
   // Bits count from the left: digitalSignature is 0, keyCertSign 5, cRLSign 6.
   const usage = isAuthority ? bits(Buffer.from([0b0000_0110]), 1) : bits(Buffer.from([0b1000_0000]), 7);
-  const list = [
-    extension("2.5.29.19", true, isAuthority ? sequence(boolean(true)) : sequence()),
-    extension("2.5.29.15", true, usage),
-  ];
+  const list = [extension("2.5.29.19", true, isAuthority ? sequence(boolean(true)) : sequence()), extension("2.5.29.15", true, usage)];
   if (!isAuthority) {
     const purpose = request.use === "server" ? "1.3.6.1.5.5.7.3.1" : "1.3.6.1.5.5.7.3.2";
     list.push(extension("2.5.29.37", false, sequence(objectIdentifier(purpose))));

@@ -1,6 +1,6 @@
-import { problemLine, type Problem } from "../schema/problem.ts";
-import type { Mutable } from "../schema/schema.ts";
 import { qualifiedName, type Resource } from "../resources/resource.ts";
+import { type Problem, problemLine } from "../schema/problem.ts";
+import type { Mutable } from "../schema/schema.ts";
 
 type Named = Pick<Resource, "group" | "plural">;
 type Kind = Pick<Resource, "group" | "plural" | "kind">;
@@ -30,7 +30,16 @@ export class ApiError extends Error {
 
   toStatus(): Mutable {
     const details = this.details === undefined ? {} : { details: this.details as unknown as Mutable };
-    return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message: this.message, reason: this.reason, ...details, code: this.code };
+    return {
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: this.message,
+      reason: this.reason,
+      ...details,
+      code: this.code,
+    };
   }
 }
 
@@ -52,7 +61,12 @@ export function alreadyExists(resource: Named, name: string): ApiError {
 
 export function conflict(resource: Named, name: string, why?: string): ApiError {
   const reason = why ?? "the object has been modified; please apply your changes to the latest version and try again";
-  return new ApiError(409, "Conflict", `Operation cannot be fulfilled on ${qualifiedName(resource)} ${JSON.stringify(name)}: ${reason}`, detailsOf(resource, name));
+  return new ApiError(
+    409,
+    "Conflict",
+    `Operation cannot be fulfilled on ${qualifiedName(resource)} ${JSON.stringify(name)}: ${reason}`,
+    detailsOf(resource, name),
+  );
 }
 
 export function forbiddenObject(resource: Named, name: string, why: string, cause?: string): ApiError {

@@ -44,7 +44,11 @@ export function parseObjectBody(body: Buffer, type: string): Mutable {
 }
 
 export function unsupportedMediaType(type: string, supported: readonly string[]): ApiError {
-  return new ApiError(415, "UnsupportedMediaType", `the body of the request was in an unknown format (${type}) - accepted media types include: ${supported.join(", ")}`);
+  return new ApiError(
+    415,
+    "UnsupportedMediaType",
+    `the body of the request was in an unknown format (${type}) - accepted media types include: ${supported.join(", ")}`,
+  );
 }
 
 function parseJson(body: Buffer): MutableJson {

@@ -57,7 +57,7 @@ export class Cleaner {
       const target = this.#targetOf(key);
       if (target === undefined || this.#store.get(key) === undefined) continue;
       this.#objects.amend(target, (object) => {
-        metadataOf(object)["ownerReferences"] = listAt(object, "metadata", "ownerReferences").filter((owner) => owner["uid"] !== uid);
+        metadataOf(object).ownerReferences = listAt(object, "metadata", "ownerReferences").filter((owner) => owner.uid !== uid);
       });
     }
   }
@@ -147,7 +147,7 @@ export class Cleaner {
     // Between the deletions others had their turn; only an empty namespace goes.
     if (target === undefined || this.#store.get(key) === undefined) return;
     await this.#objects.amend(target, (object) => {
-      object["spec"] = {};
+      object.spec = {};
     }).durable;
   }
 
@@ -163,7 +163,7 @@ export class Cleaner {
     if (resource !== undefined && (await this.#deleteAll(resource, keyPrefix(resource), signal)) > 0) return;
     if (this.#store.get(key) === undefined) return;
     await this.#objects.amend(target, (object) => {
-      metadataOf(object)["finalizers"] = finalizersOf(object).filter((finalizer) => finalizer !== definitionFinalizer);
+      metadataOf(object).finalizers = finalizersOf(object).filter((finalizer) => finalizer !== definitionFinalizer);
     }).durable;
   }
 
@@ -187,11 +187,13 @@ export class Cleaner {
     const namespace = textAt(object, "metadata", "namespace");
     return listAt(object, "metadata", "ownerReferences").some((owner) => {
       const apiVersion = textAt(owner, "apiVersion");
-      const resource = this.#registry.all().find((one) => one.kind === textAt(owner, "kind") && apiVersion.split("/", 1)[0] === (one.group || one.version));
+      const resource = this.#registry
+        .all()
+        .find((one) => one.kind === textAt(owner, "kind") && apiVersion.split("/", 1)[0] === (one.group || one.version));
       // What the server does not keep it cannot miss.
       if (resource === undefined) return true;
       const found = this.#store.get(keyPrefix(resource, resource.isNamespaced ? namespace : undefined) + textAt(owner, "name"));
-      return found !== undefined && valueAt(decodeObject(found.text), "metadata", "uid") === owner["uid"];
+      return found !== undefined && valueAt(decodeObject(found.text), "metadata", "uid") === owner.uid;
     });
   }
 

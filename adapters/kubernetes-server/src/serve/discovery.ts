@@ -1,5 +1,5 @@
-import { apiVersionOf, type Resource } from "../resources/resource.ts";
 import type { Registry } from "../resources/registry.ts";
+import { apiVersionOf, type Resource } from "../resources/resource.ts";
 import type { Mutable } from "../schema/schema.ts";
 
 /** The version of the Kubernetes API that the server follows, as /version says it. */
@@ -28,7 +28,9 @@ export function coreVersions(): Mutable {
 /** Versions of a group, the preferred first: stable before beta before alpha, then the higher number. */
 function groupVersions(registry: Registry): Map<string, Map<string, Resource[]>> {
   const groups = new Map<string, Map<string, Resource[]>>();
-  const resources = registry.all().toSorted((left, right) => left.group.localeCompare(right.group) || comparePreference(left.version, right.version));
+  const resources = registry
+    .all()
+    .toSorted((left, right) => left.group.localeCompare(right.group) || comparePreference(left.version, right.version));
   for (const resource of resources) {
     const versions = groups.get(resource.group) ?? new Map<string, Resource[]>();
     groups.set(resource.group, versions);
@@ -74,8 +76,8 @@ export function resourceList(registry: Registry, apiVersion: string): Mutable | 
 function describeResource(resource: Resource): Mutable[] {
   const { plural, singular, isNamespaced, kind, shortNames, categories } = resource;
   const main: Mutable = { name: plural, singularName: singular, namespaced: isNamespaced, kind, verbs };
-  if (shortNames.length > 0) main["shortNames"] = [...shortNames];
-  if (categories.length > 0) main["categories"] = [...categories];
+  if (shortNames.length > 0) main.shortNames = [...shortNames];
+  if (categories.length > 0) main.categories = [...categories];
   if (!resource.hasStatus) return [main];
   return [main, { name: `${plural}/status`, singularName: "", namespaced: isNamespaced, kind, verbs: statusVerbs }];
 }
@@ -85,7 +87,11 @@ export function aggregatedDiscovery(registry: Registry, isCore: boolean): Mutabl
   const groups = [...groupVersions(registry)].filter(([group]) => (group === "") === isCore);
   const items = groups.map(([group, versions]) => ({
     metadata: group === "" ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
-    versions: [...versions].map(([version, resources]) => ({ version, freshness: "Current", resources: resources.map(aggregatedResource) })),
+    versions: [...versions].map(([version, resources]) => ({
+      version,
+      freshness: "Current",
+      resources: resources.map(aggregatedResource),
+    })),
   }));
   return { kind: "APIGroupDiscoveryList", apiVersion: "apidiscovery.k8s.io/v2", metadata: {}, items };
 }
@@ -99,8 +105,8 @@ function aggregatedResource(resource: Resource): Mutable {
     singularResource: resource.singular,
     verbs,
   };
-  if (resource.shortNames.length > 0) document["shortNames"] = [...resource.shortNames];
-  if (resource.categories.length > 0) document["categories"] = [...resource.categories];
-  if (resource.hasStatus) document["subresources"] = [{ subresource: "status", responseKind, verbs: statusVerbs }];
+  if (resource.shortNames.length > 0) document.shortNames = [...resource.shortNames];
+  if (resource.categories.length > 0) document.categories = [...resource.categories];
+  if (resource.hasStatus) document.subresources = [{ subresource: "status", responseKind, verbs: statusVerbs }];
   return document;
 }

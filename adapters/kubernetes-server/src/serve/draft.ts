@@ -6,7 +6,15 @@ import { conform } from "../schema/conform.ts";
 import { invalid, type Problem } from "../schema/problem.ts";
 import { isObject, type Mutable } from "../schema/schema.ts";
 import { badRequest, conflict, invalidObject } from "./api-error.ts";
-import { dropServerWritten, finalizersOf, formatTime, isBeingDeleted, keepServerWritten, metadataOf, metadataProblems } from "./object-meta.ts";
+import {
+  dropServerWritten,
+  finalizersOf,
+  formatTime,
+  isBeingDeleted,
+  keepServerWritten,
+  metadataOf,
+  metadataProblems,
+} from "./object-meta.ts";
 import type { FieldValidation } from "./request.ts";
 
 /** Checks of whole objects that a schema cannot say; by kind. */
@@ -46,15 +54,18 @@ export function judgeUnknown(resource: Resource, unknown: readonly string[], con
 
 /** `apiVersion` and `kind` must be those of the path; where they are missing they are filled in. */
 export function checkKind(resource: Resource, object: Mutable): void {
-  const apiVersion = object["apiVersion"] ?? apiVersionOf(resource);
-  const kind = object["kind"] ?? resource.kind;
+  const apiVersion = object.apiVersion ?? apiVersionOf(resource);
+  const kind = object.kind ?? resource.kind;
   if (apiVersion !== apiVersionOf(resource)) {
-    throw badRequest(`the API version in the data (${String(apiVersion)}) does not match the expected API version (${apiVersionOf(resource)})`);
+    throw badRequest(
+      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${apiVersionOf(resource)})`,
+    );
   }
-  if (kind !== resource.kind) throw badRequest(`the kind in the data (${String(kind)}) does not match the expected kind (${resource.kind})`);
-  object["apiVersion"] = apiVersion;
-  object["kind"] = kind;
-  if (object["metadata"] !== undefined && object["metadata"] !== null && !isObject(object["metadata"])) {
+  if (kind !== resource.kind)
+    throw badRequest(`the kind in the data (${String(kind)}) does not match the expected kind (${resource.kind})`);
+  object.apiVersion = apiVersion;
+  object.kind = kind;
+  if (object.metadata !== undefined && object.metadata !== null && !isObject(object.metadata)) {
     throw badRequest("metadata must be an object");
   }
 }
@@ -63,20 +74,24 @@ export function checkKind(resource: Resource, object: Mutable): void {
 export function draftNew(resource: Resource, object: Mutable, context: DraftContext, managers?: readonly FieldManager[]): Mutable {
   const metadata = metadataOf(object);
   dropServerWritten(object);
-  if (resource.hasStatus && resource.behaviour.keepsStatusOnCreate !== true) delete object["status"];
+  if (resource.hasStatus && resource.behaviour.keepsStatusOnCreate !== true) delete object.status;
   const { unknown, problems } = conform(resource.schema, object, { nullIsAbsent: !resource.isCustom });
   judgeUnknown(resource, unknown, context);
-  metadata["uid"] = crypto.randomUUID();
-  metadata["creationTimestamp"] = formatTime(context.nowMs);
-  if (resource.hasStatus || resource.isCustom) metadata["generation"] = 1;
+  metadata.uid = crypto.randomUUID();
+  metadata.creationTimestamp = formatTime(context.nowMs);
+  if (resource.hasStatus || resource.isCustom) metadata.generation = 1;
   const found = [...metadataProblems(resource, object), ...withoutMetadata(problems)];
   if (found.length === 0) {
     resource.behaviour.onCreate?.(object);
     found.push(...ownProblems(resource, object, undefined, context));
   }
-  if (found.length > 0) throw invalidObject(resource, textAt(object, "metadata", "name") || textAt(object, "metadata", "generateName"), found);
+  if (found.length > 0)
+    throw invalidObject(resource, textAt(object, "metadata", "name") || textAt(object, "metadata", "generateName"), found);
   const before = managers ?? [];
-  setManagers(object, managers === undefined ? trackUpdate(resource.schema, before, undefined, object, writerOf(resource, context)) : managers);
+  setManagers(
+    object,
+    managers === undefined ? trackUpdate(resource.schema, before, undefined, object, writerOf(resource, context)) : managers,
+  );
   return object;
 }
 
@@ -101,12 +116,12 @@ export function draftChanged(
   }
   if (found.length > 0) throw invalidObject(resource, name, found);
   if ((resource.hasStatus || resource.isCustom) && !isSameSpec(resource, next, previous)) {
-    metadataOf(next)["generation"] = Number(metadataOf(previous)["generation"] ?? 0) + 1;
+    metadataOf(next).generation = Number(metadataOf(previous).generation ?? 0) + 1;
   }
   // A client may rewrite the list of managers; without one the old list stands.
-  const given = metadataOf(next)["managedFields"] ?? metadataOf(previous)["managedFields"];
+  const given = metadataOf(next).managedFields ?? metadataOf(previous).managedFields;
   setManagers(next, managers ?? trackUpdate(resource.schema, decodeManagers(given), previous, next, writerOf(resource, context)));
-  metadataOf(next)["resourceVersion"] = metadataOf(previous)["resourceVersion"] ?? "";
+  metadataOf(next).resourceVersion = metadataOf(previous).resourceVersion ?? "";
   return isDeepStrictEqual(next, previous) ? undefined : next;
 }
 
@@ -130,8 +145,8 @@ function ownProblems(resource: Resource, object: Mutable, previous: Mutable | un
 
 function setManagers(object: Mutable, managers: readonly FieldManager[]): void {
   const entries = encodeManagers(managers);
-  if (entries.length > 0) metadataOf(object)["managedFields"] = entries;
-  else delete metadataOf(object)["managedFields"];
+  if (entries.length > 0) metadataOf(object).managedFields = entries;
+  else delete metadataOf(object).managedFields;
 }
 
 function checkPreconditions(resource: Resource, object: Mutable, previous: Mutable): void {
@@ -144,32 +159,37 @@ function checkPreconditions(resource: Resource, object: Mutable, previous: Mutab
     }
     if (before[field] !== undefined) given[field] = before[field];
   }
-  const revision = given["resourceVersion"];
-  if (revision !== undefined && revision !== null && revision !== "" && revision !== before["resourceVersion"]) throw conflict(resource, name);
-  if (given["uid"] !== undefined && given["uid"] !== null && given["uid"] !== "" && given["uid"] !== before["uid"]) {
-    throw conflict(resource, name, `Precondition failed: UID in precondition: ${String(given["uid"])}, UID in object meta: ${String(before["uid"])}`);
+  const revision = given.resourceVersion;
+  if (revision !== undefined && revision !== null && revision !== "" && revision !== before.resourceVersion) throw conflict(resource, name);
+  if (given.uid !== undefined && given.uid !== null && given.uid !== "" && given.uid !== before.uid) {
+    throw conflict(
+      resource,
+      name,
+      `Precondition failed: UID in precondition: ${String(given.uid)}, UID in object meta: ${String(before.uid)}`,
+    );
   }
 }
 
 function withStatus(previous: Mutable, object: Mutable): Mutable {
   const next = { ...structuredClone(previous) };
-  if (object["status"] === undefined) delete next["status"];
-  else next["status"] = object["status"];
-  const managers = metadataOf(object)["managedFields"];
-  if (managers !== undefined) metadataOf(next)["managedFields"] = managers;
+  if (object.status === undefined) delete next.status;
+  else next.status = object.status;
+  const managers = metadataOf(object).managedFields;
+  if (managers !== undefined) metadataOf(next).managedFields = managers;
   return next;
 }
 
 function withoutStatus(resource: Resource, object: Mutable, previous: Mutable): Mutable {
   const next = { ...object, metadata: { ...metadataOf(object) } };
   if (!resource.hasStatus) return next;
-  if (previous["status"] === undefined) delete (next as Mutable)["status"];
-  else (next as Mutable)["status"] = structuredClone(previous["status"]);
+  if (previous.status === undefined) delete (next as Mutable).status;
+  else (next as Mutable).status = structuredClone(previous.status);
   return next;
 }
 
 /** Whether everything but metadata (and status, where it is apart) is as it was. */
 function isSameSpec(resource: Resource, next: Mutable, previous: Mutable): boolean {
-  const part = ({ metadata: _metadata, status, ...rest }: Mutable): Mutable => (resource.hasStatus || status === undefined ? rest : { ...rest, status });
+  const part = ({ metadata: _metadata, status, ...rest }: Mutable): Mutable =>
+    resource.hasStatus || status === undefined ? rest : { ...rest, status };
   return isDeepStrictEqual(part(next), part(previous));
 }

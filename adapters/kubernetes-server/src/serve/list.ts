@@ -110,7 +110,13 @@ function itemText(resource: Resource, item: StoredObject, query: ListQuery, form
 }
 
 /** One object in the form that was asked for. */
-export function objectText(resource: Resource, text: string, representation: Representation, query: Pick<ListQuery, "includeObject">, nowMs: number): string {
+export function objectText(
+  resource: Resource,
+  text: string,
+  representation: Representation,
+  query: Pick<ListQuery, "includeObject">,
+  nowMs: number,
+): string {
   if (representation.form === "object" || representation.form === "discovery") return textInVersion(resource, text);
   const object = decodeObject(text);
   if (representation.form === "metadata") return JSON.stringify(partialMetadata(object));

@@ -24,12 +24,12 @@ export function negotiate(accept: string | undefined): Representation {
     const [type = "", ...parameters] = part.split(";").map((piece) => piece.trim());
     const given = Object.fromEntries(parameters.map((parameter) => parameter.split("=", 2) as [string, string]));
     const encoding = encodingOf(type.toLowerCase());
-    if (encoding === undefined || given["stream"] !== undefined) continue;
-    const as = given["as"];
+    if (encoding === undefined || given.stream !== undefined) continue;
+    const as = given.as;
     if (as === undefined) return { form: "object", encoding, contentType: encoding === "yaml" ? "application/yaml" : "application/json" };
     const found = Object.hasOwn(forms, as) ? forms[as] : undefined;
-    if (encoding !== "json" || found?.group !== given["g"] || !found?.versions.includes(given["v"] ?? "")) continue;
-    return { form: found.form, encoding, contentType: `application/json;g=${found.group};v=${given["v"]};as=${as}` };
+    if (encoding !== "json" || found?.group !== given.g || !found?.versions.includes(given.v ?? "")) continue;
+    return { form: found.form, encoding, contentType: `application/json;g=${found.group};v=${given.v};as=${as}` };
   }
   throw new ApiError(406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml");
 }

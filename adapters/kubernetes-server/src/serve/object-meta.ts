@@ -1,8 +1,8 @@
-import { forbidden, invalid, type Problem, required } from "../schema/problem.ts";
-import { isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
 import { textAt, valueAt } from "../resources/column.ts";
 import { isLabelValue, isQualifiedName, subdomainNameProblem } from "../resources/name.ts";
 import type { Resource } from "../resources/resource.ts";
+import { forbidden, invalid, type Problem, required } from "../schema/problem.ts";
+import { isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
 
 const annotationsSizeMax = 256 * 1024;
 
@@ -10,7 +10,7 @@ export function metadataOf(object: Mutable): Mutable {
   const { metadata } = object;
   if (isObject(metadata)) return metadata;
   const fresh: Mutable = {};
-  object["metadata"] = fresh;
+  object.metadata = fresh;
   return fresh;
 }
 
@@ -27,16 +27,26 @@ export function metadataProblems(resource: Resource, object: Mutable): readonly 
   if (!resource.isNamespaced && namespace !== "") problems.push(forbidden("metadata.namespace", "not allowed on this type"));
   problems.push(...labelProblems(object), ...annotationProblems(object));
   for (const finalizer of finalizersOf(object)) {
-    if (!isQualifiedName(finalizer)) problems.push(invalid("metadata.finalizers", finalizer, "must be a name, or a domain and a name such as example.com/cleanup"));
+    if (!isQualifiedName(finalizer))
+      problems.push(invalid("metadata.finalizers", finalizer, "must be a name, or a domain and a name such as example.com/cleanup"));
   }
   return problems;
 }
 
 function* labelProblems(object: Mutable): Generator<Problem> {
   for (const [key, value] of Object.entries(valueAt(object, "metadata", "labels") ?? {})) {
-    if (!isQualifiedName(key)) yield invalid("metadata.labels", key, "a label's name must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS prefix and '/'");
+    if (!isQualifiedName(key))
+      yield invalid(
+        "metadata.labels",
+        key,
+        "a label's name must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS prefix and '/'",
+      );
     if (typeof value === "string" && !isLabelValue(value)) {
-      yield invalid("metadata.labels", value, "a label's value must be empty or consist of alphanumeric characters, '-', '_' or '.', start and end with an alphanumeric character, and have at most 63 characters");
+      yield invalid(
+        "metadata.labels",
+        value,
+        "a label's value must be empty or consist of alphanumeric characters, '-', '_' or '.', start and end with an alphanumeric character, and have at most 63 characters",
+      );
     }
   }
 }
@@ -45,9 +55,19 @@ function* annotationProblems(object: Mutable): Generator<Problem> {
   let size = 0;
   for (const [key, value] of Object.entries(valueAt(object, "metadata", "annotations") ?? {})) {
     size += key.length + String(value).length;
-    if (!isQualifiedName(key)) yield invalid("metadata.annotations", key, "an annotation's name must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS prefix and '/'");
+    if (!isQualifiedName(key))
+      yield invalid(
+        "metadata.annotations",
+        key,
+        "an annotation's name must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS prefix and '/'",
+      );
   }
-  if (size > annotationsSizeMax) yield { reason: "FieldValueTooLong", path: "metadata.annotations", message: `Too long: may not be more than ${annotationsSizeMax} bytes` };
+  if (size > annotationsSizeMax)
+    yield {
+      reason: "FieldValueTooLong",
+      path: "metadata.annotations",
+      message: `Too long: may not be more than ${annotationsSizeMax} bytes`,
+    };
 }
 
 export function finalizersOf(object: Mutable): readonly string[] {

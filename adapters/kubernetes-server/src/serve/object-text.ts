@@ -1,11 +1,16 @@
-import type { Mutable } from "../schema/schema.ts";
 import { apiVersionOf, type Resource } from "../resources/resource.ts";
+import type { Mutable } from "../schema/schema.ts";
 
 /** The object as it is stored: apiVersion, kind and metadata first, with the revision that writes it. */
 export function encodeObject(resource: Resource, object: Mutable, revision: number): string {
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object;
   const stored = apiVersionOf({ group: resource.group, version: resource.storageVersion });
-  return JSON.stringify({ apiVersion: stored, kind: resource.kind, metadata: { ...(metadata as Mutable), resourceVersion: String(revision) }, ...rest });
+  return JSON.stringify({
+    apiVersion: stored,
+    kind: resource.kind,
+    metadata: { ...(metadata as Mutable), resourceVersion: String(revision) },
+    ...rest,
+  });
 }
 
 export function decodeObject(text: string): Mutable {

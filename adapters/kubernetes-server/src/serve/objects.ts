@@ -1,5 +1,5 @@
-import { applyConfiguration } from "../apply/server-side-apply.ts";
 import { decodeManagers } from "../apply/managed-fields.ts";
+import { applyConfiguration } from "../apply/server-side-apply.ts";
 import { applyJsonPatch, PatchError } from "../patch/json-patch.ts";
 import { applyMergePatch } from "../patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "../patch/strategic-merge.ts";
@@ -8,7 +8,7 @@ import { keyPrefix, objectKey, type Resource } from "../resources/resource.ts";
 import { conform } from "../schema/conform.ts";
 import { isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
 import type { Store, StoredObject } from "../store/store.ts";
-import { alreadyExists, ApiError, badRequest, conflict, forbiddenObject, notFound } from "./api-error.ts";
+import { ApiError, alreadyExists, badRequest, conflict, forbiddenObject, notFound } from "./api-error.ts";
 import { checkKind, type DraftContext, draftChanged, draftNew, judgeUnknown, type Validators, writerOf } from "./draft.ts";
 import { formatTime, isBeingDeleted, isHeld, metadataOf } from "./object-meta.ts";
 import { decodeObject, encodeObject } from "./object-text.ts";
@@ -71,11 +71,11 @@ export class Objects {
     checkKind(resource, given);
     const metadata = metadataOf(given);
     this.#placeInNamespace(resource, namespace, metadata);
-    if (typeof metadata["resourceVersion"] === "string" && metadata["resourceVersion"] !== "") {
+    if (typeof metadata.resourceVersion === "string" && metadata.resourceVersion !== "") {
       throw badRequest("resourceVersion should not be set on objects to be created");
     }
     if (textAt(given, "metadata", "name") === "" && textAt(given, "metadata", "generateName") !== "") {
-      metadata["name"] = `${textAt(given, "metadata", "generateName").slice(0, 58)}${randomSuffix()}`;
+      metadata.name = `${textAt(given, "metadata", "generateName").slice(0, 58)}${randomSuffix()}`;
     }
     const context = this.#context(options);
     const object = draftNew(resource, given, context);
@@ -113,19 +113,27 @@ export class Objects {
     const stored = this.#read(target);
     const object = decodeObject(stored.text);
     const metadata = metadataOf(object);
-    if (options.uid !== undefined && options.uid !== metadata["uid"]) {
-      throw conflict(resource, name, `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${String(metadata["uid"])}`);
+    if (options.uid !== undefined && options.uid !== metadata.uid) {
+      throw conflict(
+        resource,
+        name,
+        `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${String(metadata.uid)}`,
+      );
     }
     if (options.resourceVersion !== undefined && Number(options.resourceVersion) !== stored.revision) {
-      throw conflict(resource, name, `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${stored.revision}`);
+      throw conflict(
+        resource,
+        name,
+        `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${stored.revision}`,
+      );
     }
     const durable = this.#store.settled();
     const unchanged: Written = { text: stored.text, created: false, deleted: false, warnings: [], durable };
     if (isHeld(resource, object)) {
       if (isBeingDeleted(object) || options.isDryRun) return unchanged;
-      metadata["deletionTimestamp"] = formatTime(this.#nowMs());
-      metadata["deletionGracePeriodSeconds"] = 0;
-      if (resource.plural === "namespaces" && resource.group === "") object["status"] = { phase: "Terminating" };
+      metadata.deletionTimestamp = formatTime(this.#nowMs());
+      metadata.deletionGracePeriodSeconds = 0;
+      if (resource.plural === "namespaces" && resource.group === "") object.status = { phase: "Terminating" };
       return this.#put(target, stored.revision, object, [], false, false);
     }
     if (options.isDryRun) return { ...unchanged, deleted: true };
@@ -143,22 +151,23 @@ export class Objects {
   #apply(target: Target, patch: MutableJson, options: WriteOptions): Written {
     const { resource, name, namespace } = target;
     if (!isObject(patch)) throw badRequest("an apply configuration must be an object with apiVersion, kind and metadata");
-    if (patch["apiVersion"] === undefined || patch["kind"] === undefined) throw badRequest("an apply configuration needs apiVersion and kind");
+    if (patch.apiVersion === undefined || patch.kind === undefined) throw badRequest("an apply configuration needs apiVersion and kind");
     checkKind(resource, patch);
     const metadata = metadataOf(patch);
-    if (Array.isArray(metadata["managedFields"]) && metadata["managedFields"].length > 0) throw badRequest("metadata.managedFields must be nil");
-    metadata["name"] ??= name;
+    if (Array.isArray(metadata.managedFields) && metadata.managedFields.length > 0) throw badRequest("metadata.managedFields must be nil");
+    metadata.name ??= name;
     this.#placeInNamespace(resource, namespace, metadata);
-    if (metadata["name"] !== name) throw badRequest(`the name of the object (${String(metadata["name"])}) does not match the name on the URL (${name})`);
+    if (metadata.name !== name)
+      throw badRequest(`the name of the object (${String(metadata.name)}) does not match the name on the URL (${name})`);
     const context = this.#context(options);
     const { unknown } = conform(resource.schema, patch, { nullIsAbsent: true, fillsDefaults: false });
     judgeUnknown(resource, unknown, context);
-    if (resource.hasStatus && options.subresource === "") delete patch["status"];
+    if (resource.hasStatus && options.subresource === "") delete patch.status;
     const stored = this.#store.get(objectKey(resource, namespace, name));
     if (stored === undefined && options.subresource !== "") throw notFound(resource, name);
     const previous = stored === undefined ? undefined : decodeObject(stored.text);
     const live = previous === undefined ? {} : inVersion(resource, previous);
-    const managers = decodeManagers(previous === undefined ? undefined : metadataOf(previous)["managedFields"]);
+    const managers = decodeManagers(previous === undefined ? undefined : metadataOf(previous).managedFields);
     const result = applyConfiguration(resource.schema, live, managers, patch, writerOf(resource, context), options.force);
     if (result.outcome === "conflict") throw applyConflict(result.conflicts);
     if (stored === undefined || previous === undefined) {
@@ -183,11 +192,13 @@ export class Objects {
 
   #placeInNamespace(resource: Resource, namespace: string, metadata: Mutable): void {
     if (!resource.isNamespaced) return;
-    const given = metadata["namespace"] ?? namespace;
+    const given = metadata.namespace ?? namespace;
     if (given !== "" && given !== namespace) {
-      throw badRequest(`the namespace of the provided object (${String(given)}) does not match the namespace sent on the request (${namespace})`);
+      throw badRequest(
+        `the namespace of the provided object (${String(given)}) does not match the namespace sent on the request (${namespace})`,
+      );
     }
-    metadata["namespace"] = namespace;
+    metadata.namespace = namespace;
   }
 
   #checkNamespace(resource: Resource, namespace: string, name: string): void {
@@ -238,7 +249,11 @@ function patchObject(resource: Resource, kind: Exclude<PatchKind, "apply">, obje
     return structuredClone(applyStrategicMergePatch(resource.schema, object, patch));
   } catch (cause) {
     if (!(cause instanceof PatchError)) throw cause;
-    throw new ApiError(422, "Invalid", `the patch cannot be applied to ${resource.kind} ${JSON.stringify(textAt(object, "metadata", "name"))}: ${cause.message}`);
+    throw new ApiError(
+      422,
+      "Invalid",
+      `the patch cannot be applied to ${resource.kind} ${JSON.stringify(textAt(object, "metadata", "name"))}: ${cause.message}`,
+    );
   }
 }
 
@@ -248,7 +263,11 @@ function asObject(value: MutableJson): Mutable {
 }
 
 function applyConflict(conflicts: Extract<ReturnType<typeof applyConfiguration>, { outcome: "conflict" }>["conflicts"]): ApiError {
-  const causes = conflicts.map(({ manager, field }) => ({ reason: "FieldManagerConflict", message: `conflict with ${JSON.stringify(manager.manager)}`, field }));
+  const causes = conflicts.map(({ manager, field }) => ({
+    reason: "FieldManagerConflict",
+    message: `conflict with ${JSON.stringify(manager.manager)}`,
+    field,
+  }));
   const lines = [...Map.groupBy(conflicts, ({ manager }) => manager)].map(([manager, list]) => {
     const using = manager.operation === "Update" ? ` using ${manager.apiVersion}` : "";
     return `conflict${list.length === 1 ? "" : "s"} with ${JSON.stringify(manager.manager)}${using}: ${list.map(({ field }) => field).join(", ")}`;
@@ -260,4 +279,3 @@ function applyConflict(conflicts: Extract<ReturnType<typeof applyConfiguration>,
 function randomSuffix(): string {
   return [...crypto.getRandomValues(new Uint8Array(5))].map((byte) => nameAlphabet[byte % nameAlphabet.length]).join("");
 }
-

@@ -62,7 +62,12 @@ function createDocument(resources: readonly Resource[]): Mutable {
     components[listName] = listComponent(resource, name);
     Object.assign(paths, resourcePaths(resource, name, listName));
   }
-  return { openapi: "3.0.0", info: { title: "cilium-apiserver", version: serverVersion.gitVersion }, paths, components: { schemas: components } };
+  return {
+    openapi: "3.0.0",
+    info: { title: "cilium-apiserver", version: serverVersion.gitVersion },
+    paths,
+    components: { schemas: components },
+  };
 }
 
 function kindOf(resource: Resource): Mutable {
@@ -102,14 +107,15 @@ function addComponent(components: Mutable, schema: Schema): string {
 function writeSchema(components: Mutable, schema: Schema): Mutable {
   const { componentName: _name, wrapped: _wrapped, properties, items, additionalProperties, ...rest } = schema;
   const written = structuredClone(rest) as unknown as Mutable;
-  if (schema["x-kubernetes-int-or-string"] === true) written["oneOf"] = [{ type: "integer" }, { type: "string" }];
+  if (schema["x-kubernetes-int-or-string"] === true) written.oneOf = [{ type: "integer" }, { type: "string" }];
   if (properties !== undefined) {
-    written["properties"] = Object.fromEntries(Object.entries(properties).map(([name, member]) => [name, writeNested(components, member)]));
+    written.properties = Object.fromEntries(Object.entries(properties).map(([name, member]) => [name, writeNested(components, member)]));
   }
-  if (written["required"] !== undefined && (written["required"] as MutableJson[]).length === 0) delete written["required"];
-  if (items !== undefined) written["items"] = writeNested(components, items);
+  if (written.required !== undefined && (written.required as MutableJson[]).length === 0) delete written.required;
+  if (items !== undefined) written.items = writeNested(components, items);
   if (additionalProperties !== undefined) {
-    written["additionalProperties"] = typeof additionalProperties === "boolean" ? additionalProperties : writeNested(components, additionalProperties);
+    written.additionalProperties =
+      typeof additionalProperties === "boolean" ? additionalProperties : writeNested(components, additionalProperties);
   }
   return written;
 }
@@ -118,8 +124,8 @@ function writeNested(components: Mutable, schema: Schema): Mutable {
   if (schema.componentName === undefined) return writeSchema(components, schema);
   const wrapped: Mutable = { allOf: [reference(addComponent(components, schema.wrapped ?? schema))] };
   if (schema.wrapped === undefined) return wrapped;
-  if (schema.description !== undefined) wrapped["description"] = schema.description;
-  if (schema.default !== undefined) wrapped["default"] = structuredClone(schema.default) as MutableJson;
+  if (schema.description !== undefined) wrapped.description = schema.description;
+  if (schema.default !== undefined) wrapped.default = structuredClone(schema.default) as MutableJson;
   return wrapped;
 }
 
@@ -129,7 +135,9 @@ function queryParameter(name: string, type: string): Mutable {
 
 const writeParameters = ["dryRun", "fieldManager", "fieldValidation", "pretty"].map((name) => queryParameter(name, "string"));
 const patchTypes = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-const listParameters = ["labelSelector", "fieldSelector", "continue", "resourceVersion", "resourceVersionMatch"].map((name) => queryParameter(name, "string"));
+const listParameters = ["labelSelector", "fieldSelector", "continue", "resourceVersion", "resourceVersionMatch"].map((name) =>
+  queryParameter(name, "string"),
+);
 
 function operation(resource: Resource, action: string, component: string, more: Mutable = {}): Mutable {
   const content = { "application/json": { schema: reference(component) } };
@@ -149,17 +157,40 @@ function resourcePaths(resource: Resource, name: string, listName: string): Muta
     parameters: structuredClone(writeParameters),
   });
   const put = operation(resource, "put", name, body(["application/json", "application/yaml"]));
-  const patch = operation(resource, "patch", name, body(resource.isCustom ? patchTypes : [...patchTypes, "application/strategic-merge-patch+json"]));
-  (patch["parameters"] as MutableJson[]).push(queryParameter("force", "boolean"));
+  const patch = operation(
+    resource,
+    "patch",
+    name,
+    body(resource.isCustom ? patchTypes : [...patchTypes, "application/strategic-merge-patch+json"]),
+  );
+  (patch.parameters as MutableJson[]).push(queryParameter("force", "boolean"));
   const paths: Mutable = {
     [`${owner}/${resource.plural}`]: {
       get: operation(resource, "list", listName, { parameters: structuredClone(listParameters) }),
       post: operation(resource, "post", name, body(["application/json", "application/yaml"])),
       delete: operation(resource, "deletecollection", name),
     },
-    [`${owner}/${resource.plural}/{name}`]: { get: operation(resource, "get", name), put, patch, delete: operation(resource, "delete", name) },
+    [`${owner}/${resource.plural}/{name}`]: {
+      get: operation(resource, "get", name),
+      put,
+      patch,
+      delete: operation(resource, "delete", name),
+    },
   };
   if (resource.hasStatus) paths[`${owner}/${resource.plural}/{name}/status`] = { get: operation(resource, "get", name), put, patch };
   if (resource.isNamespaced) paths[`${root}/${resource.plural}`] = { get: operation(resource, "list", listName) };
   return paths;
+}
+
+export const swaggerProtobufType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/**
+ * OpenAPI v2 with nothing in it. kubectl reads it, in protobuf, only for kinds that version 3 does not have, to find
+ * that it is not there either; without an answer it would complain about the download instead of the kind.
+ */
+export function emptySwagger(): Buffer {
+  const field = (number: number, content: Buffer) => Buffer.concat([Buffer.from([(number << 3) | 2, content.length]), content]);
+  // Document: swagger 1, info 2 (title 1, version 2), paths 8.
+  const info = Buffer.concat([field(1, Buffer.from("cilium-apiserver")), field(2, Buffer.from(serverVersion.gitVersion))]);
+  return Buffer.concat([field(1, Buffer.from("2.0")), field(2, info), field(8, Buffer.alloc(0))]);
 }

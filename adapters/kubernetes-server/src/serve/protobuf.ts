@@ -1,6 +1,6 @@
-import { formatTime } from "./object-meta.ts";
 import { isObject, type Mutable, type MutableJson, type Schema } from "../schema/schema.ts";
 import { badRequest } from "./api-error.ts";
+import { formatTime } from "./object-meta.ts";
 
 /**
  * Objects in Kubernetes' protobuf encoding, which `kubectl create` and other clients with compiled-in types send for core kinds. Answers are
@@ -36,7 +36,10 @@ EventSeries 1=count 2=lastObservedTime
 
 function table(text: string): Record<string, string[]> {
   const numbers: Record<string, string[]> = {};
-  for (const line of text.trim().replace(/\n {2}/g, " ").split("\n")) {
+  for (const line of text
+    .trim()
+    .replace(/\n {2}/g, " ")
+    .split("\n")) {
     const [type = "", ...fields] = line.split(" ");
     const names: string[] = [];
     for (const field of fields) {
@@ -58,14 +61,15 @@ export function isProtobufKind(kind: string): boolean {
 /** The envelope's kind and the bytes of the object in it. */
 export function openEnvelope(body: Buffer): { readonly apiVersion: string; readonly kind: string; readonly raw: Buffer } {
   if (!body.subarray(0, 4).equals(magic)) throw badRequest("the body is not Kubernetes protobuf: it does not begin with its mark");
-  let typeMeta = Buffer.alloc(0);
-  let raw = Buffer.alloc(0);
+  let typeMeta: Buffer = Buffer.alloc(0);
+  let raw: Buffer = Buffer.alloc(0);
   for (const { number, value } of readFields(body.subarray(4))) {
     if (number === 1 && Buffer.isBuffer(value)) typeMeta = value;
     else if (number === 2 && Buffer.isBuffer(value)) raw = value;
   }
   const names = ["", ""];
-  for (const { number, value } of readFields(typeMeta)) if (Buffer.isBuffer(value) && (number === 1 || number === 2)) names[number - 1] = value.toString();
+  for (const { number, value } of readFields(typeMeta))
+    if (Buffer.isBuffer(value) && (number === 1 || number === 2)) names[number - 1] = value.toString();
   const [apiVersion = "", kind = ""] = names;
   return { apiVersion, kind, raw };
 }
@@ -81,14 +85,14 @@ export function decodeDeleteOptions(body: Buffer): Mutable {
   const options: Mutable = {};
   const dryRun: string[] = [];
   for (const { number, value } of readFields(openEnvelope(body).raw)) {
-    if (number === 1 && typeof value === "bigint") options["gracePeriodSeconds"] = Number(value);
-    else if (number === 3) options["orphanDependents"] = value !== 0n;
+    if (number === 1 && typeof value === "bigint") options.gracePeriodSeconds = Number(value);
+    else if (number === 3) options.orphanDependents = value !== 0n;
     else if (!Buffer.isBuffer(value)) continue;
-    else if (number === 4) options["propagationPolicy"] = value.toString();
+    else if (number === 4) options.propagationPolicy = value.toString();
     else if (number === 5) dryRun.push(value.toString());
     else if (number === 2) {
       const texts = [...readFields(value)].map((field) => [field.number === 1 ? "uid" : "resourceVersion", String(field.value)]);
-      options["preconditions"] = Object.fromEntries(texts);
+      options.preconditions = Object.fromEntries(texts);
     }
   }
   return dryRun.length > 0 ? { ...options, dryRun } : options;
@@ -138,7 +142,8 @@ function decodeMessage(schema: Schema, bytes: Buffer): Mutable {
     const decoded = decodeValue(member.type === "array" ? (member.items ?? {}) : member, value);
     if (decoded === undefined) continue;
     if (member.type === "array") result[name] = [...((result[name] as MutableJson[] | undefined) ?? []), decoded];
-    else if (isObject(decoded) && typeof member.additionalProperties === "object") result[name] = { ...(result[name] as Mutable | undefined), ...decoded };
+    else if (isObject(decoded) && typeof member.additionalProperties === "object")
+      result[name] = { ...(result[name] as Mutable | undefined), ...decoded };
     else result[name] = decoded;
   }
   return result;

@@ -1,4 +1,4 @@
-import { parseFieldSelector, parseLabelSelector, type ParsedSelector, type Selector } from "../resources/selector.ts";
+import { type ParsedSelector, parseFieldSelector, parseLabelSelector, type Selector } from "../resources/selector.ts";
 import { badRequest } from "./api-error.ts";
 
 /** A path under /api or /apis, taken apart. */
@@ -22,6 +22,8 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
   } catch {
     return undefined;
   }
+  // Keys of the store are paths, so no name may hold what separates them.
+  if (decoded.some((part) => part === "" || part.includes("/"))) return undefined;
   const [root, ...rest] = decoded;
   if (root !== "api" && root !== "apis") return undefined;
   const versionSize = root === "api" ? 1 : 2;
@@ -34,7 +36,7 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
     path = path.slice(2);
   }
   const [plural, name, subresource, extra] = path;
-  if (plural === undefined || extra !== undefined || decoded.includes("")) return undefined;
+  if (plural === undefined || extra !== undefined) return undefined;
   return { apiVersion, plural, namespace, name, subresource };
 }
 
@@ -58,7 +60,12 @@ export function parseWriteQuery(query: URLSearchParams): WriteQuery {
   }
   const fieldManager = query.get("fieldManager") ?? "";
   if (fieldManager.length > 128) throw badRequest("invalid fieldManager: it may have at most 128 characters");
-  return { isDryRun: dryRun.length > 0, fieldValidation: fieldValidation as FieldValidation, fieldManager, force: isTrue(query.get("force")) };
+  return {
+    isDryRun: dryRun.length > 0,
+    fieldValidation: fieldValidation as FieldValidation,
+    fieldManager,
+    force: isTrue(query.get("force")),
+  };
 }
 
 /** The query of a list or a watch. */

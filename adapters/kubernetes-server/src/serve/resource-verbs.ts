@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { textAt, valueAt } from "../resources/column.ts";
 import { objectKey, type Resource } from "../resources/resource.ts";
 import { matchesFields, matchesLabels } from "../resources/selector.ts";
+import { required } from "../schema/problem.ts";
 import { isObject, type Mutable } from "../schema/schema.ts";
 import type { Store } from "../store/store.ts";
 import { badRequest, invalidObject, methodNotAllowed, notFound, tooLargeRevision } from "./api-error.ts";
@@ -15,7 +16,6 @@ import { decodeDeleteOptions, decodeProtobuf, isProtobufKind, protobufType } fro
 import { type ListQuery, parseListQuery, parseRevision, parseWriteQuery, type ResourcePath } from "./request.ts";
 import { sendDocument, sendJsonText, sendPieces, setWarnings } from "./respond.ts";
 import type { WatchHub } from "./watch.ts";
-import { required } from "../schema/problem.ts";
 
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -49,10 +49,12 @@ export async function serveResource(context: VerbContext, resource: Resource, pa
     if (method === "DELETE") return await serveDeleteCollection(context, resource, path, exchange);
     throw methodNotAllowed();
   }
-  if (resource.isNamespaced && path.namespace === undefined) throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
+  if (resource.isNamespaced && path.namespace === undefined)
+    throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
   const target: Target = { resource, namespace: path.namespace ?? "", name: path.name };
   if (method === "GET") return await serveGet(context, target, exchange);
-  if (method === "PUT" || method === "PATCH") return await serveChange(context, target, path.subresource === "status" ? "status" : "", exchange);
+  if (method === "PUT" || method === "PATCH")
+    return await serveChange(context, target, path.subresource === "status" ? "status" : "", exchange);
   if (method === "DELETE" && path.subresource === undefined) return await serveDelete(context, target, exchange);
   throw methodNotAllowed();
 }
@@ -168,7 +170,7 @@ async function readDeletion(exchange: Exchange): Promise<DeletionBody> {
   const bytes = await readBody(request);
   const type = mediaType(request.headers["content-type"]);
   const body: Mutable = bytes.length === 0 ? {} : type === protobufType ? decodeDeleteOptions(bytes) : parseObjectBody(bytes, type);
-  const dryRun = body["dryRun"];
+  const dryRun = body.dryRun;
   const policy = textAt(body, "propagationPolicy") || (query.get("propagationPolicy") ?? "");
   if (!["", "Orphan", "Background", "Foreground"].includes(policy)) {
     throw badRequest(`invalid propagationPolicy ${JSON.stringify(policy)}: must be Orphan, Background or Foreground`);
@@ -217,5 +219,11 @@ async function serveDeleteCollection(context: VerbContext, resource: Resource, p
     await context.store.settled();
     if (page.remaining === 0) break;
   }
-  sendDocument(exchange.response, 200, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details: { kind: resource.plural } });
+  sendDocument(exchange.response, 200, {
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Success",
+    details: { kind: resource.plural },
+  });
 }

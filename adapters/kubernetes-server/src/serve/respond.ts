@@ -10,12 +10,21 @@ const warningsMax = 16;
 export function setWarnings(response: ServerResponse, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
   const shown = warnings.slice(0, warningsMax);
-  const quoted = shown.map((text) => `299 - "${text.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "\\$&").slice(0, 512)}"`);
+  const quoted = shown.map(
+    (text) =>
+      `299 - "${text
+        .replace(/[^\x20-\x7e]/g, "?")
+        .replace(/["\\]/g, "\\$&")
+        .slice(0, 512)}"`,
+  );
   response.setHeader("Warning", quoted);
 }
 
 export function sendText(response: ServerResponse, code: number, contentType: string, text: string): void {
-  const body = Buffer.from(text);
+  sendBytes(response, code, contentType, Buffer.from(text));
+}
+
+export function sendBytes(response: ServerResponse, code: number, contentType: string, body: Buffer): void {
   response.writeHead(code, { "Content-Type": contentType, "Content-Length": body.length, "Cache-Control": "no-cache, private" });
   response.end(body);
 }
@@ -53,7 +62,8 @@ export async function sendPieces(response: ServerResponse, representation: Repre
   const gone = Promise.withResolvers<void>();
   response.once("close", gone.resolve);
   for (const piece of pieces) {
-    if (!response.headersSent) response.writeHead(200, { "Content-Type": representation.contentType, "Cache-Control": "no-cache, private" });
+    if (!response.headersSent)
+      response.writeHead(200, { "Content-Type": representation.contentType, "Cache-Control": "no-cache, private" });
     if (response.destroyed) return;
     const isTaken = response.write(piece);
     const { promise, resolve } = Promise.withResolvers<void>();

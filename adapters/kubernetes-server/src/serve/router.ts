@@ -1,15 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Registry } from "../resources/registry.ts";
-import { StoreError } from "../store/store.ts";
+import type { Mutable } from "../schema/schema.ts";
 import { authenticate, type Tokens } from "../security/authenticate.ts";
+import { StoreError } from "../store/store.ts";
 import { ApiError, methodNotAllowed, noSuchPath, tooManyRequests } from "./api-error.ts";
 import { aggregatedDiscovery, coreVersions, groupList, groupOf, resourceList, versionDocument } from "./discovery.ts";
 import type { Metrics } from "./metrics.ts";
-import { negotiate } from "./negotiate.ts";
-import type { OpenApi } from "./open-api.ts";
+import { negotiate, type Representation } from "./negotiate.ts";
+import { emptySwagger, type OpenApi, swaggerProtobufType } from "./open-api.ts";
 import { parseResourcePath } from "./request.ts";
-import { sendDocument, sendError, sendJsonText, sendText } from "./respond.ts";
 import { serveResource, type VerbContext } from "./resource-verbs.ts";
+import { sendBytes, sendDocument, sendError, sendJsonText, sendText } from "./respond.ts";
 
 /** Requests, watches apart, that are worked on at the same time; others are told to come again. */
 const inFlightMax = 1_000;
@@ -75,29 +76,42 @@ async function answer(options: RouterOptions, url: URL, request: IncomingMessage
     return await serveResource(options, resource, resourcePath, { request, response, query: url.searchParams, client });
   }
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
-  if (isHealth) return sendText(response, 200, "text/plain; charset=utf-8", "ok");
-  serveDocument(options, path, request, response);
+  if (isHealth) sendText(response, 200, "text/plain; charset=utf-8", "ok");
+  else serveDocument(options, path, request, response);
 }
 
+const rootPaths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
+
+/** Everything that is no object: discovery, OpenAPI and counters. */
 function serveDocument(options: RouterOptions, path: string, request: IncomingMessage, response: ServerResponse): void {
-  const { registry } = options;
-  if (path === "/metrics") return sendText(response, 200, "text/plain; version=0.0.4", options.metrics.text(options.store, options.hub));
-  if (path === "/version") return sendDocument(response, 200, versionDocument());
-  if (path === "/") return sendDocument(response, 200, { paths: ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"] });
-  if (path === "/openapi/v3") return sendDocument(response, 200, options.openApi.index());
-  if (path.startsWith("/openapi/v3/")) return serveOpenApi(options.openApi, path.slice("/openapi/v3/".length), response);
-  const representation = negotiate(request.headers.accept);
-  if (path === "/api" || path === "/apis") {
-    const isCore = path === "/api";
+  const { metrics, openApi, registry, store, hub } = options;
+  if (path === "/metrics") sendText(response, 200, "text/plain; version=0.0.4", metrics.text(store, hub));
+  else if (path === "/version") sendDocument(response, 200, versionDocument());
+  else if (path === "/") sendDocument(response, 200, { paths: rootPaths });
+  else if (path === "/openapi/v2") sendBytes(response, 200, swaggerProtobufType, emptySwagger());
+  else if (path === "/openapi/v3") sendDocument(response, 200, openApi.index());
+  else if (path.startsWith("/openapi/v3/")) serveOpenApi(openApi, path.slice("/openapi/v3/".length), response);
+  else serveDiscovery(registry, path, negotiate(request.headers.accept), response);
+}
+
+function serveDiscovery(registry: Registry, path: string, representation: Representation, response: ServerResponse): void {
+  const [, root, group, version, ...beyond] = path.split("/");
+  let document: Mutable | undefined;
+  if (beyond.length > 0 || (root !== "api" && root !== "apis")) document = undefined;
+  else if (group === undefined) {
+    const isCore = root === "api";
     const whole = isCore ? coreVersions() : groupList(registry);
-    const document = representation.form === "discovery" ? aggregatedDiscovery(registry, isCore) : whole;
-    return sendJsonText(response, 200, representation, JSON.stringify(document));
-  }
-  const [, root, group = "", version] = path.split("/");
-  const apiVersion = root === "api" ? group : `${group}/${version}`;
-  const document = root === "apis" && version === undefined ? groupOf(registry, group) : resourceList(registry, apiVersion);
-  if ((root !== "api" && root !== "apis") || document === undefined) throw noSuchPath();
-  sendDocument(response, 200, document);
+    document = representation.form === "discovery" ? aggregatedDiscovery(registry, isCore) : whole;
+  } else if (root === "api") document = version === undefined ? resourceList(registry, group) : undefined;
+  else document = version === undefined ? groupOf(registry, group) : resourceList(registry, `${group}/${version}`);
+  if (document === undefined) throw noSuchPath();
+  const isWhole = group === undefined;
+  sendJsonText(
+    response,
+    200,
+    isWhole ? representation : { ...representation, contentType: `application/${representation.encoding}` },
+    JSON.stringify(document),
+  );
 }
 
 function serveOpenApi(openApi: OpenApi, path: string, response: ServerResponse): void {

@@ -2,8 +2,8 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { TaskGroup } from "@cilium-ts/std";
-import { textAt } from "../resources/column.ts";
 import { builtinResources } from "../resources/builtin.ts";
+import { textAt } from "../resources/column.ts";
 import { definedResources } from "../resources/definition.ts";
 import { Registry } from "../resources/registry.ts";
 import { keyPrefix, objectKey, type Resource } from "../resources/resource.ts";
@@ -65,7 +65,18 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   const cleaner = new Cleaner(store, registry, objects, onError);
   const tasks = new TaskGroup(new AbortController().signal);
   tasks.run("cleaner", (signal) => cleaner.run(signal));
-  const context = { store, objects, hub, cleaner, nowMs, registry, openApi: new OpenApi(registry), metrics: new Metrics(), tokens: options.tls?.tokens, onError };
+  const context = {
+    store,
+    objects,
+    hub,
+    cleaner,
+    nowMs,
+    registry,
+    openApi: new OpenApi(registry),
+    metrics: new Metrics(),
+    tokens: options.tls?.tokens,
+    onError,
+  };
   const server = createServer(options, (request, response) => void route(context, request, response));
   const connections = trackConnections(server);
   const address = await listen(server, options.host, options.port);

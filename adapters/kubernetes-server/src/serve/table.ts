@@ -1,14 +1,26 @@
 import { apiVersionOf, type Resource } from "../resources/resource.ts";
 import { isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
-import type { ListQuery } from "./request.ts";
 import { textInVersion } from "./object-text.ts";
+import type { ListQuery } from "./request.ts";
 
 /** The columns as a `Table` declares them. */
 export function columnDefinitions(resource: Resource): MutableJson[] {
-  return resource.columns.map(({ name, type, format, description, priority }) => ({ name, type, format: format ?? "", description, priority }));
+  return resource.columns.map(({ name, type, format, description, priority }) => ({
+    name,
+    type,
+    format: format ?? "",
+    description,
+    priority,
+  }));
 }
 
-export function tableRow(resource: Resource, text: string, object: Mutable, includeObject: ListQuery["includeObject"], nowMs: number): string {
+export function tableRow(
+  resource: Resource,
+  text: string,
+  object: Mutable,
+  includeObject: ListQuery["includeObject"],
+  nowMs: number,
+): string {
   const cells = JSON.stringify(resource.columns.map((column) => column.cell(object, nowMs)));
   if (includeObject === "None") return `{"cells":${cells}}`;
   const row = includeObject === "Object" ? textInVersion(resource, text) : JSON.stringify(partialMetadata(object));
@@ -16,11 +28,14 @@ export function tableRow(resource: Resource, text: string, object: Mutable, incl
 }
 
 export function partialMetadata(object: Mutable): Mutable {
-  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: isObject(object["metadata"]) ? object["metadata"] : {} };
+  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: isObject(object.metadata) ? object.metadata : {} };
 }
 
 /** Everything of the list but its items: before and behind them. */
-export function listEnvelope(resource: Resource, form: "object" | "table" | "metadata"): { readonly head: string; readonly itemsName: string } {
+export function listEnvelope(
+  resource: Resource,
+  form: "object" | "table" | "metadata",
+): { readonly head: string; readonly itemsName: string } {
   if (form === "table") {
     const columns = JSON.stringify(columnDefinitions(resource));
     return { head: `{"kind":"Table","apiVersion":"meta.k8s.io/v1","columnDefinitions":${columns},`, itemsName: "rows" };

@@ -10,7 +10,10 @@ import { openSqliteStore } from "./sqlite-store.ts";
 const folder = mkdtempSync(join(tmpdir(), "cilium-ts-store-"));
 after(() => rmSync(folder, { recursive: true }));
 let count = 0;
-const freshPath = () => join(folder, `${(count += 1)}.db`);
+function freshPath(): string {
+  count += 1;
+  return join(folder, `${count}.db`);
+}
 
 checkStoreContract("sqlite", async (history) => openSqliteStore({ path: freshPath(), ...(history && { history }) }));
 checkStoreContract("memory", async (history) => createMemoryStore(history));

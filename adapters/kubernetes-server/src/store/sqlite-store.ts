@@ -8,8 +8,8 @@ import {
   type ListResult,
   prefixEnd,
   type Store,
-  StoreError,
   type StoredObject,
+  StoreError,
   type Write,
   type WriteResult,
 } from "./store.ts";
@@ -72,7 +72,8 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     database.exec("commit");
   } catch (cause) {
     database?.close();
-    if (isBusy(cause)) throw new StoreError(`${options.path} is in use by another server; stop that one first or choose another state directory`, { cause });
+    if (isBusy(cause))
+      throw new StoreError(`${options.path} is in use by another server; stop that one first or choose another state directory`, { cause });
     throw new StoreError(`cannot open the store ${options.path}`, { cause });
   }
   return new SqliteStore(database, options.history ?? defaultHistoryLimits);
@@ -201,7 +202,9 @@ class SqliteStore implements Store {
     } catch (cause) {
       if (this.#database.inTransaction) this.#database.exec("rollback");
       this.#readCounters();
-      batch.durable.reject(new StoreError(`the store could not write ${batch.changes.length} changes; nothing of them was kept`, { cause }));
+      batch.durable.reject(
+        new StoreError(`the store could not write ${batch.changes.length} changes; nothing of them was kept`, { cause }),
+      );
       return;
     }
     batch.durable.resolve();
@@ -244,7 +247,9 @@ function prepare(database: Database.Database) {
     ),
     count: database.prepare("select count(*) as count from current where key > ? and key < ?"),
     insert: database.prepare("insert into versions (revision, key, previous, deleted, size, text) values (?, ?, ?, ?, ?, ?)"),
-    point: database.prepare("insert into current (key, revision) values (?, ?) on conflict (key) do update set revision = excluded.revision"),
+    point: database.prepare(
+      "insert into current (key, revision) values (?, ?) on conflict (key) do update set revision = excluded.revision",
+    ),
     forget: database.prepare("delete from current where key = ?"),
     changes: database.prepare(
       "select v.revision, v.key, v.deleted, v.text, p.text as previousText from versions v left join versions p on p.revision = v.previous where v.revision > ? and v.key > ? and v.key < ? order by v.revision limit ?",

@@ -27,7 +27,12 @@ export interface Write {
 }
 
 export type WriteResult =
-  | { readonly outcome: "written"; readonly revision: number; readonly text: string; /** Settles with the batch's commit. */ readonly durable: Promise<void> }
+  | {
+      readonly outcome: "written";
+      readonly revision: number;
+      readonly text: string /** Settles with the batch's commit. */;
+      readonly durable: Promise<void>;
+    }
   /** Somebody else was faster; `revision` is what is there now, 0 for nothing. */
   | { readonly outcome: "conflict"; readonly revision: number };
 
@@ -41,7 +46,12 @@ export interface ListRange {
 }
 
 export type ListResult =
-  | { readonly outcome: "listed"; readonly revision: number; readonly items: readonly StoredObject[]; /** How many more keys follow in the range. */ readonly remaining: number }
+  | {
+      readonly outcome: "listed";
+      readonly revision: number;
+      readonly items: readonly StoredObject[] /** How many more keys follow in the range. */;
+      readonly remaining: number;
+    }
   /** The asked revision is older than what the history keeps. */
   | { readonly outcome: "compacted"; readonly oldest: number };
 

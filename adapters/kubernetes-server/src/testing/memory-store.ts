@@ -81,7 +81,10 @@ class MemoryStore implements Store {
 
   changes(after: number, limit: number, prefix = "/"): ChangesResult {
     if (after < this.#oldest) return { outcome: "compacted", oldest: this.#oldest };
-    return { outcome: "changes", changes: this.#history.filter(({ key, revision }) => revision > after && key.startsWith(prefix)).slice(0, limit) };
+    return {
+      outcome: "changes",
+      changes: this.#history.filter(({ key, revision }) => revision > after && key.startsWith(prefix)).slice(0, limit),
+    };
   }
 
   settled(): Promise<void> {

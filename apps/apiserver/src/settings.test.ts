@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseSettings } from "./settings.ts";
+
+test("flags become settings", () => {
+  const parsed = parseSettings([
+    "--state-dir",
+    "/s",
+    "--listen",
+    "[::1]:0",
+    "--advertise-address",
+    "10.0.0.1",
+    "--advertise-address",
+    "api.local",
+    "--kubeconfig-out",
+    "/k",
+  ]);
+  assert.deepEqual(parsed, {
+    outcome: "settings",
+    settings: {
+      stateDir: "/s",
+      host: "::1",
+      port: 0,
+      advertiseAddresses: ["10.0.0.1", "api.local"],
+      kubeconfigOut: "/k",
+      tokenFile: undefined,
+    },
+  });
+});
+
+test("without flags the defaults hold", () => {
+  const parsed = parseSettings([]);
+  assert.ok(parsed.outcome === "settings");
+  assert.deepEqual(
+    [parsed.settings.host, parsed.settings.port, parsed.settings.stateDir],
+    ["127.0.0.1", 6443, "/var/lib/cilium-apiserver"],
+  );
+});
+
+const wrong: readonly [readonly string[], RegExp][] = [
+  [["--frob"], /unknown option '--frob'/],
+  [["extra"], /too many arguments/],
+  [["--listen", "localhost"], /--listen must be host:port .* not "localhost"/],
+  [["--listen", "1.2.3.4:70000"], /--listen must be host:port/],
+  [["--listen", "[not-an-address]:1"], /--listen must be host:port/],
+  [["--listen"], /argument missing/],
+  [["--advertise-address", "a b"], /--advertise-address must be an address or a DNS name, not "a b"/],
+  [["--state-dir", ""], /--state-dir must name a folder/],
+];
+for (const [flags, problem] of wrong) {
+  test(`refused: ${flags.join(" ")}`, () => {
+    const parsed = parseSettings(flags);
+    assert.ok(parsed.outcome === "problem");
+    assert.match(parsed.problem, problem);
+    assert.ok(!parsed.problem.includes("\n"));
+  });
+}
