@@ -189,20 +189,20 @@ test("an error carries the server's status, reason, message and details", async 
 
 const failures: { name: string; answer: (response: ServerResponse) => void; reason: string; message: RegExp; requestTimeoutMs?: number }[] =
   [
-    { name: "silence", answer: () => {}, reason: "Timeout", message: /did not answer in time/ },
+    { name: "silence", answer: () => {}, reason: "Timeout", message: /did not answer in time/, requestTimeoutMs: 300 },
     { name: "a dropped connection", answer: (r) => r.destroy(), reason: "Unreachable", message: /cannot be reached: other side closed/ },
     {
       name: "half an answer",
       answer: (r) => r.writeHead(200, { "content-length": "100" }).write("{"),
       reason: "Timeout",
       message: /in time/,
+      requestTimeoutMs: 300,
     },
     {
       name: "an answer without end",
       answer: (r) => r.end(Buffer.alloc(65 * 1024 * 1024, " ")),
       reason: "TooLarge",
       message: /larger than 67108864 bytes/,
-      requestTimeoutMs: 20_000,
     },
     { name: "no JSON", answer: (r) => r.end("<html>"), reason: "Malformed", message: /no JSON: "<html>"/ },
     { name: "another kind of JSON", answer: (r) => r.end("[1]"), reason: "Malformed", message: /no object/ },
@@ -215,7 +215,7 @@ const failures: { name: string; answer: (response: ServerResponse) => void; reas
     { name: "an error without a word", answer: (r) => r.writeHead(401).end(), reason: "Unauthorized", message: /the server answered 401/ },
   ];
 
-for (const { name, answer, reason, message, requestTimeoutMs = 300 } of failures) {
+for (const { name, answer, reason, message, requestTimeoutMs = 20_000 } of failures) {
   test(`${name} is an error of reason ${reason}`, async () => {
     await answering(
       answer,

@@ -98,7 +98,7 @@ const refuses =
     sendStatus(response, code, reason, message);
 
 /** The client itself asks a second time when a connection drops before the answer to a GET. */
-const faults: { name: string; kind: RequestKind; wrong: Wrong; count?: number; failure: RegExp }[] = [
+const faults: { name: string; kind: RequestKind; wrong: Wrong; count?: number; hurried?: true; failure: RegExp }[] = [
   {
     name: "a list answered with 500",
     kind: "list",
@@ -121,7 +121,7 @@ const faults: { name: string; kind: RequestKind; wrong: Wrong; count?: number; f
   },
   { name: "a connection dropped before a list", kind: "list", wrong: drops, count: 2, failure: /cannot be reached/ },
   { name: "a connection dropped inside a list", kind: "list", wrong: saysAndDrops('{"items":['), count: 2, failure: /cannot be reached/ },
-  { name: "a list that never comes", kind: "list", wrong: isSilent, failure: /did not answer in time/ },
+  { name: "a list that never comes", kind: "list", wrong: isSilent, hurried: true, failure: /did not answer in time/ },
   { name: "a second page that fails", kind: "page", wrong: refuses(503, "ServiceUnavailable", "busy"), failure: /busy/ },
   {
     name: "a second page that has expired",
@@ -177,25 +177,22 @@ const faults: { name: string; kind: RequestKind; wrong: Wrong; count?: number; f
     wrong: says(Buffer.alloc(17 * 1024 * 1024, "x")),
     failure: /a line of more than/,
   },
-  { name: "a watch that is never answered", kind: "watch", wrong: isSilent, failure: /no end after 10 s/ },
-  { name: "a watch that says nothing and never ends", kind: "watch", wrong: says("\n"), failure: /no end after 10 s/ },
+  { name: "a watch that is never answered", kind: "watch", wrong: isSilent, hurried: true, failure: /no end after 10 s/ },
+  { name: "a watch that says nothing and never ends", kind: "watch", wrong: says("\n"), hurried: true, failure: /no end after 10 s/ },
 ];
 
-for (const { name, kind, wrong, count = 1, failure } of faults) {
+for (const { name, kind, wrong, count = 1, hurried, failure } of faults) {
   test(`${name} loses nothing`, async () => {
-    await running(
-      { requestTimeoutMs: 300, watchTimeoutSeconds: 10, watchGraceSeconds: 2, random: () => 0 },
-      async ({ server, mirror, states }) => {
-        server.fault = first(count, kind, wrong);
-        await eventually(() => assert.ok(states.some((state) => state.kind === "waiting")));
-        server.put("pod-1", { spec: { nodeName: "changed" } });
-        server.put("pod-new");
-        server.remove("pod-0");
-        await eventually(() => mirror.equals(server.objects));
-        const waited = states.find((state) => state.kind === "waiting");
-        assert.match(waited?.kind === "waiting" ? waited.failure.message : "", failure);
-      },
-    );
+    const limits = hurried === true ? { requestTimeoutMs: 300, watchTimeoutSeconds: 10, watchGraceSeconds: 2 } : {};
+    await running({ ...limits, random: () => 0 }, async ({ server, mirror, states }) => {
+      server.fault = first(count, kind, wrong);
+      await eventually(() => assert.ok(states.some((state) => state.kind === "waiting")));
+      server.put("pod-1", { spec: { nodeName: "changed" } });
+      server.put("pod-new");
+      server.remove("pod-0");
+      await eventually(() => mirror.equals(server.objects));
+      assert.ok(states.some((state) => state.kind === "waiting" && failure.test(state.failure.message)));
+    });
   });
 }
 
@@ -221,8 +218,43 @@ test("a watch that ends is resumed at the last version seen, bookmarks included"
     server.bookmark();
     await eventually(() => mirror.equals(server.objects));
     server.dropConnections();
-    await eventually(() => assert.equal(server.requests.at(-1), "watch 108"));
+    await eventually(() => assert.equal(server.requests.at(-1), "watch 109"));
     assert.equal(server.requests.filter((request) => request === "list").length, 1);
+  });
+});
+
+test("a version that was thrown away is asked for once, and then there is a list", async () => {
+  await running({}, async ({ server, mirror }) => {
+    await eventually(() => assert.equal(server.watches, 1));
+    const asked = server.requests.length;
+    server.dropConnections();
+    server.remove("pod-0");
+    server.compact();
+    await eventually(() => mirror.equals(server.objects));
+    await eventually(() => assert.equal(server.watches, 1));
+    assert.deepEqual(server.requests.slice(asked), ["watch 105", "list", "page", "watch 106"]);
+  });
+});
+
+test("pages that move on while they are read neither lose a change nor bring one back", async () => {
+  await running({}, async ({ server, mirror }) => {
+    server.pagesMoveOn = true;
+    let moved = false;
+    server.fault = (_response, { kind }) => {
+      if (kind !== "page" || moved) return false;
+      moved = true;
+      server.put("pod-0", { spec: { changed: "after its page" } });
+      server.put("pod-4", { spec: { changed: 1 } });
+      server.put("pod-4", { spec: { changed: 2 } });
+      server.remove("pod-3");
+      server.put("pod-3"); // Another object under the same name.
+      return false;
+    };
+    await eventually(() => assert.equal(server.watches, 1));
+    await eventually(() => mirror.equals(server.objects));
+    server.put("pod-last");
+    await eventually(() => mirror.equals(server.objects));
+    assert.equal(server.requests.at(-1), "watch 105");
   });
 });
 

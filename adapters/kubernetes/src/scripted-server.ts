@@ -20,6 +20,8 @@ export class ScriptedServer implements AsyncDisposable {
   readonly objects = new Map<string, KubernetesObject>();
   /** `list`, `page` and `watch <version>` requests, in their order. */
   readonly requests: string[] = [];
+  /** Later pages show what is now, and say so, instead of what was when the list began. */
+  pagesMoveOn = false;
   /** Asked for each request. */
   fault: Fault = () => false;
   readonly #changes: Change[] = [];
@@ -87,7 +89,9 @@ export class ScriptedServer implements AsyncDisposable {
     this.#changes.length = 0;
   }
 
+  /** Something else has happened, of which watches of this collection learn only the version. */
   bookmark(): void {
+    this.#version += 1;
     this.sendToWatches(`${JSON.stringify({ type: "BOOKMARK", object: { metadata: { resourceVersion: String(this.#version) } } })}\n`);
   }
 
@@ -131,7 +135,10 @@ export class ScriptedServer implements AsyncDisposable {
     const page = names.slice(0, limit);
     const last = page.at(-1);
     const more = names.length > page.length && last !== undefined;
-    const metadata = { resourceVersion: String(version), ...(more && { continue: `${version} ${last}` }) };
+    const metadata = {
+      resourceVersion: String(this.pagesMoveOn ? this.#version : version),
+      ...(more && { continue: `${version} ${last}` }),
+    };
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata, items: page.map((name) => this.objects.get(name)) }));
   }
