@@ -75,7 +75,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
   tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
   tasks.run("sweep connections", (signal) => every(clock, conntrackSweepMs, signal, () => void datapath.sweepConntrack()));
-  tasks.run("retry endpoints", (signal) => every(clock, retryFailedMs, signal, () => node.endpoints.retryFailed()));
+  tasks.run("retry endpoints", (signal) => every(clock, retryFailedMs, signal, () => retryEndpoints(node, log)));
   tasks.run("forget old flow context", (signal) => every(clock, forgetFlowsMs, signal, () => forgetOldContext(kernel, node)));
   tasks.run("serve the delete queue", (signal) =>
     serveDeleteQueue({ directory: options.deleteQueueDirectory, clock, signal, handle: (body) => cni.handle(body), onProblem: log.warn }),
@@ -104,6 +104,21 @@ async function enforceOnceSynced(node: Node, datapath: Datapath, readiness: Read
   node.published.table.markSynced("endpoints");
   readiness.reached("endpoints");
   log.info(`policy is enforced on ${node.endpoints.index.size} endpoints; ${pruned} policy sets of an earlier run were removed`);
+  await adoptPods(node, log);
+}
+
+function retryEndpoints(node: Node, log: Log): Promise<void> {
+  node.endpoints.retryFailed();
+  return adoptPods(node, log);
+}
+
+/** Endpoints become what their pods are now. One that cannot stays what it was, and is looked at again. */
+async function adoptPods(node: Node, log: Log): Promise<void> {
+  try {
+    await node.endpoints.adoptPods();
+  } catch (cause) {
+    log.error(`the new labels of pods are not in force on all endpoints, and are tried again: ${errorMessage(cause)}`);
+  }
 }
 
 /** Keeps a target equal to its table; each failure is said once until it is over. */
@@ -151,9 +166,9 @@ function forgetOldContext(kernel: Kernel, { ring, flows }: Node): void {
   flows.context.forgetBefore(Math.min(oldestNs, nowNs - 60e9));
 }
 
-async function every(clock: Clock, intervalMs: number, signal: AbortSignal, work: () => void): Promise<void> {
+async function every(clock: Clock, intervalMs: number, signal: AbortSignal, work: () => void | Promise<void>): Promise<void> {
   while (!signal.aborted) {
-    work();
+    await work();
     await clock.sleep(intervalMs, signal).catch(() => {}); // Rejects only on abort.
   }
 }

@@ -41,15 +41,17 @@ export class Pods implements PodSource {
     return this.#pods.get(`${namespace}/${name}`);
   }
 
+  /** Undefined as long as its namespace is not known either: without the namespace's labels it would be somebody else. */
   known(namespace: string, name: string): PodFacts | undefined {
     const pod = this.pod(namespace, name);
-    return pod === undefined ? undefined : this.#factsOf(pod, this.#namespaces.get(namespace));
+    const own = this.#namespaces.get(namespace);
+    return pod === undefined || own === undefined ? undefined : this.#factsOf(pod, own);
   }
 
-  /** The runtime may be quicker than the watch. */
-  async find(namespace: string, name: string, signal: AbortSignal): Promise<PodFacts | undefined> {
-    const known = this.#namespaces.has(namespace) ? this.known(namespace, name) : undefined;
-    if (known !== undefined) return known;
+  /** The runtime may be quicker than the watch, which may still speak of another pod of that name. */
+  async find(namespace: string, name: string, uid: string, signal: AbortSignal): Promise<PodFacts | undefined> {
+    const known = this.known(namespace, name);
+    if (known !== undefined && (uid === "" || known.uid === uid)) return known;
     const [pod, own] = await Promise.all([
       this.#client.get(resources.pods, { namespace, name }, { signal }),
       this.#client.get(resources.namespaces, { name: namespace }, { signal }),

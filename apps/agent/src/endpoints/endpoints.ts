@@ -230,21 +230,38 @@ export class Endpoints implements CniEndpoints {
 
   /** The pod's labels, port names or owners may have changed. */
   async podChanged(namespace: string, name: string): Promise<void> {
-    const facts = this.#options.pods.known(namespace, name);
-    if (facts === undefined) return;
-    for (const row of this.index.byPod(namespace, name)) await this.#adopt(row, facts);
+    for (const row of this.index.byPod(namespace, name)) await this.#adopt(row.id);
   }
 
-  async #adopt(row: EndpointRow, facts: PodFacts): Promise<void> {
-    const { labels, namedPorts, workloads, serviceAccount } = facts;
-    const texts = labels.format();
-    const same = texts.join() === row.labels.join() && JSON.stringify(namedPorts) === JSON.stringify(row.namedPorts);
-    if (same && JSON.stringify(workloads) === JSON.stringify(row.workloads)) return;
-    const identity = await this.#options.identities.acquire(labels, this.#options.signal);
-    const current = this.index.byId(row.id);
-    if (current === undefined || current.state === "disconnecting") return this.#releaseIdentity(identity.id);
-    const former = current.identity;
-    const changed = changeEndpoint(current, { labels: texts, namedPorts, workloads, serviceAccount, identity: identity.id });
+  /** Looks at every endpoint's pod: it may have changed while no agent was there, or when it could not be followed. */
+  async adoptPods(): Promise<void> {
+    await Promise.all([...this.index.rows()].map((row) => this.#adopt(row.id)));
+  }
+
+  async #adopt(id: number): Promise<void> {
+    for (;;) {
+      const row = this.index.byId(id);
+      // What an earlier run enforced stays in force until all policies are known; then everybody is looked at.
+      if (row === undefined || row.state === "restoring" || row.state === "disconnecting") return;
+      const facts = this.#options.pods.known(row.podNamespace, row.podName);
+      if (facts === undefined || isAdopted(row, facts)) return;
+      const identity = await this.#options.identities.acquire(facts.labels, this.#options.signal);
+      const current = this.index.byId(id);
+      const latest = this.#options.pods.known(row.podNamespace, row.podName);
+      // The pod may have gone or changed meanwhile: then this identity is not the one.
+      if (current === undefined || current.state === "disconnecting" || latest?.labels.key !== facts.labels.key) {
+        await this.#releaseIdentity(identity.id);
+        continue;
+      }
+      await this.#change(current, latest, identity);
+      return;
+    }
+  }
+
+  async #change(current: EndpointRow, facts: PodFacts, identity: Identity): Promise<void> {
+    const { namedPorts, workloads, serviceAccount } = facts;
+    const labels = identity.labels.format();
+    const changed = changeEndpoint(current, { labels, namedPorts, workloads, serviceAccount, identity: identity.id });
     try {
       this.#announce(changed, identity.labels);
       this.#put(this.#enforce(changed, true));
@@ -253,7 +270,7 @@ export class Endpoints implements CniEndpoints {
     } catch (cause) {
       this.#failed(changed, cause);
     }
-    await this.#releaseIdentity(former);
+    await this.#releaseIdentity(current.identity);
   }
 
   #takeId(undo: AsyncDisposableStack): number {
@@ -273,7 +290,7 @@ export class Endpoints implements CniEndpoints {
   /** A workload that the cluster does not know, or not yet, gets the identity init: always enforced, so closed unless rules open it. */
   async #factsOf(request: CniRequest): Promise<{ pod: PodFacts | undefined; identity: Identity }> {
     const { pods, identities, signal } = this.#options;
-    const pod = request.pod === undefined ? undefined : await pods.find(request.pod.namespace, request.pod.name, signal);
+    const pod = request.pod === undefined ? undefined : await pods.find(request.pod.namespace, request.pod.name, request.pod.uid, signal);
     const labels = pod?.labels ?? Labels.parse(["reserved:init"]);
     if (pod === undefined) return { pod, identity: { id: reservedIdentities.init, labels } };
     return { pod, identity: await identities.acquire(labels, signal) };
@@ -428,6 +445,13 @@ export class Endpoints implements CniEndpoints {
 
 export function subjectOf(row: EndpointRow): PolicySubject {
   return { labels: Labels.parse(row.labels), namedPorts: policyPorts(row) };
+}
+
+function isAdopted(row: EndpointRow, { labels, namedPorts, workloads }: PodFacts): boolean {
+  const texts = (items: unknown): string => JSON.stringify(items);
+  return (
+    labels.format().join() === row.labels.join() && texts(namedPorts) === texts(row.namedPorts) && texts(workloads) === texts(row.workloads)
+  );
 }
 
 function enforcementOf(policy: ResolvedPolicy, policySet: number, policyRevision: number): EndpointChange {

@@ -14,7 +14,7 @@ export interface PodFacts {
 /** Where endpoints learn about their pods. */
 export interface PodSource {
   /** Asks the server when the pod has not been heard of yet. Undefined: there is no such pod. */
-  find(namespace: string, name: string, signal: AbortSignal): Promise<PodFacts | undefined>;
+  find(namespace: string, name: string, uid: string, signal: AbortSignal): Promise<PodFacts | undefined>;
   /** What is known now, without asking. */
   known(namespace: string, name: string): PodFacts | undefined;
 }
