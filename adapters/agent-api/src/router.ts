@@ -20,6 +20,8 @@ export interface Route {
   /** As in `/endpoint/{id}/log`, below the base path. */
   readonly path: string;
   readonly handle: (request: ApiRequest) => Promise<Answer>;
+  /** What the caller is told when the request never reached its handler, or the handler threw. Undefined: the usual form. */
+  readonly problemBody: ((status: number, message: string) => unknown) | undefined;
 }
 
 /** The handler may ask for exactly the parameters that the path names. */
@@ -27,8 +29,9 @@ export function route<Path extends string>(
   method: Method,
   path: Path,
   handle: (request: ApiRequest<ParameterNames<Path>>) => Promise<Answer>,
+  options: { problemBody?: Route["problemBody"] } = {},
 ): Route {
-  return { method, path, handle };
+  return { method, path, handle, problemBody: options.problemBody };
 }
 
 export type Match =

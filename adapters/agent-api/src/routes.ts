@@ -25,8 +25,14 @@ function nodeRoutes(operations: AgentOperations): Route[] {
     route("GET", "/map/{name}", async ({ parameters: { name }, signal }) =>
       foundOr(await operations.map(name, signal), `there is no BPF map ${JSON.stringify(name)}`),
     ),
-    route("POST", "/cni", async ({ body, signal }) => operations.cni(body, signal)),
+    route("POST", "/cni", async ({ body, signal }) => operations.cni(body, signal), { problemBody: cniProblem }),
   ];
+}
+
+/** The plugin prints what it is answered, and container runtimes read an error of CNI: code 11 asks them to come again. */
+function cniProblem(status: number, message: string): unknown {
+  const code = status === 503 ? 11 : status === 500 ? 999 : 6;
+  return { cniVersion: "1.1.0", code, msg: message, details: "" };
 }
 
 function addressRoutes(operations: AgentOperations): Route[] {

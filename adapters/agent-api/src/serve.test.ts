@@ -203,6 +203,34 @@ test("the CNI plugin's call and its result pass through unread", async () => {
   );
 });
 
+const cniProblems: { name: string; body: string; cni?: AgentOperations["cni"]; status: number; code: number; msg: RegExp }[] = [
+  { name: "that is no JSON", body: "{", status: 400, code: 6, msg: /the body is not JSON/ },
+  {
+    name: "whose handler throws",
+    body: "{}",
+    cni: async () => {
+      throw new Error("no veth", { cause: new Error("EEXIST") });
+    },
+    status: 500,
+    code: 999,
+    msg: /^no veth: EEXIST$/,
+  },
+];
+
+for (const { name, body, cni, status, code, msg } of cniProblems) {
+  test(`a call of the CNI plugin ${name} is answered with an error of CNI`, async () => {
+    await served(
+      async ({ socketPath }) => {
+        const answer = await raw(socketPath, "POST", "/v1/cni", { body });
+        const error = JSON.parse(answer.text);
+        assert.deepEqual([answer.status, error.code, error.cniVersion], [status, code, "1.1.0"]);
+        assert.match(error.msg, msg);
+      },
+      cni === undefined ? {} : { cni },
+    );
+  });
+}
+
 const badBodies: { name: string; body: string | Buffer; headers?: Record<string, string>; status: number; message: RegExp }[] = [
   { name: "no JSON", body: "{nope", status: 400, message: /the body is not JSON/ },
   { name: "more than the limit, announced", body: Buffer.alloc(1024 * 1024 + 1, " "), status: 413, message: /larger than 1048576 bytes/ },
@@ -219,7 +247,7 @@ for (const { name, body, headers, status, message } of badBodies) {
   test(`a body with ${name} is answered ${status} and nothing is done`, async () => {
     await served(async ({ socketPath, asked }) => {
       const options = { body, ...(headers !== undefined && { headers }) };
-      const answer = await raw(socketPath, "POST", "/v1/cni", options).catch((error: NodeJS.ErrnoException) => error);
+      const answer = await raw(socketPath, "PUT", "/v1/endpoint/0", options).catch((error: NodeJS.ErrnoException) => error);
       // The rest of a body that is too large is not read: the caller may see its connection close before it reads the answer.
       if (answer instanceof Error) assert.match(String(answer.code), /EPIPE|ECONNRESET/);
       else {
@@ -243,6 +271,18 @@ test("an operation that throws is answered 500 with its message, and reported", 
         (error) => error instanceof AgentApiError && error.status === 500 && error.message === "maps cannot be listed: EPERM",
       );
       assert.deepEqual(failures, ["GET /map: Error: maps cannot be listed"]);
+    },
+    { maps },
+  );
+});
+
+test("an answer that is no JSON is reported and costs only its own caller", async () => {
+  const maps = async (): Promise<never> => ({ maps: 1n }) as never;
+  await served(
+    async ({ client, failures }) => {
+      await assert.rejects(client.maps(never), /socket hang up/);
+      assert.match(failures[0] ?? "", /GET \/v1\/map: TypeError: Do not know how to serialize a BigInt/);
+      assert.equal((await client.health(never)).cilium?.state, "Ok");
     },
     { maps },
   );
@@ -283,13 +323,15 @@ test("an operation learns that its caller has gone away", async () => {
       });
     });
   await served(
-    async ({ client }) => {
+    async ({ client, activity, failures }) => {
       const stop = new AbortController();
       const call = client.cni({}, stop.signal);
       await begun.promise;
       stop.abort(new Error("enough"));
       await assert.rejects(call, /enough/);
       assert.match(await gone.promise, /the caller has gone away/);
+      await eventually(() => assert.deepEqual(activity.requests.all(), [{ method: "POST", path: "/cni", status: 499, count: 1 }]));
+      assert.deepEqual(failures, []);
     },
     { cni },
   );
@@ -307,7 +349,10 @@ test("stopping tells requests under way and waits for them", async () => {
       const call = client.cni({}, never);
       await begun.promise;
       await stop();
-      assert.deepEqual(await call, { status: 503, body: { code: 503, message: "the agent is stopping: try again later" } });
+      assert.deepEqual(await call, {
+        status: 503,
+        body: { cniVersion: "1.1.0", code: 11, msg: "the agent is stopping: try again later", details: "" },
+      });
     },
     { cni },
   );

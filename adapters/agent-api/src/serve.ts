@@ -8,6 +8,8 @@ import { RequestCounters } from "./counters.ts";
 import { type ApiRequest, type Route, Router } from "./router.ts";
 
 const basePath = "/v1";
+/** In the counters only: nobody is there to be told. */
+const callerLeftStatus = 499;
 /** Requests that change something and run at once, and those that may wait for their turn. */
 const workRunningMax = 64;
 const workWaitingMax = 1_024;
@@ -79,13 +81,14 @@ class Api {
     const signal = AbortSignal.any([this.#signal, left.signal]);
     const url = URL.parse(request.url ?? "", "http://agent");
     const path = url?.pathname ?? "";
-    if (this.#signal.aborted) {
-      send(request, response, stopping);
-      return;
-    }
     const { outcome, routePath } = await this.#answer(request, path, url?.searchParams ?? new URLSearchParams(), signal);
     this.#activity.requests.add(request.method ?? "", routePath, outcome.status);
-    send(request, response, outcome);
+    try {
+      send(request, response, outcome);
+    } catch (cause) {
+      this.#onFailure(`${request.method} ${path}`, cause); // The answer cannot be written as JSON.
+      response.destroy();
+    }
   }
 
   async #answer(
@@ -116,16 +119,20 @@ class Api {
 
   async #handle(message: IncomingMessage, route: Route, request: ApiRequest): Promise<Outcome> {
     const admission = route.method === "GET" ? this.#activity.reads : this.#activity.work;
+    const say = (status: number, message: string): Outcome =>
+      route.problemBody === undefined ? problem(status, message) : { status, body: route.problemBody(status, message) };
+    if (this.#signal.aborted) return say(503, stopping);
     try {
       const body = await readJson(message);
       const result = await admission.run(() => route.handle({ ...request, body }), request.signal);
-      if (result.kind === "full") return problem(503, `${workWaitingMax} requests are waiting already: try again later`);
+      if (result.kind === "full") return say(503, `${workWaitingMax} requests are waiting already: try again later`);
       return outcomeOf(result.value);
     } catch (cause) {
-      if (cause instanceof BodyProblem) return problem(cause.status, cause.message);
-      if (this.#signal.aborted) return stopping;
+      if (cause instanceof BodyProblem) return say(cause.status, cause.message);
+      if (this.#signal.aborted) return say(503, stopping);
+      if (request.signal.aborted) return say(callerLeftStatus, "the caller has gone away");
       this.#onFailure(`${route.method} ${route.path}`, cause);
-      return { status: 500, body: errorMessage(cause) };
+      return route.problemBody === undefined ? { status: 500, body: errorMessage(cause) } : say(500, errorMessage(cause));
     }
   }
 }
@@ -135,7 +142,7 @@ function outcomeOf(answer: Answer): Outcome {
   return "error" in answer ? { status: answer.status, body: answer.error } : { status: answer.status, body: answer.body };
 }
 
-const stopping = problem(503, "the agent is stopping: try again later");
+const stopping = "the agent is stopping: try again later";
 
 /** What is wrong with the request as a request, before any operation has seen it. */
 function problem(code: number, message: string): Outcome {
