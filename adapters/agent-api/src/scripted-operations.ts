@@ -1,90 +1,86 @@
 import { created, done, found, refused } from "./answer.ts";
+import type { EndpointId } from "./endpoint-id.ts";
 import type { AgentOperations } from "./operations.ts";
+import type { Endpoint } from "./shapes.ts";
+
+const addressing = { ipv4: { enabled: true, ip: "10.0.0.1" } };
+const seven: Endpoint = { id: 7, status: { state: "ready" } };
+
+function isSeven(id: EndpointId): boolean {
+  return id.kind === "id" && id.id === 7;
+}
 
 /** An agent with one endpoint, 7, that writes down what it was asked. */
 export function scriptedOperations(asked: unknown[], own: Partial<AgentOperations> = {}): AgentOperations {
-  const note = (name: string, request?: unknown): void => void asked.push(request === undefined ? name : [name, request]);
-  const isSeven = (id: { kind: string; id?: number }): boolean => id.kind === "id" && id.id === 7;
-  const seven = { id: 7, status: { state: "ready" as const } };
-  const addressing = { ipv4: { enabled: true, ip: "10.0.0.1" } };
-  const operations: AgentOperations = {
+  return { ...nodeOperations(asked), ...addressOperations(asked), ...endpointOperations(asked), ...policyOperations, ...own };
+}
+
+type NodeOperations = Pick<AgentOperations, "health" | "configuration" | "maps" | "map" | "cni">;
+
+function nodeOperations(asked: unknown[]): NodeOperations {
+  return {
     async health(request) {
-      note("health", request);
+      asked.push(["health", request]);
       return { cilium: { state: "Ok", msg: "" } };
     },
-    async configuration() {
-      return { status: { addressing } };
+    configuration: async () => ({ status: { addressing } }),
+    maps: async () => ({ maps: [{ path: "/sys/fs/bpf/tc/globals/x" }] }),
+    map: async (name) => (name === "x" ? { path: "/sys/fs/bpf/tc/globals/x" } : undefined),
+    async cni(request) {
+      asked.push(["cni", request]);
+      return found({ cniVersion: "1.1.0" });
     },
+  };
+}
+
+type AddressOperations = Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress" | "addresses">;
+
+function addressOperations(asked: unknown[]): AddressOperations {
+  return {
     async allocateAddresses(request) {
-      note("allocate", request);
+      asked.push(["allocate", request]);
       if (request.owner === "full") return refused(502, "10.0.0.0/24 is full");
       return created({ address: { ipv4: "10.0.0.5" }, "host-addressing": addressing });
     },
     async claimAddress(request) {
-      note("claim", request);
+      asked.push(["claim", request]);
       return done;
     },
     async releaseAddress(request) {
-      note("release", request);
+      asked.push(["release", request]);
       return done;
     },
+    addresses: async ({ cidr }) => (cidr === "192.0.2.0/24" ? undefined : [{ cidr: "10.0.0.5/32", identity: 300 }]),
+  };
+}
+
+type PolicyOperations = Pick<AgentOperations, "identities" | "identity" | "identityEndpoints" | "policy" | "policySelectors">;
+
+const policyOperations: PolicyOperations = {
+  identities: async () => [{ id: 1 }],
+  identity: async (id) => (id === 1 ? { id: 1, labels: ["reserved:host"] } : undefined),
+  identityEndpoints: async () => [{ identity: { id: 1 }, refCount: 1 }],
+  policy: async ({ labels }) => (labels.length === 0 ? { revision: 3, policy: "[]" } : undefined),
+  policySelectors: async () => [],
+};
+
+type EndpointOperations = Omit<AgentOperations, keyof (NodeOperations & AddressOperations & PolicyOperations)>;
+
+function endpointOperations(asked: unknown[]): EndpointOperations {
+  return {
     async endpoints(request) {
-      note("endpoints", request);
+      asked.push(["endpoints", request]);
       return [seven];
     },
-    async endpoint(id) {
-      note("endpoint", id);
-      return isSeven(id) ? seven : undefined;
-    },
+    endpoint: async (id) => (isSeven(id) ? seven : undefined),
     async createEndpoint(id, request) {
-      note("create", [id, request]);
+      asked.push(["create", [id, request]]);
       return isSeven(id) ? refused(409, "endpoint 7 exists") : created(seven);
     },
-    async deleteEndpoint(id) {
-      note("delete", id);
-      return isSeven(id) ? { status: 206, body: 2 } : done;
-    },
-    async deleteEndpoints(request) {
-      note("delete all", request);
-      return done;
-    },
-    async endpointHealth(id) {
-      return isSeven(id) ? { overallHealth: "OK" } : undefined;
-    },
-    async endpointLog(id) {
-      return isSeven(id) ? [{ message: "created" }] : undefined;
-    },
-    async endpointLabels(id) {
-      return isSeven(id) ? { status: { "security-relevant": ["k8s:app=web"] } } : undefined;
-    },
-    async identities() {
-      return [{ id: 1 }];
-    },
-    async identity(id) {
-      return id === 1 ? { id: 1, labels: ["reserved:host"] } : undefined;
-    },
-    async identityEndpoints() {
-      return [{ identity: { id: 1 }, refCount: 1 }];
-    },
-    async policy({ labels }) {
-      return labels.length === 0 ? { revision: 3, policy: "[]" } : undefined;
-    },
-    async policySelectors() {
-      return [];
-    },
-    async addresses({ cidr }) {
-      return cidr === "192.0.2.0/24" ? undefined : [{ cidr: "10.0.0.5/32", identity: 300 }];
-    },
-    async maps() {
-      return { maps: [{ path: "/sys/fs/bpf/tc/globals/x" }] };
-    },
-    async map(name) {
-      return name === "x" ? { path: "/sys/fs/bpf/tc/globals/x" } : undefined;
-    },
-    async cni(request) {
-      note("cni", request);
-      return found({ cniVersion: "1.1.0" });
-    },
+    deleteEndpoint: async (id) => (isSeven(id) ? { status: 206, body: 2 } : done),
+    deleteEndpoints: async () => done,
+    endpointHealth: async (id) => (isSeven(id) ? { overallHealth: "OK" } : undefined),
+    endpointLog: async (id) => (isSeven(id) ? [{ message: "created" }] : undefined),
+    endpointLabels: async (id) => (isSeven(id) ? { status: { "security-relevant": ["k8s:app=web"] } } : undefined),
   };
-  return { ...operations, ...own };
 }
