@@ -157,12 +157,6 @@ export function without(set: FieldSet, path: readonly string[]): FieldSet {
   return { self: set.self, children };
 }
 
-/** Only what is at or below one path. */
-export function within(set: FieldSet, element: string): FieldSet {
-  const child = set.children.get(element);
-  return child === undefined ? noFields : { self: false, children: new Map([[element, child]]) };
-}
-
 /** Paths such as `.spec.ports[name="web"].port`, at most so many. */
 export function describeFields(set: FieldSet, limit: number, path = ""): string[] {
   const found: string[] = set.self && path !== "" ? [path] : [];

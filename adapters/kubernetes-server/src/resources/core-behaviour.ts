@@ -6,7 +6,7 @@ import { labelNameProblem, serviceNameProblem } from "./name.ts";
 import type { Behaviour } from "./resource.ts";
 
 /** The label by which policies select namespaces by name. */
-export const namespaceNameLabel = "kubernetes.io/metadata.name";
+const namespaceNameLabel = "kubernetes.io/metadata.name";
 
 function member(object: Mutable, name: string): Mutable {
   const value = object[name];

@@ -1,6 +1,7 @@
 import { objectMetaSchema } from "../schema/meta-v1.ts";
 import { patternProblem } from "../schema/pattern.ts";
 import { forbidden, invalid, type Problem, required } from "../schema/problem.ts";
+import { ruleIsChecked } from "../schema/rule.ts";
 import { isObject, type Mutable, type MutableJson, type Schema } from "../schema/schema.ts";
 import { ageColumn, listAt, nameColumn, pathColumn, textAt, valueAt } from "./column.ts";
 import { labelNameProblem, subdomainNameProblem } from "./name.ts";
@@ -26,7 +27,22 @@ export const definitionBehaviour: Behaviour = {
     }
     return problems;
   },
+  warn: (definition) =>
+    listAt(definition, "spec", "versions").flatMap((version) =>
+      uncheckedRules(valueAt(version, "schema", "openAPIV3Schema")).map(
+        (rule) => `this server does not check the rule ${JSON.stringify(rule)}`,
+      ),
+    ),
 };
+
+/** Rules between fields that are outside of what the server evaluates. */
+function uncheckedRules(schema: MutableJson | undefined): string[] {
+  if (!isObject(schema)) return [];
+  const own = listAt(schema, "x-kubernetes-validations").map((rule) => textAt(rule, "rule"));
+  const members = isObject(schema.properties) ? Object.values(schema.properties) : [];
+  const inner = [...members, schema.items, schema.additionalProperties].flatMap(uncheckedRules);
+  return [...own.filter((rule) => !ruleIsChecked(rule)), ...inner];
+}
 
 function complete(definition: Mutable): void {
   const { spec } = definition;

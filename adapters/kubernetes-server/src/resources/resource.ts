@@ -18,6 +18,8 @@ export interface Behaviour {
   readonly onCreate?: (object: Mutable) => void;
   readonly onUpdate?: (object: Mutable, previous: Mutable) => void;
   readonly validate?: (object: Mutable, previous: Mutable | undefined) => readonly Problem[];
+  /** Sentences for the writer about what is accepted and yet not done. */
+  readonly warn?: (object: Mutable) => readonly string[];
   /** Whether a new object brings its status with it, although status is a subresource. */
   readonly keepsStatusOnCreate?: boolean;
 }

@@ -31,13 +31,25 @@ export function parseTokens(text: string): ParsedTokens {
 export function authenticate(request: IncomingMessage, tokens: Tokens): User | undefined {
   const { socket } = request;
   if (socket instanceof TLSSocket && socket.authorized) {
-    const { subject } = socket.getPeerCertificate();
-    const groups = subject?.O as string | string[] | undefined;
-    const name = subject?.CN as string | string[] | undefined;
-    if (typeof name === "string" && name !== "") return { name, groups: groups === undefined ? [] : [groups].flat() };
+    const known = holders.get(socket) ?? holderOf(socket);
+    if (known !== undefined) {
+      holders.set(socket, known);
+      return known;
+    }
   }
   const [, token] = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? "") ?? [];
   return token === undefined ? undefined : tokens.get(digest(token));
+}
+
+/** Who is at the other end: reading a certificate costs more than most requests. */
+const holders = new WeakMap<TLSSocket, User>();
+
+function holderOf(socket: TLSSocket): User | undefined {
+  const { subject } = socket.getPeerCertificate();
+  const groups = subject?.O as string | string[] | undefined;
+  const name = subject?.CN as string | string[] | undefined;
+  if (typeof name !== "string" || name === "") return undefined;
+  return { name, groups: groups === undefined ? [] : [groups].flat() };
 }
 
 function digest(token: string): string {

@@ -132,6 +132,7 @@ function withoutMetadata(problems: readonly Problem[]): readonly Problem[] {
 
 function ownProblems(resource: Resource, object: Mutable, previous: Mutable | undefined, context: DraftContext): readonly Problem[] {
   const problems = [...(resource.behaviour.validate?.(object, previous) ?? [])];
+  context.warnings.push(...(resource.behaviour.warn?.(object) ?? []));
   if (problems.length === 0 && context.subresource === "") problems.push(...(context.validators[resource.kind]?.(object) ?? []));
   if (previous !== undefined && isBeingDeleted(previous)) {
     const added = finalizersOf(object).filter((finalizer) => !finalizersOf(previous).includes(finalizer));

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { eventually } from "@cilium-ts/testing";
 import { listAt, textAt, valueAt } from "../resources/column.ts";
@@ -266,6 +268,33 @@ test("watches are limited per client", async () => {
   await events.return(undefined);
 });
 
+test("a watcher that does not read is sent away, and the others hear everything", async () => {
+  await using running = await open({
+    watchLimits: { watchersMax: 10, watchersPerClientMax: 10, bufferedBytesMax: 100_000, bookmarkIntervalMs: 60_000 },
+  });
+  const { client, server } = running;
+  const idle = connect(server.port, "127.0.0.1");
+  idle.on("error", () => undefined);
+  try {
+    idle.write(`GET ${maps}?watch=true HTTP/1.1\r\nHost: server\r\n\r\n`);
+    await once(idle, "data");
+    idle.pause();
+    const events = client.watch(`${maps}?watch=true`);
+    const count = 300;
+    // More than the kernel buffers on its own.
+    const padding = "x".repeat(50_000);
+    for (let index = 0; index < count; index += 1) await client.post(maps, { ...configMap(`m${index}`), data: { padding } });
+    for (let index = 0; index < count; index += 1) assert.equal((await events.next()).value?.type, "ADDED");
+    await events.return(undefined);
+    await eventually(async () => {
+      const metrics = await (await fetch(`${server.url}/metrics`)).text();
+      assert.match(metrics, /apiserver_watches_slow_closed_total 1\n/);
+    });
+  } finally {
+    idle.destroy();
+  }
+});
+
 test("a watch ends when its time is over", async () => {
   await using running = await open();
   const seen: string[] = [];
@@ -376,6 +405,17 @@ test("a bad definition is refused with the place of the mistake", async () => {
   ]) {
     assert.match(message, part);
   }
+});
+
+test("a rule that the server cannot check is accepted with a warning", async () => {
+  await using running = await open();
+  const rule = { rule: "self.all(x, x > 1)" };
+  const definition = widgets([
+    widgetVersion("v1", true, { a: { type: "array", items: { type: "integer" }, "x-kubernetes-validations": [rule] } }),
+  ]);
+  const { code, warnings } = await running.client.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition);
+  assert.equal(code, 201);
+  assert.match(warnings, /does not check the rule .*self\.all/);
 });
 
 test("apply owns fields, and tells whose field a conflict is about", async () => {

@@ -13,6 +13,7 @@ import type { Certificates } from "../security/certificates.ts";
 import type { Change, Store } from "../store/store.ts";
 import { Cleaner } from "./cleaner.ts";
 import type { Validators } from "./draft.ts";
+import { expireEvents } from "./event-expiry.ts";
 import { Metrics } from "./metrics.ts";
 import { decodeObject } from "./object-text.ts";
 import { Objects, type WriteOptions } from "./objects.ts";
@@ -65,6 +66,7 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   const cleaner = new Cleaner(store, registry, objects, onError);
   const tasks = new TaskGroup(new AbortController().signal);
   tasks.run("cleaner", (signal) => cleaner.run(signal));
+  tasks.run("event expiry", (signal) => expireEvents(store, objects, nowMs, signal));
   const context = {
     store,
     objects,
@@ -102,7 +104,14 @@ function secureContext(certificates: Certificates) {
 }
 
 function createServer(options: ServerOptions, handler: Parameters<typeof createHttpServer>[1] & object): HttpServer | HttpsServer {
-  const timeouts = { keepAliveTimeout: 90_000, headersTimeout: 30_000, requestTimeout: 60_000 };
+  // TCP keep-alive finds out about watchers whose machine is gone.
+  const timeouts = {
+    keepAliveTimeout: 90_000,
+    headersTimeout: 30_000,
+    requestTimeout: 60_000,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+  };
   const server =
     options.tls === undefined
       ? createHttpServer(timeouts, handler)

@@ -4,16 +4,18 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import Database from "better-sqlite3";
+import { writeForEver } from "../testing/crash-writer.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
 
 const runs = 20;
 
 /** Starts a writer, waits until it has acknowledged some writes, kills it without warning, and returns what it had acknowledged. */
 async function writeUntilKilled(path: string, run: number): Promise<ReadonlyMap<string, number>> {
-  const writer = spawn(process.execPath, [join(import.meta.dirname, "..", "testing", "crash-writer.ts"), path, String(run)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const module = pathToFileURL(join(import.meta.dirname, "..", "testing", "crash-writer.ts")).href;
+  const script = `const { ${writeForEver.name} } = await import(${JSON.stringify(module)}); await ${writeForEver.name}(${JSON.stringify(path)}, ${run});`;
+  const writer = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: ["ignore", "pipe", "inherit"] });
   const acknowledged = new Map<string, number>();
   // Another moment each time, in the middle of whatever the writer is doing.
   const enough = 40 + run * 7;

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { eventually } from "@cilium-ts/testing";
-import { ensureKubectl } from "../../../tools/src/kubectl.ts";
-import { type RunningServer, startProgram } from "./running-server.ts";
+import { ensureKubectl } from "@cilium-ts/tools/kubectl";
+import { type RunningServer, startProgram } from "./program.ts";
 
 // A real, unmodified kubectl against the real program: what a user does, with the words that the user sees.
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { repositoryRoot } from "@cilium-ts/tools/repository";
 
 /** The program as a process of its own, for tests. */
 export interface RunningServer extends AsyncDisposable {
@@ -16,7 +17,7 @@ export interface Ended {
   readonly errors: string;
 }
 
-const program = join(import.meta.dirname, "main.ts");
+const program = join(repositoryRoot, "apps", "apiserver", "src", "main.ts");
 const startDeadlineMs = 20_000;
 
 /** Starts the program on a free port and waits until it serves. */

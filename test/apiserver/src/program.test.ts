@@ -4,7 +4,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { runProgram, startProgram } from "./running-server.ts";
+import { runProgram, startProgram } from "./program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cilium-ts-apiserver-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
