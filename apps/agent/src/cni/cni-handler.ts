@@ -56,7 +56,8 @@ export class CniHandler {
     }
   }
 
-  async #serve(request: CniRequest): Promise<object> {
+  /** Only ADD has something to tell when all is well. */
+  async #serve(request: CniRequest): Promise<object | undefined> {
     switch (request.command) {
       case "ADD":
         return this.#add(request);
@@ -86,28 +87,25 @@ export class CniHandler {
   }
 
   /** Succeeds for what is gone already, or was never there. */
-  async #delete(request: CniRequest): Promise<object> {
+  async #delete(request: CniRequest): Promise<undefined> {
     const rows =
       request.interfaceName === ""
         ? this.#endpoints.byContainerId(request.containerId)
         : [this.#endpoints.byAttachmentId(`${request.containerId}:${request.interfaceName}`)];
     for (const row of rows) if (row !== undefined) await this.#endpoints.remove(row);
-    return {};
   }
 
-  async #check(request: CniRequest): Promise<object> {
+  async #check(request: CniRequest): Promise<undefined> {
     const id = `${request.containerId}:${request.interfaceName}`;
     const row = this.#endpoints.byAttachmentId(id);
     if (row === undefined) throw new CniError(cniErrorCode.noHealth, `there is no endpoint for ${id}: run ADD first`);
     const complaint = await this.#endpoints.complaint(row);
     if (complaint !== undefined) throw new CniError(cniErrorCode.unhealthy, `endpoint ${row.id} is not healthy: ${complaint}`);
-    return {};
   }
 
-  async #status(): Promise<object> {
+  async #status(): Promise<undefined> {
     const reason = this.#endpoints.notReady();
     if (reason !== undefined) throw new CniError(cniErrorCode.notAvailable, `cilium-agent is not ready: ${reason}`);
-    return {};
   }
 }
 

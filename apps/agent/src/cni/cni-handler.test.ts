@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { EndpointRow } from "@cilium-ts/endpoint";
+import { type CniEndpoints, CniHandler } from "./cni-handler.ts";
+
+const routers = { ipv4: "10.0.1.1", ipv6: "fd00::1" };
+const endpoint = {
+  id: 7,
+  state: "ready",
+  hostDeviceName: "lxc1",
+  hostMac: "02:00:00:00:00:01",
+  containerIfname: "eth0",
+  mac: "02:00:00:00:00:02",
+  ipv4: "10.0.1.2",
+  ipv6: "fd00::2",
+  netnsPath: "/run/netns/pod",
+} as EndpointRow;
+
+/** Endpoints in memory, with a log of what was asked of them. */
+function createEndpoints(): { endpoints: CniEndpoints; log: string[] } {
+  const log: string[] = [];
+  let row: EndpointRow | undefined;
+  const endpoints: CniEndpoints = {
+    notReady: () => undefined,
+    byAttachmentId: () => row,
+    byContainerId: () => (row === undefined ? [] : [row]),
+    async add({ containerId }) {
+      log.push(`add ${containerId}`);
+      await new Promise((resolve) => setImmediate(resolve));
+      row = endpoint;
+      return row;
+    },
+    async remove({ id }) {
+      log.push(`remove ${id}`);
+      row = undefined;
+    },
+    complaint: async () => undefined,
+  };
+  return { endpoints, log };
+}
+
+const call = (command: string): object => ({
+  command,
+  containerId: "c1",
+  netns: "/run/netns/pod",
+  ifname: "eth0",
+  config: { cniVersion: "1.0.0", name: "cilium", type: "cilium-cni" },
+});
+
+test("only ADD has something to tell when all is well", async () => {
+  const { endpoints } = createEndpoints();
+  const handler = new CniHandler(endpoints, routers);
+  const { status, body } = await handler.handle(call("ADD"));
+  assert.deepEqual([status, (body as { cniVersion: string }).cniVersion], [200, "1.0.0"]);
+  for (const command of ["CHECK", "STATUS", "DEL", "DEL"]) {
+    assert.deepEqual(await handler.handle(call(command)), { status: 200, body: undefined }, command);
+  }
+});
+
+test("calls for one container are served one after another, and ADD twice makes one endpoint", async () => {
+  const { endpoints, log } = createEndpoints();
+  const handler = new CniHandler(endpoints, routers);
+  const answers = await Promise.all(["ADD", "ADD", "DEL", "ADD"].map((command) => handler.handle(call(command))));
+  assert.deepEqual(answers[0], answers[1]);
+  assert.deepEqual(log, ["add c1", "remove 7", "add c1"]);
+});
+
+test("what cannot be served is an error of the specification", async () => {
+  const { endpoints } = createEndpoints();
+  const handler = new CniHandler(endpoints, routers);
+  assert.deepEqual(await handler.handle(call("CHECK")), {
+    status: 400,
+    body: { cniVersion: "1.0.0", code: 100, msg: "there is no endpoint for c1:eth0: run ADD first" },
+  });
+  const { body } = await handler.handle({ ...call("ADD"), config: { cniVersion: "9.9.9" } });
+  assert.equal((body as { code: number }).code, 1);
+});
