@@ -3,16 +3,20 @@ import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, re
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import { openKubernetes } from "@cilium-ts/kubernetes";
-import { formatAddress } from "@cilium-ts/net";
+import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import { openNetlink } from "@cilium-ts/netlink";
 import { startHubble } from "@cilium-ts/observer";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
+import { LocalNode } from "./cluster/local-node.ts";
+import { resolvePodRanges } from "./cluster/pod-ranges.ts";
 import { CniHandler } from "./cni/cni-handler.ts";
+import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import type { Log } from "./log.ts";
-import { applyNodeNetwork } from "./network/node-network.ts";
+import { applyNodeNetwork, findPodMtu } from "./network/node-network.ts";
+import { createRemoteRoutes } from "./network/remote-routes.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
 import { createOperations } from "./serve/operations.ts";
@@ -31,6 +35,7 @@ const conntrackSweepMs = 10_000;
 const retryFailedMs = 30_000;
 const resyncMs = 60_000;
 const forgetFlowsMs = 5_000;
+const learnNodeMs = 30_000;
 
 /**
  * The agent, from top to bottom: what it opens, what it keeps, and one task for each thing it does. Ends when the signal is aborted;
@@ -43,17 +48,21 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   await using socket = await openAgentSocket({ socketPath: options.socketPath });
   readiness.reached("api");
 
-  const pool = createNodePool(options, clock);
+  await using client = await openKubernetes({ fieldManager: "cilium-agent", ...kubeconfigOf(options) });
+  await using netlink = openNetlink(kernel);
+  const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
+  const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
   const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
   using datapath = openDatapath(kernel, datapathOptions(world, options, pool));
-  await using netlink = openNetlink(kernel);
-  const podPrefixes = [options.ipv4Range, options.ipv6Range];
-  await applyNodeNetwork({ kernel, netlink, routerIPv4: pool.routerIPv4, routerIPv6: pool.routerIPv6, podPrefixes });
-  await using client = await openKubernetes(options.kubeconfigPath === undefined ? {} : { kubeconfigPath: options.kubeconfigPath });
+  const { routerIPv4, routerIPv6 } = pool;
+  const podPrefixes = [pool.pools.ipv4.prefix, pool.pools.ipv6.prefix];
+  const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes });
+  const mtu = options.mtu === 0 ? await findPodMtu(netlink, options.routingMode) : options.mtu;
 
   // Opened last and so closed first: no task outlives what it uses.
   await using tasks = new TaskGroup(parent);
-  const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, signal: tasks.signal });
+  const onAddressesChanged = (underlay: readonly string[]): void => localNode.publish(underlay, routers);
+  const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, mtu, onAddressesChanged, signal: tasks.signal });
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
   await using _hubble = await startHubble({
@@ -63,12 +72,17 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
     version: agentVersion,
   });
   const cni = new CniHandler(node.endpoints, routers);
-  const routes = agentRoutes(createOperations({ node, options, routers, pool, datapath, cni, readiness }));
+  const routes = agentRoutes(createOperations({ node, options, routers, pool, datapath, cni, readiness, mtu }));
   readiness.reached("datapath");
 
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
   tasks.run("serve the API", (signal) => serveAgentApi({ socket, routes, signal, onFailure }));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
+  tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
+  tasks.run("learn about the node", (signal) => every(clock, learnNodeMs, signal, () => learnNode(localNode, node, routers, signal)));
+  tasks.run("publish the node", (signal) => keep(world, localNode.table, localNode.target, "CiliumNode", signal));
+  const remoteRoutes = createRemoteRoutes({ netlink, mode: options.routingMode, routerIPv4, routerIPv6, hostDevice, mtu });
+  tasks.run("route to other nodes", (signal) => keep(world, node.remoteNodes.routes, remoteRoutes, "route", signal));
   tasks.run("enforce what was restored", () => enforceOnceSynced(node, datapath, readiness, log));
   tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));
   tasks.run("program the ipcache", (signal) => keep(world, node.ipcache.table, node.ipcache.target, "ipcache", signal));
@@ -84,6 +98,21 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   await tasks.join();
 }
 
+/** Its labels and uid; nobody depends on them at once, so a server that is away is asked again. */
+async function learnNode(localNode: LocalNode, node: Node, routers: Routers, signal: AbortSignal): Promise<void> {
+  await localNode.find(signal).catch(() => undefined);
+  localNode.publish(node.hostAddresses.underlay(), routers);
+}
+
+function kubeconfigOf({ kubeconfigPath }: AgentOptions): { kubeconfigPath?: string } {
+  return kubeconfigPath === undefined ? {} : { kubeconfigPath };
+}
+
+/** The ranges that this node tells the cluster; undefined where the cluster tells them. */
+function ownPodCIDRs({ ipam, ipv4Range, ipv6Range }: AgentOptions): string[] | undefined {
+  return ipam === "host-scope" ? [formatPrefix(ipv4Range), formatPrefix(ipv6Range)] : undefined;
+}
+
 function datapathOptions({ objects }: World, options: AgentOptions, pool: NodePool): Parameters<typeof openDatapath>[1] {
   const { bpfRoot, traceIntervalS, conntrackEntriesMax } = options;
   const { routerIPv4, routerIPv6 } = pool;
@@ -94,7 +123,12 @@ function datapathOptions({ objects }: World, options: AgentOptions, pool: NodePo
 async function enforceOnceSynced(node: Node, datapath: Datapath, readiness: Readiness, log: Log): Promise<void> {
   await node.cluster.synced("identities");
   readiness.reached("identities");
-  await Promise.all([node.cluster.synced("policies"), node.cluster.synced("pods"), node.cluster.synced("namespaces")]);
+  await Promise.all([
+    node.cluster.synced("policies"),
+    node.cluster.synced("pods"),
+    node.cluster.synced("namespaces"),
+    node.nodeWatch.synced(),
+  ]);
   readiness.reached("policies");
   node.updates.open();
   node.endpoints.enforceRestored();

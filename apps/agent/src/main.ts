@@ -53,7 +53,8 @@ function createLog(level: AgentOptions["logLevel"]): Log {
 
 function readObject(name: string): Uint8Array {
   const directory = objectDirectories.find((candidate) => existsSync(join(candidate, `${name}.o`)));
-  if (directory === undefined) throw new Error(`the compiled datapath ${name}.o is in none of ${objectDirectories.join(", ")}: build it with ./dev`);
+  if (directory === undefined)
+    throw new Error(`the compiled datapath ${name}.o is in none of ${objectDirectories.join(", ")}: build it with ./dev`);
   return readFileSync(join(directory, `${name}.o`));
 }
 

@@ -12,7 +12,10 @@ import { type Clock, errorMessage } from "@cilium-ts/std";
 import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
 import { Pods } from "./cluster/pods.ts";
 import { PublishedEndpoints } from "./cluster/published-endpoints.ts";
+import { RemoteEndpoints } from "./cluster/remote-endpoints.ts";
+import { RemoteNodes } from "./cluster/remote-nodes.ts";
 import { ClusterWatch } from "./cluster/watch-cluster.ts";
+import { NodeWatch } from "./cluster/watch-nodes.ts";
 import { EndpointFiles } from "./endpoints/endpoint-files.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import type { NodePool } from "./endpoints/node-pool.ts";
@@ -39,6 +42,10 @@ export interface Foundation {
   readonly pool: NodePool;
   readonly readiness: Readiness;
   readonly signal: AbortSignal;
+  /** Of pods' devices. */
+  readonly mtu: number;
+  /** The node's own addresses are other ones now. */
+  onAddressesChanged(underlay: readonly string[]): void;
 }
 
 /** Everything that the node keeps in memory. */
@@ -51,6 +58,8 @@ export interface Node extends PolicyPart {
   readonly directory: IdentitiesDirectory;
   readonly published: PublishedEndpoints;
   readonly hostAddresses: HostAddresses;
+  readonly remoteNodes: RemoteNodes;
+  readonly nodeWatch: NodeWatch;
 }
 
 interface PolicyPart {
@@ -79,7 +88,14 @@ export function createNode(foundation: Foundation): Node {
     ...policy,
   });
   const routers = [pool.routerIPv4, pool.routerIPv6];
-  const hostAddresses = new HostAddresses({ netlink, rows: datapath.endpoints, ipcache: policy.ipcache, routers });
+  const hostAddresses: HostAddresses = new HostAddresses({
+    netlink,
+    rows: datapath.endpoints,
+    ipcache: policy.ipcache,
+    routers,
+    onChange: () => foundation.onAddressesChanged(hostAddresses.underlay()),
+  });
+  const { remoteNodes, nodeWatch } = createRemotePart(foundation, policy);
   const published = new PublishedEndpoints({
     client,
     nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
@@ -98,7 +114,7 @@ export function createNode(foundation: Foundation): Node {
     clock,
     log,
     signal,
-    mtu: options.mtu,
+    mtu: foundation.mtu,
     notReady: () => readiness.missing(),
     onChange(id, row, before) {
       if (row === undefined) policy.flows.removeEndpoint(id);
@@ -116,7 +132,16 @@ export function createNode(foundation: Foundation): Node {
   }
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
-  return { ...policy, endpoints, ring, pods, cluster, identities, directory, published, hostAddresses };
+  return { ...policy, endpoints, ring, pods, cluster, identities, directory, published, hostAddresses, remoteNodes, nodeWatch };
+}
+
+function createRemotePart(
+  { client, clock, log, options }: Foundation,
+  { ipcache }: PolicyPart,
+): { remoteNodes: RemoteNodes; nodeWatch: NodeWatch } {
+  const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
+  const endpoints = new RemoteEndpoints({ ipcache, tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address) });
+  return { remoteNodes, nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints }) };
 }
 
 function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): PolicyPart {

@@ -28,7 +28,7 @@ test("all problems are told at once, each with what would be right", () => {
   assert.equal(parsed.kind, "problems");
   assert.deepEqual(parsed.kind === "problems" && parsed.problems, [
     '--ipv4-range is an IPv4 prefix of 8 to 30 bits, such as 10.0.1.0/24, not "10.0.0.0/33"',
-    '--mtu is a whole number from 1280 to 65535, not "big"',
+    '--mtu is a whole number from 0 to 65535, not "big"',
     '--enable-policy is one of default, always, never, not "sometimes"',
     "--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not 4096",
   ]);

@@ -33,7 +33,15 @@ const settings = [
   { name: "bpf-root", value: "DIR", fallback: "/sys/fs/bpf/cilium", says: "bpffs directory of our maps, programs and links" },
   { name: "ipv4-range", value: "CIDR", fallback: "10.0.0.0/24", says: "addresses of this node's pods" },
   { name: "ipv6-range", value: "CIDR", fallback: "fd00::/112", says: "addresses of this node's pods" },
-  { name: "mtu", value: "BYTES", fallback: "1500", says: "MTU of the pods' devices" },
+  {
+    name: "ipam",
+    value: "MODE",
+    fallback: "host-scope",
+    says: "who gives this node its pods' ranges: host-scope (the flags), cluster-pool or kubernetes",
+  },
+  { name: "routing-mode", value: "MODE", fallback: "tunnel", says: "how pods of other nodes are reached: tunnel (VXLAN) or native" },
+  { name: "tunnel-port", value: "PORT", fallback: "8472", says: "UDP port of the tunnel" },
+  { name: "mtu", value: "BYTES", fallback: "0", says: "MTU of the pods' devices; 0: that of the uplink, less the tunnel's 50" },
   { name: "enable-policy", value: "MODE", fallback: "default", says: "default, always or never" },
   { name: "allow-localhost", value: "MODE", fallback: "auto", says: "whether the node may always reach its pods: auto, always or policy" },
   {
@@ -60,6 +68,10 @@ export interface AgentOptions {
   readonly bpfRoot: string;
   readonly ipv4Range: Prefix;
   readonly ipv6Range: Prefix;
+  readonly ipam: "host-scope" | "cluster-pool" | "kubernetes";
+  readonly routingMode: "tunnel" | "native";
+  readonly tunnelPort: number;
+  /** 0: found out. */
   readonly mtu: number;
   readonly policyMode: "default" | "always" | "never";
   readonly allowLocalhost: "auto" | "always" | "policy";
@@ -143,7 +155,10 @@ function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
     bpfRoot: required("bpf-root"),
     ipv4Range: range("ipv4-range", 4, 8),
     ipv6Range: range("ipv6-range", 6, 64),
-    mtu: whole("mtu", 1_280, 65_535),
+    ipam: choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
+    routingMode: choice("routing-mode", ["tunnel", "native"], "tunnel"),
+    tunnelPort: whole("tunnel-port", 1, 65_535),
+    mtu: whole("mtu", 0, 65_535),
     policyMode: choice("enable-policy", ["default", "always", "never"], "default"),
     allowLocalhost: choice("allow-localhost", ["auto", "always", "policy"], "auto"),
     traceIntervalS: whole("monitor-aggregation-interval", 0, 3_600),
@@ -151,6 +166,7 @@ function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
     conntrackEntriesMax: whole("bpf-ct-global-max", 1_024, 16_777_216),
     logLevel: choice("log-level", ["error", "warn", "info", "debug"], "info"),
   };
+  if (options.mtu !== 0 && options.mtu < 1_280) problems.push(`--mtu is at least 1280, or 0 for the uplink's, not ${options.mtu}`);
   if (((options.flowCapacity + 1) & options.flowCapacity) !== 0) {
     problems.push(`--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not ${options.flowCapacity}`);
   }

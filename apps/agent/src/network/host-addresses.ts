@@ -11,18 +11,31 @@ export class HostAddresses {
   readonly #rows: EndpointRows;
   readonly #ipcache: IpcacheTable;
   readonly #routers: ReadonlySet<string>;
+  readonly #onChange: () => void;
   #current = new Map<string, AddressBytes>();
 
-  constructor(options: { netlink: Netlink; rows: EndpointRows; ipcache: IpcacheTable; routers: readonly AddressBytes[] }) {
+  constructor(options: {
+    netlink: Netlink;
+    rows: EndpointRows;
+    ipcache: IpcacheTable;
+    routers: readonly AddressBytes[];
+    onChange?: () => void;
+  }) {
+    this.#onChange = options.onChange ?? (() => {});
     this.#netlink = options.netlink;
     this.#rows = options.rows;
     this.#ipcache = options.ipcache;
     this.#routers = new Set(options.routers.map(formatAddress));
   }
 
-  /** By which other nodes reach this one: the first IPv4 address that is not the pods' gateway. */
+  /** By which other nodes reach this one. */
+  underlay(): string[] {
+    return [...this.#current.keys()].filter((text) => !this.#routers.has(text));
+  }
+
+  /** The first of them, IPv4 before IPv6. */
   primary(): string | undefined {
-    const texts = [...this.#current.keys()].filter((text) => !this.#routers.has(text));
+    const texts = this.underlay();
     return texts.find((text) => text.includes(".")) ?? texts[0];
   }
 
@@ -34,6 +47,7 @@ export class HostAddresses {
     this.#rows.setHostAddresses([...next.values()]);
     for (const address of next.values()) this.#ipcache.upsert({ address, length: address.length * 8 }, "local", reservedIdentities.host);
     for (const [text, address] of before) if (!next.has(text)) this.#ipcache.remove({ address, length: address.length * 8 }, "local");
+    this.#onChange();
   }
 
   /** Until aborted. A watch that lost changes only makes us look again, as every change does. */

@@ -26,7 +26,7 @@ const nodeSysctls: ReadonlyArray<readonly [string, string]> = [
  * Makes the router device and what the pods' prefixes need. All of it may be there from an earlier run; nothing is taken away in
  * between, so traffic goes on.
  */
-export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<void> {
+export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ readonly hostDevice: number }> {
   const { kernel, netlink } = options;
   kernel.writeSysctls({ values: nodeSysctls });
   const host = await routerDevice(netlink);
@@ -42,10 +42,21 @@ export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<voi
     ),
   ];
   throwFirstFailure(await netlink.batch(operations));
+  return { hostDevice: host.index };
 }
 
 /** After every route to a pod. */
 const unreachableMetric = 4_000_000;
+
+/** Bytes that a VXLAN header, with UDP and IPv4 under it and Ethernet in it, takes of each packet. */
+const tunnelOverheadBytes = 50;
+
+/** What fits through the uplink: the smallest MTU of the node's own devices that are up, less the tunnel's part. */
+export async function findPodMtu(netlink: Netlink, mode: "tunnel" | "native"): Promise<number> {
+  const links = (await netlink.links.list()).filter((link) => link.up && !link.loopback && !/^(lxc|cilium_)/.test(link.name));
+  const uplink = links.length === 0 ? 1_500 : Math.min(...links.map((link) => link.mtu));
+  return uplink - (mode === "tunnel" ? tunnelOverheadBytes : 0);
+}
 
 async function routerDevice(netlink: Netlink): Promise<Link> {
   const existing = await netlink.links.get(hostDevice);

@@ -7,7 +7,10 @@ interface Realised {
   users: number;
 }
 
-/** Resolved policies in the kernel, each once however many endpoints have it. */
+/**
+ * Resolved policies in the kernel, each once however many endpoints have it. One that nobody has any more stays until the next `sweep`: a
+ * packet that is under way may just have read its number.
+ */
 export class RealisedPolicies {
   readonly #sets: PolicySets;
   readonly #cookies: CookieTable;
@@ -18,6 +21,11 @@ export class RealisedPolicies {
     this.#cookies = cookies;
   }
 
+  /** How many are in the kernel, those that await the sweep included. */
+  get count(): number {
+    return this.#byFingerprint.size;
+  }
+
   /** The number of its policy set, written when it is new. One use; throws KernelError when the kernel has no room. */
   acquire(policy: ResolvedPolicy): number {
     const known = this.#byFingerprint.get(policy.fingerprint);
@@ -25,6 +33,33 @@ export class RealisedPolicies {
       known.users += 1;
       return known.set;
     }
+    try {
+      return this.#write(policy);
+    } catch (cause) {
+      if (this.sweep() === 0) throw cause;
+      return this.#write(policy); // There is room now that was not before.
+    }
+  }
+
+  release(fingerprint: string): void {
+    const realised = this.#byFingerprint.get(fingerprint);
+    if (realised !== undefined) realised.users -= 1;
+  }
+
+  /** Removes those without users; returns how many. */
+  sweep(): number {
+    let swept = 0;
+    for (const [fingerprint, { set, cookies, users }] of this.#byFingerprint) {
+      if (users > 0) continue;
+      this.#sets.release(set);
+      this.#byFingerprint.delete(fingerprint);
+      for (const cookie of cookies) this.#cookies.release(cookie);
+      swept += 1;
+    }
+    return swept;
+  }
+
+  #write(policy: ResolvedPolicy): number {
     const cookies: number[] = [];
     try {
       const entries = policy.entries.map((entry): PolicySetEntry => {
@@ -39,15 +74,5 @@ export class RealisedPolicies {
       for (const cookie of cookies) this.#cookies.release(cookie);
       throw cause;
     }
-  }
-
-  release(fingerprint: string): void {
-    const realised = this.#byFingerprint.get(fingerprint);
-    if (realised === undefined) return;
-    realised.users -= 1;
-    if (realised.users > 0) return;
-    this.#byFingerprint.delete(fingerprint);
-    this.#sets.release(realised.set);
-    for (const cookie of realised.cookies) this.#cookies.release(cookie);
   }
 }

@@ -36,6 +36,7 @@ export interface OperationsOptions {
   readonly datapath: Datapath;
   readonly cni: CniHandler;
   readonly readiness: Readiness;
+  readonly mtu: number;
 }
 
 /** An address that no endpoint claims comes back after this. */
@@ -92,7 +93,6 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
 function addressOperations({
   pool,
   routers,
-  options,
 }: OperationsOptions): Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress"> {
   const poolOf = (address: string): NodePool["pools"]["ipv4"] => (address.includes(":") ? pool.pools.ipv6 : pool.pools.ipv4);
   const status = (reason: Extract<AllocationResult, { ok: false }>["reason"]): 400 | 409 => (reason === "in-use" ? 409 : 400);
@@ -107,7 +107,7 @@ function addressOperations({
         address: { ...(pair.ipv4 && { ipv4: pair.ipv4.address }), ...(pair.ipv6 && { ipv6: pair.ipv6.address }) },
         ...(pair.ipv4 && { ipv4: { ip: pair.ipv4.address, gateway: routers.ipv4, "expiration-uuid": pair.ipv4.expirationId ?? "" } }),
         ...(pair.ipv6 && { ipv6: { ip: pair.ipv6.address, gateway: routers.ipv6, "expiration-uuid": pair.ipv6.expirationId ?? "" } }),
-        "host-addressing": addressing({ options, routers }),
+        "host-addressing": addressing({ pool, routers }),
       });
     },
     async claimAddress({ address, owner }) {
@@ -176,10 +176,10 @@ function addressesOf(node: Node, cidr: string | undefined, labels: readonly stri
   return entries.length === 0 ? undefined : entries;
 }
 
-function addressing({ options, routers }: Pick<OperationsOptions, "options" | "routers">): NodeAddressing {
+function addressing({ pool, routers }: Pick<OperationsOptions, "pool" | "routers">): NodeAddressing {
   return {
-    ipv4: { enabled: true, ip: routers.ipv4, "alloc-range": formatPrefix(options.ipv4Range) },
-    ipv6: { enabled: true, ip: routers.ipv6, "alloc-range": formatPrefix(options.ipv6Range) },
+    ipv4: { enabled: true, ip: routers.ipv4, "alloc-range": formatPrefix(pool.pools.ipv4.prefix) },
+    ipv6: { enabled: true, ip: routers.ipv6, "alloc-range": formatPrefix(pool.pools.ipv6.prefix) },
   };
 }
 
@@ -220,10 +220,10 @@ function configurationOf(parts: OperationsOptions): Awaited<ReturnType<AgentOper
     status: {
       realized,
       addressing: addressing(parts),
-      deviceMTU: options.mtu,
-      routeMTU: options.mtu,
+      deviceMTU: parts.mtu,
+      routeMTU: parts.mtu,
       datapathMode: "veth",
-      "ipam-mode": "cluster-pool",
+      "ipam-mode": options.ipam,
       masquerade: false,
     },
   };

@@ -1,0 +1,70 @@
+import { readFileSync } from "node:fs";
+import { ciliumNodeObject, type KubernetesClient, type Node as KubernetesNode, nodeFrom, resources } from "@cilium-ts/kubernetes";
+import { Table, type Target } from "@cilium-ts/state";
+import type { Routers } from "../cni/cni-result.ts";
+
+export interface LocalNodeOptions {
+  readonly client: KubernetesClient;
+  readonly name: string;
+  /** What we give to the cluster as ours; undefined where the operator writes them. */
+  readonly podCIDRs: readonly string[] | undefined;
+}
+
+interface PublishedNode {
+  readonly name: string;
+  readonly content: string;
+}
+
+/** This node as the cluster sees it: its CiliumNode, of which the agent owns addresses and labels. */
+export class LocalNode {
+  readonly table = new Table<string, PublishedNode>({ name: "published node", keyOf: (row) => row.name, sources: ["agent"] });
+  readonly #options: LocalNodeOptions;
+  #node: KubernetesNode | undefined;
+  #written: string | undefined;
+
+  constructor(options: LocalNodeOptions) {
+    this.#options = options;
+  }
+
+  /** The Node object, for its labels and as the owner of ours; undefined when the cluster has none of that name. */
+  async find(signal: AbortSignal): Promise<KubernetesNode | undefined> {
+    const object = await this.#options.client.get(resources.nodes, { name: this.#options.name }, { signal });
+    this.#node = object === undefined ? undefined : nodeFrom(object);
+    return this.#node;
+  }
+
+  /** `underlay`: how other nodes reach this one. Routers are undefined until the node has its pod CIDRs. */
+  publish(underlay: readonly string[], routers: Routers | undefined): void {
+    const { name, podCIDRs } = this.#options;
+    const node = this.#node;
+    const internal = underlay.map((ip) => ({ type: "InternalIP", ip }));
+    const own = routers === undefined ? [] : [routers.ipv4, routers.ipv6].map((ip) => ({ type: "CiliumInternalIP", ip }));
+    const labels = node?.labels ?? {};
+    const addresses = [...internal, ...own];
+    const { metadata, spec } = ciliumNodeObject(
+      { name, labels, addresses, podCIDRs: podCIDRs ?? [], healthIPv4: "", healthIPv6: "", bootId: bootId() },
+      node?.uid ?? "",
+    );
+    const fields = { ...(spec as Record<string, unknown>) };
+    if (podCIDRs === undefined) delete fields.ipam; // Whoever applies a field owns it, and these are the operator's.
+    const content = JSON.stringify({ metadata, spec: fields });
+    if (this.table.get(name)?.content !== content) this.table.upsert({ name, content });
+  }
+
+  get target(): Target<string, PublishedNode> {
+    const { client, name } = this.#options;
+    return {
+      apply: async (row, signal) => {
+        if (this.#written === row.content) return;
+        await client.patch(resources.ciliumNodes, { name }, { type: "apply", body: JSON.parse(row.content), force: true }, { signal });
+        this.#written = row.content;
+      },
+      remove: async () => {}, // A node that stops is still a node; the operator removes the object with the Node.
+      realised: async () => (this.#written === undefined ? [] : [name]),
+    };
+  }
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}

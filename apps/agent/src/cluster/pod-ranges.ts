@@ -1,0 +1,94 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ciliumNodeFrom, type KubernetesClient, resources } from "@cilium-ts/kubernetes";
+import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "@cilium-ts/net";
+import type { Netlink } from "@cilium-ts/netlink";
+import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { Log } from "../log.ts";
+import { nodeAddresses } from "../network/node-network.ts";
+import type { AgentOptions } from "../settings.ts";
+import type { LocalNode } from "./local-node.ts";
+
+export interface PodRanges {
+  readonly ipv4Range: Prefix;
+  readonly ipv6Range: Prefix;
+}
+
+export interface PodRangesOptions {
+  readonly options: AgentOptions;
+  readonly client: KubernetesClient;
+  readonly localNode: LocalNode;
+  readonly netlink: Netlink;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+const askAgainMs = 200;
+const fileName = "pod-ranges.json";
+
+/**
+ * Which addresses the node's pods may have: from the settings, from the Node object, or from the operator by way of the CiliumNode. What
+ * the cluster once gave is kept on disk: a restart asks nobody, and never gives its pods another range under their feet.
+ */
+export async function resolvePodRanges(given: PodRangesOptions): Promise<PodRanges> {
+  const { options, clock, log, signal } = given;
+  if (options.ipam === "host-scope") return { ipv4Range: options.ipv4Range, ipv6Range: options.ipv6Range };
+  const path = join(options.stateDirectory, fileName);
+  const kept = readRanges(path);
+  if (kept !== undefined) return kept;
+  mkdirSync(options.stateDirectory, { recursive: true, mode: 0o700 });
+  for (let said = ""; ; await clock.sleep(askAgainMs, signal)) {
+    const answer = await ask(given).catch((cause) => errorMessage(cause));
+    if (typeof answer !== "string") {
+      writeRanges(path, answer);
+      return answer;
+    }
+    if (answer !== said) log.warn(`the node has no pod CIDRs yet: ${answer}`);
+    said = answer;
+  }
+}
+
+/** The ranges, or why there are none yet. */
+async function ask(given: PodRangesOptions): Promise<PodRanges | string> {
+  const { options, client, localNode, signal } = given;
+  if (options.ipam === "kubernetes") {
+    const node = await localNode.find(signal);
+    return node === undefined ? `there is no Node ${options.nodeName}` : rangesOf(node.podCIDRs, `Node ${options.nodeName}`);
+  }
+  const object = await client.get(resources.ciliumNodes, { name: options.nodeName }, { signal });
+  if (object === undefined) {
+    await introduce(given);
+    return `CiliumNode ${options.nodeName} has just been made`;
+  }
+  return rangesOf(ciliumNodeFrom(object).podCIDRs, `CiliumNode ${options.nodeName}`);
+}
+
+/** The operator gives ranges to nodes that it knows. */
+async function introduce({ localNode, netlink, signal }: PodRangesOptions): Promise<void> {
+  await localNode.find(signal);
+  localNode.publish((await nodeAddresses(netlink)).map(formatAddress), undefined);
+  for (const row of localNode.table.rows()) await localNode.target.apply(row, signal);
+}
+
+function rangesOf(cidrs: readonly string[], owner: string): PodRanges | string {
+  const prefixes = cidrs.map(parsePrefix).filter((prefix) => prefix !== undefined);
+  const ipv4Range = prefixes.find(({ address }) => address.length === 4);
+  const ipv6Range = prefixes.find(({ address }) => address.length === 16);
+  if (ipv4Range !== undefined && ipv6Range !== undefined) return { ipv4Range, ipv6Range };
+  return `${owner} has the pod CIDRs ${JSON.stringify(cidrs)}, and one of each family is needed; is the operator running?`;
+}
+
+function readRanges(path: string): PodRanges | undefined {
+  try {
+    const ranges = rangesOf(JSON.parse(readFileSync(path, "utf8")), path);
+    return typeof ranges === "string" ? undefined : ranges;
+  } catch {
+    return undefined; // Never written, or half-written: the cluster still knows.
+  }
+}
+
+function writeRanges(path: string, { ipv4Range, ipv6Range }: PodRanges): void {
+  writeFileSync(`${path}.new`, JSON.stringify([formatPrefix(ipv4Range), formatPrefix(ipv6Range)]), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,63 @@
+import { ciliumNodeFrom, type KubernetesClient, reflect, resources } from "@cilium-ts/kubernetes";
+import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { Log } from "../log.ts";
+import type { RemoteEndpoints } from "./remote-endpoints.ts";
+import type { RemoteNodes } from "./remote-nodes.ts";
+
+export interface WatchNodesOptions {
+  readonly client: KubernetesClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly nodes: RemoteNodes;
+  readonly endpoints: RemoteEndpoints;
+}
+
+/** The other nodes and their pods, brought into the ipcache and the routes. */
+export class NodeWatch {
+  readonly #options: WatchNodesOptions;
+  readonly #nodesSynced = Promise.withResolvers<void>();
+  readonly #endpointsSynced = Promise.withResolvers<void>();
+  #listed = false;
+
+  constructor(options: WatchNodesOptions) {
+    this.#options = options;
+  }
+
+  /** Every node and every pod of theirs has been heard of once. */
+  async synced(): Promise<void> {
+    await Promise.all([this.#nodesSynced.promise, this.#endpointsSynced.promise]);
+  }
+
+  /** Until aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { client, clock, log, nodes, endpoints } = this.#options;
+    const watch = { client, clock, signal };
+    const say = (what: string, failure: Error): void =>
+      log.warn(`${what} cannot be watched: ${errorMessage(failure)}; what is known stays in force`);
+    await Promise.all([
+      reflect({
+        ...watch,
+        resource: resources.ciliumNodes,
+        onUpsert(object) {
+          nodes.upsert(ciliumNodeFrom(object));
+          endpoints.refresh();
+        },
+        onDelete: ({ name }) => nodes.remove(name),
+        onListed: () => {
+          if (!this.#listed) nodes.routes.markSynced("nodes");
+          this.#listed = true;
+          this.#nodesSynced.resolve();
+        },
+        onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("nodes", state.failure)),
+      }),
+      reflect({
+        ...watch,
+        resource: resources.ciliumEndpoints,
+        onUpsert: (object) => endpoints.upsert(object),
+        onDelete: (reference) => endpoints.remove(reference),
+        onListed: () => this.#endpointsSynced.resolve(),
+        onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("pods of other nodes", state.failure)),
+      }),
+    ]);
+  }
+}
