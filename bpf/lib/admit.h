@@ -26,24 +26,43 @@ struct flow {
 	struct connection c;
 };
 
-/* The connection that the packet belongs to, or that an ICMP error tells of. */
+#define RELATED 1
+
+/* RELATED when the ICMP error quotes a packet of a connection that policy admits, 0 when it does not. Otherwise what is wrong with it. */
+CHECKED_ONCE fault error_tells_of(struct __sk_buff *skb, const struct packet *p, __u32 now, __u32 family)
+{
+	struct connection told = {};
+	struct packet quoted = {};
+	fault problem;
+
+	if (!p)
+		return FAULT(DROP_INVALID_PACKET_DROPPED);
+	problem = family == 4 ? icmp_quoted(skb, p, &quoted, 4) : icmp_quoted(skb, p, &quoted, 6);
+	if (problem)
+		return problem;
+	if (quoted.kind != PACKET_FLOW && quoted.kind != PACKET_ANSWER)
+		return 0;
+	if (family == 4)
+		ct_find(&told, &quoted, now, 4);
+	else
+		ct_find(&told, &quoted, now, 6);
+	return told.entry && !(told.entry->flags & CT_DENIED) ? RELATED : 0;
+}
+
+/* The connection that the packet belongs to, or whether an ICMP error tells of one. */
 static __always_inline fault flow_find(struct __sk_buff *skb, const struct packet *p, struct flow *f, const __u8 family)
 {
 	f->now_s = now_s();
-	if (p->kind == PACKET_FLOW || p->kind == PACKET_ANSWER) {
+	if (!unlikely(p->kind != PACKET_FLOW && p->kind != PACKET_ANSWER)) {
 		ct_find(&f->c, p, f->now_s, family);
 		return 0;
 	}
 	if (p->kind == PACKET_ERROR) {
-		struct connection told = {};
-		struct packet quoted = {};
-		fault problem = icmp_quoted(skb, p, &quoted, family);
+		struct packet error = *p;
+		fault answer = error_tells_of(skb, &error, f->now_s, family);
 
-		if (problem)
-			return problem;
-		if (quoted.kind == PACKET_FLOW || quoted.kind == PACKET_ANSWER)
-			ct_find(&told, &quoted, f->now_s, family);
-		f->related = told.entry && !(told.entry->flags & CT_DENIED);
+		f->related = answer == RELATED;
+		return f->related ? 0 : answer;
 	}
 	return 0;
 }
@@ -67,9 +86,9 @@ static __always_inline bool flow_remembered(const struct flow *f)
 {
 	const struct ct_entry *entry = f->c.entry;
 
-	if (f->from && (entry->egress_set != f->from->policy_set || entry->source_identity != f->from->identity))
+	if (f->from && unlikely(entry->egress_set != f->from->policy_set || entry->source_identity != f->from->identity))
 		return false;
-	if (f->to && (entry->ingress_set != f->to->policy_set || entry->destination_identity != f->to->identity))
+	if (f->to && unlikely(entry->ingress_set != f->to->policy_set || entry->destination_identity != f->to->identity))
 		return false;
 	return !flow_has_remote(f) || entry->generation == ipcache_generation();
 }
@@ -183,7 +202,7 @@ static __always_inline fault flow_admit(struct __sk_buff *skb, const struct pack
 	struct connection *c = &f->c;
 	fault problem;
 
-	if (f->related || p->kind == PACKET_FREE) {
+	if (unlikely(f->related || p->kind == PACKET_FREE)) {
 		flow_identify(p, f, family);
 		f->reason = TRACE_REASON_RELATED;
 		f->report = config.trace_enabled;
@@ -193,7 +212,7 @@ static __always_inline fault flow_admit(struct __sk_buff *skb, const struct pack
 		f->source_identity = c->entry->destination_identity;
 		f->destination_identity = c->entry->source_identity;
 		f->reason = TRACE_REASON_REPLY;
-	} else if (c->entry && flow_remembered(f)) {
+	} else if (!unlikely(!c->entry || !flow_remembered(f))) {
 		f->source_identity = c->entry->source_identity;
 		f->destination_identity = c->entry->destination_identity;
 		f->reason = TRACE_REASON_ESTABLISHED;

@@ -93,7 +93,7 @@ static __always_inline void ct_find(struct connection *c, const struct packet *p
 	entry = bpf_map_lookup_elem(ct_map(family), &key);
 	if (!entry)
 		return;
-	if (ct_dead(entry, p, now)) {
+	if (unlikely(ct_dead(entry, p, now))) {
 		c->slot = entry;
 		return;
 	}
@@ -130,12 +130,12 @@ static __always_inline void ct_keep(struct connection *c, const struct packet *p
 	__u32 flags = entry->flags, seen = flags | ct_flags_of(p, c->reply);
 	__u32 expires_s;
 
-	if (seen != flags)
+	if (unlikely(seen != flags))
 		__sync_fetch_and_or(&entry->flags, seen);
-	if (c->reply && (flags & CT_DENIED))
+	if (unlikely(c->reply && (flags & CT_DENIED)))
 		return;
 	expires_s = now + ct_timeout_s(p, seen);
-	if (entry->expires_s != expires_s)
+	if (unlikely(entry->expires_s != expires_s))
 		entry->expires_s = expires_s;
 }
 
@@ -170,7 +170,7 @@ static __always_inline bool ct_report_due(struct connection *c, const struct pac
 	__u8 reported = entry->reported_flags[direction];
 	__u8 flags = reported | (p->tcp_flags & TRACED_TCP_FLAGS);
 
-	if (flags == reported && now - entry->reported_s[direction] < config.trace_interval_s)
+	if (!unlikely(flags != reported || now - entry->reported_s[direction] >= config.trace_interval_s))
 		return false;
 	entry->reported_s[direction] = now;
 	entry->reported_flags[direction] = flags;

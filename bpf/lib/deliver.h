@@ -23,13 +23,13 @@ static __always_inline fault deliver_rewrite(struct __sk_buff *skb, const struct
 	const __u32 size = ETH_HLEN + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	void *frame = frame_at(skb, 0, size);
 
-	if (!frame)
+	if (unlikely(!frame))
 		return FAULT(DROP_INVALID_PACKET_DROPPED);
 	if (family == 4) {
 		struct iphdr *ip = frame + ETH_HLEN;
 		__u32 checksum = ip->check;
 
-		if (ip->ttl <= 1)
+		if (unlikely(ip->ttl <= 1))
 			return FAULT(DROP_TTL_EXCEEDED);
 		checksum += bpf_htons(0x0100);
 		ip->check = checksum + (checksum >= 0xffff);
@@ -37,7 +37,7 @@ static __always_inline fault deliver_rewrite(struct __sk_buff *skb, const struct
 	} else {
 		struct ipv6hdr *ip = frame + ETH_HLEN;
 
-		if (ip->hop_limit <= 1)
+		if (unlikely(ip->hop_limit <= 1))
 			return FAULT(DROP_TTL_EXCEEDED);
 		ip->hop_limit--;
 	}

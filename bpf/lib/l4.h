@@ -27,7 +27,7 @@ static __always_inline const union l4_start *l4_at(struct __sk_buff *skb, const 
 	const __u32 offset = ETH_HLEN + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	void *start = frame_start(skb);
 
-	if (p->l4_offset == offset && start + offset + size <= frame_end(skb))
+	if (!unlikely(p->l4_offset != offset || start + offset + size > frame_end(skb)))
 		return start + offset;
 	if (bpf_skb_load_bytes(skb, p->l4_offset, copy, size))
 		return NULL;
@@ -42,7 +42,7 @@ static __always_inline fault l4_read(struct __sk_buff *skb, struct packet *p, co
 	switch (p->protocol) {
 	case IPPROTO_TCP:
 		l4 = l4_at(skb, p, &copy, 20, family);
-		if (!l4)
+		if (unlikely(!l4))
 			return FAULT(DROP_CT_TRUNCATED_OR_INVALID_HEADER);
 		p->tcp_flags = l4->bytes[13];
 		break;
@@ -57,14 +57,14 @@ static __always_inline fault l4_read(struct __sk_buff *skb, struct packet *p, co
 		if (p->protocol != (family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 			return FAULT(DROP_CT_UNKNOWN_L4_PROTOCOL);
 		l4 = l4_at(skb, p, &copy, sizeof(l4->icmp), family);
-		if (!l4)
+		if (unlikely(!l4))
 			return FAULT(DROP_CT_TRUNCATED_OR_INVALID_HEADER);
 		icmp_classify(p, &l4->icmp, family);
 		return 0;
 	default:
 		return FAULT(DROP_CT_UNKNOWN_L4_PROTOCOL);
 	}
-	if (!l4)
+	if (unlikely(!l4))
 		return FAULT(DROP_CT_TRUNCATED_OR_INVALID_HEADER);
 	p->source_port = l4->ports.source;
 	p->destination_port = l4->ports.destination;
@@ -77,10 +77,10 @@ static __always_inline fault parse_l4(struct __sk_buff *skb, struct packet *p, c
 {
 	fault problem;
 
-	if (p->fragment == FRAGMENT_LATER)
+	if (unlikely(p->fragment == FRAGMENT_LATER))
 		return fragment_recall(p, family);
 	problem = l4_read(skb, p, family);
-	if (!problem && p->fragment == FRAGMENT_FIRST)
+	if (unlikely(!problem && p->fragment == FRAGMENT_FIRST))
 		fragment_remember(p, family);
 	return problem;
 }

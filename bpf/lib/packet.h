@@ -30,6 +30,9 @@ struct address {
 	};
 };
 
+/* What seldom happens is laid out behind what always does: the way of an ordinary packet stays short. */
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 /* A function that the verifier checks once, by itself, and not again wherever it is called: for what is
  * off the way of an ordinary packet. Its pointers may be NULL as far as the verifier knows. */
 #define CHECKED_ONCE __attribute__((noinline))
@@ -112,7 +115,7 @@ static __always_inline void *frame_at(struct __sk_buff *skb, const __u32 offset,
 {
 	void *start = frame_start(skb);
 
-	if (start + offset + size <= frame_end(skb))
+	if (!unlikely(start + offset + size > frame_end(skb)))
 		return start + offset;
 	if (bpf_skb_pull_data(skb, offset + size))
 		return NULL;

@@ -17,7 +17,7 @@ static __always_inline fault parse_ipv4(struct __sk_buff *skb, struct packet *p)
 	struct iphdr *ip = frame_at(skb, ETH_HLEN, sizeof(*ip));
 	__u16 fragment;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (unlikely(!ip || ip->version != 4 || ip->ihl < 5))
 		return FAULT(DROP_INVALID_PACKET_DROPPED);
 	p->source.v4 = ip->saddr;
 	p->destination.v4 = ip->daddr;
@@ -25,7 +25,7 @@ static __always_inline fault parse_ipv4(struct __sk_buff *skb, struct packet *p)
 	p->hop_limit = ip->ttl;
 	p->l4_offset = ETH_HLEN + ip->ihl * 4;
 	fragment = bpf_ntohs(ip->frag_off) & 0x3fff;
-	if (fragment) {
+	if (unlikely(fragment)) {
 		p->fragment = fragment & 0x1fff ? FRAGMENT_LATER : FRAGMENT_FIRST;
 		p->fragment_id = bpf_ntohs(ip->id);
 		p->fragment_protocol = ip->protocol;
@@ -97,7 +97,7 @@ static __always_inline fault parse_ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6hdr *ip = frame_at(skb, ETH_HLEN, sizeof(*ip));
 
-	if (!ip || ip->version != 6)
+	if (unlikely(!ip || ip->version != 6))
 		return FAULT(DROP_INVALID_PACKET_DROPPED);
 	__builtin_memcpy(&p->source, &ip->saddr, sizeof(ip->saddr));
 	__builtin_memcpy(&p->destination, &ip->daddr, sizeof(ip->daddr));

@@ -26,7 +26,8 @@ static __always_inline bool is_link_source(const struct address *source)
 	       !(source->half[0] | source->half[1]);
 }
 
-static __always_inline int drop_at(struct __sk_buff *skb, const struct endpoint *ep, __u8 direction, fault problem)
+/* What has no ends, or none that were found yet. */
+CHECKED_ONCE int drop_at(struct __sk_buff *skb, const struct endpoint *ep, __u8 direction, fault problem)
 {
 	struct report r = {
 		.ifindex = skb->ifindex,
@@ -86,7 +87,7 @@ static __always_inline fault find_destination(const struct packet *p, struct flo
 
 	if (f->c.entry)
 		to = endpoint_by_id(f->c.entry->endpoint_id[f->c.reply ? 0 : 1]);
-	if (!to || !endpoint_has(to, &p->destination, family)) {
+	if (unlikely(!to || !endpoint_has(to, &p->destination, family))) {
 		local = local_address_of(&p->destination, family);
 		if (!local)
 			return 0;
@@ -96,7 +97,7 @@ static __always_inline fault find_destination(const struct packet *p, struct flo
 		}
 		to = endpoint_by_id(local->endpoint_id);
 	}
-	if (!to || !to->policy_set)
+	if (unlikely(!to || !to->policy_set))
 		return FAULT(DROP_EP_NOT_READY);
 	f->to = to;
 	return 0;
@@ -108,15 +109,15 @@ static __always_inline int deliver(struct __sk_buff *skb, struct flow *f, const 
 	fault problem;
 
 	if (!to) {
-		if (f->report)
+		if (unlikely(f->report))
 			trace_flow(skb, f, f->from->id, f->to_host ? TRACE_TO_HOST : TRACE_TO_STACK, skb->ifindex, family);
 		count_forward(skb, METRICS_EGRESS);
 		return TC_ACT_OK;
 	}
 	problem = deliver_rewrite(skb, to, family);
-	if (problem)
+	if (unlikely(problem))
 		return drop_flow(skb, f, true, problem, family);
-	if (f->report)
+	if (unlikely(f->report))
 		trace_flow(skb, f, to->id, TRACE_TO_ENDPOINT, to->ifindex, family);
 	count_forward(skb, METRICS_EGRESS);
 	count_forward(skb, METRICS_INGRESS);
@@ -137,27 +138,27 @@ static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet
 	bool own;
 	fault problem = parse_ip(skb, p, family);
 
-	if (problem)
+	if (unlikely(problem))
 		return problem;
 	own = endpoint_has(f->from, &p->source, family);
-	if (!own && (family == 4 || !is_link_source(&p->source)))
+	if (unlikely(!own && (family == 4 || !is_link_source(&p->source))))
 		return FAULT(DROP_INVALID_SOURCE_IP);
 	problem = parse_l4(skb, p, family);
-	if (problem)
+	if (unlikely(problem))
 		return problem;
-	if (family == 6 && is_link_message(p)) {
+	if (family == 6 && unlikely(is_link_message(p))) {
 		*action = nd_from_pod(skb, f->from, p, &problem);
 		return problem;
 	}
-	if (!own)
+	if (unlikely(!own))
 		return FAULT(DROP_INVALID_SOURCE_IP);
-	if (!f->from->policy_set)
+	if (unlikely(!f->from->policy_set))
 		return FAULT(DROP_EP_NOT_READY);
 	problem = flow_find(skb, p, f, family);
-	if (problem)
+	if (unlikely(problem))
 		return problem;
 	problem = find_destination(p, f, family);
-	if (problem)
+	if (unlikely(problem))
 		return problem;
 	return flow_admit(skb, p, f, family);
 }
@@ -169,9 +170,9 @@ static __always_inline int ip_from_pod(struct __sk_buff *skb, const struct endpo
 	int action = NEIGHBOUR_NOT;
 	fault problem = judge_from_pod(skb, &p, &f, &action, family);
 
-	if (action != NEIGHBOUR_NOT)
+	if (unlikely(action != NEIGHBOUR_NOT))
 		return pass_neighbour(skb, ep, action, problem);
-	if (problem)
+	if (unlikely(problem))
 		return drop_flow(skb, &f, true, problem, family);
 	return deliver(skb, &f, family);
 }
@@ -184,9 +185,9 @@ int from_pod(struct __sk_buff *skb)
 	fault problem = 0;
 	int action;
 
-	if (!ep)
+	if (unlikely(!ep))
 		return drop_at(skb, NULL, METRICS_EGRESS, FAULT(DROP_EP_NOT_READY));
-	if (is_vlan(skb))
+	if (unlikely(is_vlan(skb)))
 		return drop_at(skb, ep, METRICS_EGRESS, FAULT(DROP_VLAN_FILTERED));
 	switch (skb->protocol) {
 	case bpf_htons(ETH_P_IP):
@@ -204,20 +205,20 @@ static __always_inline fault judge_to_pod(struct __sk_buff *skb, struct packet *
 {
 	fault problem = parse_ip(skb, p, family);
 
-	if (problem)
+	if (unlikely(problem))
 		return problem;
 	problem = parse_l4(skb, p, family);
-	if (problem)
+	if (unlikely(problem))
 		return problem;
 	/* Only the node itself sends these: a router would have lowered the hop limit. */
-	if (family == 6 && is_link_message(p)) {
+	if (family == 6 && unlikely(is_link_message(p))) {
 		*link = true;
 		return 0;
 	}
-	if (!f->to->policy_set)
+	if (unlikely(!f->to->policy_set))
 		return FAULT(DROP_EP_NOT_READY);
 	problem = flow_find(skb, p, f, family);
-	if (problem)
+	if (unlikely(problem))
 		return problem;
 	return flow_admit(skb, p, f, family);
 }
@@ -229,9 +230,9 @@ static __always_inline int ip_to_pod(struct __sk_buff *skb, const struct endpoin
 	bool link = false;
 	fault problem = judge_to_pod(skb, &p, &f, &link, family);
 
-	if (problem)
+	if (unlikely(problem))
 		return drop_flow(skb, &f, false, problem, family);
-	if (!link && f.report)
+	if (unlikely(f.report))
 		trace_flow(skb, &f, ep->id, TRACE_TO_ENDPOINT, skb->ifindex, family);
 	count_forward(skb, METRICS_INGRESS);
 	return TC_ACT_OK;
@@ -243,9 +244,9 @@ int to_pod(struct __sk_buff *skb)
 {
 	const struct endpoint *ep = endpoint_by_device(skb->ifindex);
 
-	if (!ep)
+	if (unlikely(!ep))
 		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_EP_NOT_READY));
-	if (is_vlan(skb))
+	if (unlikely(is_vlan(skb)))
 		return drop_at(skb, ep, METRICS_INGRESS, FAULT(DROP_VLAN_FILTERED));
 	switch (skb->protocol) {
 	case bpf_htons(ETH_P_IP):
