@@ -26,6 +26,7 @@ const operations: readonly Operation[] = [
     rule: { family: 4, priority: 9, mark: 1, from: prefix("10.0.0.0/8"), to: prefix("10.1.0.0/16"), table: 7, outputLink: "lo" },
   },
   { kind: "neighbour.replace", neighbour: { linkIndex: 4, address: address("10.0.0.6"), mac: podMac } },
+  { kind: "link.createVxlan", link: { name: "vx0", external: true, port: 8472, mtu: 1400, up: true } },
 ];
 
 function encodeAll(): Uint8Array {
@@ -35,10 +36,14 @@ function encodeAll(): Uint8Array {
 }
 
 test("what is written as a request is read as the row it asks for", () => {
-  const [veth, bridge, change, added, , gateway, blackhole, rule, neighbour] = decodeMessages(encodeAll()).map(({ payload }) => payload);
-  assert.ok(veth && bridge && change && added && gateway && blackhole && rule && neighbour);
+  const [veth, bridge, change, added, , gateway, blackhole, rule, neighbour, vxlan] = decodeMessages(encodeAll()).map(
+    ({ payload }) => payload,
+  );
+  assert.ok(veth && bridge && change && added && gateway && blackhole && rule && neighbour && vxlan);
   const link = kernelTables.link.decode(veth);
   assert.deepEqual([link?.name, link?.kind, link?.mtu, link?.up], ["lxc1", "veth", 1500, false]);
+  const tunnel = kernelTables.link.decode(vxlan);
+  assert.deepEqual([tunnel?.name, tunnel?.kind, tunnel?.mtu, tunnel?.up], ["vx0", "vxlan", 1400, true]);
   assert.equal(kernelTables.link.decode(bridge)?.up, true);
   assert.throws(() => kernelTables.link.decode(change), /a link without a name/);
   assert.deepEqual(kernelTables.address.decode(added)?.address, address("10.0.0.5"));

@@ -176,6 +176,32 @@ const linkRows: readonly Row[] = [
     },
   ],
   [
+    "a tunnel device has a port to itself",
+    async ({ host }) => {
+      const link = await host.links.createVxlan({ name: "vx0", external: true, port: 8472, mtu: 9000, up: true });
+      assert.deepEqual([link.name, link.kind, link.mtu, link.up, link.running], ["vx0", "vxlan", 9000, true, true]);
+      await refuses(host.links.createVxlan({ name: "vx1", external: true, port: 8472 }), "EEXIST");
+      await refuses(host.links.createVxlan({ name: "vx0", external: true, port: 8473 }), "EEXIST");
+      const other = await host.links.createVxlan({ name: "vx1", external: true, port: 8473 });
+      assert.deepEqual([other.mtu, other.up], [1500, false]);
+      assert.equal(await host.links.delete("vx0"), true);
+      await host.links.createVxlan({ name: "vx2", external: true, port: 8472 });
+      for (const port of [0, 65536, 1.5]) await refuses(host.links.createVxlan({ name: "vx3", external: true, port }), "EINVAL");
+    },
+  ],
+  [
+    "a link asks for neighbours, or not",
+    async ({ host }) => {
+      const { left } = await createUpPair(host);
+      assert.equal((await host.links.get(left))?.arp, true);
+      await host.links.set(left, { arp: false });
+      const silent = await host.links.get(left);
+      assert.deepEqual([silent?.arp, silent?.up], [false, true]);
+      await host.links.set(left, { arp: true });
+      assert.equal((await host.links.get(left))?.arp, true);
+    },
+  ],
+  [
     "deleting a veth takes its peer along, and what is absent is no failure",
     async ({ host, podPath, openPod }) => {
       await host.links.createVeth({ name: "lxc1", peer: { name: "eth0", namespacePath: podPath } });

@@ -5,7 +5,16 @@ import { FakeAddressing } from "./fake-addressing.ts";
 import type { FakeLink, FakeNamespace } from "./fake-namespace.ts";
 import { FakeRouting } from "./fake-routing.ts";
 import { watchFake } from "./fake-watch.ts";
-import { checkReference, describeLink, type Link, type LinkChange, type LinkReference, type NewLink, type NewVeth } from "./link.ts";
+import {
+  checkReference,
+  describeLink,
+  type Link,
+  type LinkChange,
+  type LinkReference,
+  type NewLink,
+  type NewVeth,
+  type NewVxlan,
+} from "./link.ts";
 import { checkOperation, describeOperation, type Operation, type Outcome, type Rows } from "./operation.ts";
 
 /** Refuses what the kernel refuses, with its errno. What it does not do: routes of its own (protocol 2), addresses of the loopback. */
@@ -81,6 +90,8 @@ export class FakeBackend implements Backend {
         return this.#createVeth(operation.link);
       case "link.createBridge":
         return this.#createBridge(operation.link);
+      case "link.createVxlan":
+        return this.#createVxlan(operation.link);
       case "link.set":
         return this.#setLink(operation.link, operation.change);
       case "link.delete":
@@ -140,6 +151,16 @@ export class FakeBackend implements Backend {
     return here.rowOf(link);
   }
 
+  #createVxlan(spec: NewVxlan): Link | number {
+    const here = this.#namespace;
+    const taken = [...here.links.values()].some((link) => link.name === spec.name || link.port === spec.port);
+    if (taken) return errnoOf.exists;
+    const { name, port, up = false } = spec;
+    const link = here.addLink({ ...this.#settings(spec), name, kind: "vxlan", port, up, alias: "" });
+    here.changed(link);
+    return here.rowOf(link);
+  }
+
   #settings(spec: { readonly mac?: Uint8Array | undefined; readonly mtu?: number | undefined }): { mac: Uint8Array; mtu: number } {
     this.#macLast += 1;
     const mac = spec.mac ?? Uint8Array.of(0x02, 0xfa, 0x4e, 0, this.#macLast >> 8, this.#macLast & 0xff);
@@ -156,6 +177,7 @@ export class FakeBackend implements Backend {
     if (change.mtu !== undefined) link.mtu = change.mtu;
     if (change.alias !== undefined) link.alias = change.alias;
     if (masterIndex !== undefined) link.masterIndex = masterIndex ?? undefined;
+    if (change.arp !== undefined) link.arp = change.arp;
     if (change.up !== undefined) this.#switch(link, change.up);
     here.changed(link);
     return undefined;

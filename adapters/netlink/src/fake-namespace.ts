@@ -15,8 +15,11 @@ export interface FakeLink {
   mac: Uint8Array;
   mtu: number;
   up: boolean;
+  arp: boolean;
   masterIndex: number | undefined;
   alias: string;
+  /** Of a VXLAN device. */
+  readonly port?: number | undefined;
   peer: { readonly namespace: FakeNamespace; readonly link: FakeLink } | undefined;
 }
 
@@ -46,9 +49,9 @@ export class FakeNamespace {
     this.addLink({ name: "lo", kind: "", mac: new Uint8Array(6), mtu: 65536, up: false, alias: "" });
   }
 
-  addLink(link: Omit<FakeLink, "index" | "peer" | "masterIndex">): FakeLink {
+  addLink(link: Omit<FakeLink, "index" | "arp" | "peer" | "masterIndex">): FakeLink {
     this.#indexLast += 1;
-    const added: FakeLink = { ...link, index: this.#indexLast, masterIndex: undefined, peer: undefined };
+    const added: FakeLink = { ...link, index: this.#indexLast, arp: true, masterIndex: undefined, peer: undefined };
     this.links.set(added.index, added);
     return added;
   }
@@ -70,6 +73,7 @@ export class FakeNamespace {
       up: link.up,
       running: link.up && (link.peer?.link.up ?? true),
       loopback: link.kind === "" && link.name === "lo",
+      arp: link.arp,
       masterIndex: link.masterIndex,
       peerIndex: link.peer?.link.index,
       peerNamespaceId: elsewhere === undefined ? undefined : this.#namespaceIdOf(elsewhere),

@@ -1,7 +1,16 @@
 export type { Change } from "./backend.ts";
 export { NetlinkError } from "./errors.ts";
 export type { InterfaceAddress, NewInterfaceAddress } from "./interface-address.ts";
-export { checkLinkName, type Link, type LinkChange, type LinkReference, type NewLink, type NewPeer, type NewVeth } from "./link.ts";
+export {
+  checkLinkName,
+  type Link,
+  type LinkChange,
+  type LinkReference,
+  type NewLink,
+  type NewPeer,
+  type NewVeth,
+  type NewVxlan,
+} from "./link.ts";
 export type { Neighbour, NeighbourKey, NeighbourState, NewNeighbour } from "./neighbour.ts";
 export type { Netlink } from "./netlink.ts";
 export { openNetlink } from "./open-netlink.ts";

@@ -1,7 +1,7 @@
 import { malformed, unacceptable } from "./errors.ts";
 import { decodeAttributes, fixedPart } from "./message-reader.ts";
 import type { MessageWriter } from "./message-writer.ts";
-import { addressFamily, linkAttribute, linkFlag, linkInfoAttribute, skipStatistics, vethAttribute } from "./wire.ts";
+import { addressFamily, linkAttribute, linkFlag, linkInfoAttribute, skipStatistics, vethAttribute, vxlanAttribute } from "./wire.ts";
 
 /** A network interface as the kernel shows it. */
 export interface Link {
@@ -17,6 +17,8 @@ export interface Link {
   /** It has a carrier: for a veth, the peer is up too. */
   readonly running: boolean;
   readonly loopback: boolean;
+  /** Neighbours are asked for (no IFF_NOARP). Without it, whatever is on the link has the link's own MAC. */
+  readonly arp: boolean;
   /** The bridge or bond that it is a port of. */
   readonly masterIndex: number | undefined;
   /** A veth's peer, or what a link is stacked on: an index in the namespace below. */
@@ -54,8 +56,19 @@ export interface NewVeth extends NewLink {
   readonly peer: NewPeer;
 }
 
+/**
+ * A tunnel device in external mode: where a packet goes and with which number, its metadata says, which a BPF program sets and reads.
+ * One for each port in a namespace.
+ */
+export interface NewVxlan extends NewLink {
+  readonly external: true;
+  /** UDP, on both sides. */
+  readonly port: number;
+}
+
 export interface LinkChange extends LinkSettings {
   readonly up?: boolean | undefined;
+  readonly arp?: boolean | undefined;
   /** null: a port of nothing. */
   readonly masterIndex?: number | null | undefined;
   /** At most 255 bytes; "" takes it away. */
@@ -90,6 +103,12 @@ export function checkNewVeth(operation: string, link: NewVeth): void {
   checkSettings(operation, `${describeLink(link.name)}: peer ${link.peer.name}`, link.peer);
 }
 
+export function checkNewVxlan(operation: string, link: NewVxlan): void {
+  checkNewLink(operation, link);
+  if (Number.isInteger(link.port) && link.port >= 1 && link.port <= 65535) return;
+  throw unacceptable(operation, describeLink(link.name), `a port is from 1 to 65535, not ${link.port}`);
+}
+
 export function checkLinkChange(operation: string, link: LinkReference, change: LinkChange): void {
   checkReference(operation, link);
   checkSettings(operation, describeLink(link), change);
@@ -121,6 +140,20 @@ export function encodeNewLink(writer: MessageWriter, kind: string, link: NewLink
   writer.nested(linkAttribute.linkInfo, () => writer.attributeText(linkInfoAttribute.kind, kind));
 }
 
+export function encodeNewVxlan(writer: MessageWriter, link: NewVxlan): void {
+  encodeFixed(writer, 0, link.up);
+  writer.attributeText(linkAttribute.name, link.name);
+  encodeSettings(writer, link);
+  writer.nested(linkAttribute.linkInfo, () => {
+    writer.attributeText(linkInfoAttribute.kind, "vxlan");
+    writer.nested(linkInfoAttribute.data, () => {
+      writer.attributeU8(vxlanAttribute.collectMetadata, 1);
+      writer.attributeU8(vxlanAttribute.learning, 0);
+      writer.attribute(vxlanAttribute.port, Uint8Array.of(link.port >> 8, link.port & 0xff));
+    });
+  });
+}
+
 /** `namespaceFd` has been opened by the caller where the peer has a path. */
 export function encodeNewVeth(writer: MessageWriter, link: NewVeth, namespaceFd: number | undefined): void {
   encodeFixed(writer, 0, link.up);
@@ -139,13 +172,13 @@ export function encodeNewVeth(writer: MessageWriter, link: NewVeth, namespaceFd:
   });
 }
 
-export function encodeLinkReference(writer: MessageWriter, link: LinkReference, up?: boolean): void {
-  encodeFixed(writer, typeof link === "number" ? link : 0, up);
+export function encodeLinkReference(writer: MessageWriter, link: LinkReference, change: Pick<LinkChange, "up" | "arp"> = {}): void {
+  encodeFixed(writer, typeof link === "number" ? link : 0, change.up, change.arp);
   if (typeof link === "string") writer.attributeText(linkAttribute.name, link);
 }
 
 export function encodeLinkChange(writer: MessageWriter, link: LinkReference, change: LinkChange): void {
-  encodeLinkReference(writer, link, change.up);
+  encodeLinkReference(writer, link, change);
   encodeSettings(writer, change);
   if (change.masterIndex !== undefined) writer.attributeU32(linkAttribute.master, change.masterIndex ?? 0);
 }
@@ -155,13 +188,14 @@ export function encodeLinkQuery(writer: MessageWriter, link: LinkReference | und
   writer.attributeU32(linkAttribute.extendedMask, skipStatistics);
 }
 
-function encodeFixed(writer: MessageWriter, index: number, up: boolean | undefined): void {
+/** The flags, and which of them are meant. */
+function encodeFixed(writer: MessageWriter, index: number, up: boolean | undefined, arp?: boolean): void {
   writer.u8(addressFamily.unspecified);
   writer.u8(0);
   writer.u16(0);
   writer.u32(index);
-  writer.u32(up === true ? linkFlag.up : 0);
-  writer.u32(up === undefined ? 0 : linkFlag.up);
+  writer.u32((up === true ? linkFlag.up : 0) | (arp === false ? linkFlag.noArp : 0));
+  writer.u32((up === undefined ? 0 : linkFlag.up) | (arp === undefined ? 0 : linkFlag.noArp));
 }
 
 function encodeSettings(writer: MessageWriter, settings: LinkSettings & { readonly alias?: string | undefined }): void {
@@ -185,6 +219,7 @@ export function decodeLink(payload: Uint8Array): Link {
     up: (flags & linkFlag.up) !== 0,
     running: (flags & linkFlag.lowerUp) !== 0,
     loopback: (flags & linkFlag.loopback) !== 0,
+    arp: (flags & linkFlag.noArp) === 0,
     masterIndex: attributes.u32(linkAttribute.master),
     peerIndex: attributes.u32(linkAttribute.link),
     peerNamespaceId: attributes.u32(linkAttribute.linkNamespaceId),

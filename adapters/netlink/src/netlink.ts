@@ -2,7 +2,7 @@ import type { AddressBytes, Family } from "@cilium-ts/net";
 import type { Backend, Change } from "./backend.ts";
 import { malformed, type NetlinkError } from "./errors.ts";
 import type { InterfaceAddress, NewInterfaceAddress } from "./interface-address.ts";
-import type { Link, LinkChange, LinkReference, NewLink, NewVeth } from "./link.ts";
+import type { Link, LinkChange, LinkReference, NewLink, NewVeth, NewVxlan } from "./link.ts";
 import type { Neighbour, NeighbourKey, NewNeighbour } from "./neighbour.ts";
 import type { Operation, Outcome } from "./operation.ts";
 import { type NewRoute, type Route, type RouteFilter, routeMatches } from "./route.ts";
@@ -19,6 +19,7 @@ export interface Netlink extends Disposable, AsyncDisposable {
     get(link: LinkReference): Promise<Link | undefined>;
     createVeth(link: NewVeth): Promise<Link>;
     createBridge(link: NewLink): Promise<Link>;
+    createVxlan(link: NewVxlan): Promise<Link>;
     set(link: LinkReference, change: LinkChange): Promise<void>;
     delete(link: LinkReference): Promise<boolean>;
   };
@@ -72,6 +73,14 @@ export function createNetlink(backend: Backend): Netlink {
     if (outcome.link === undefined) throw malformed("a created link was not echoed: this needs Linux 6.2 or newer");
     return outcome.link;
   };
+  // The kernel tells of a VXLAN device before it is done with the request, and so echoes nothing: it is asked for the link.
+  const createVxlan = async (link: NewVxlan): Promise<Link> => {
+    const outcome = await attempt({ kind: "link.createVxlan", link });
+    if (!outcome.ok) throw outcome.error;
+    const created = outcome.link ?? (await backend.findLink(link.name));
+    if (created === undefined) throw malformed(`link ${link.name} was created and is not there`);
+    return created;
+  };
   const remove = async (operation: Operation): Promise<boolean> => removed(await attempt(operation));
   return {
     links: {
@@ -79,6 +88,7 @@ export function createNetlink(backend: Backend): Netlink {
       get: (link) => backend.findLink(link),
       createVeth: (link) => create({ kind: "link.createVeth", link }),
       createBridge: (link) => create({ kind: "link.createBridge", link }),
+      createVxlan,
       set: (link, change) => apply({ kind: "link.set", link, change }),
       delete: (link) => remove({ kind: "link.delete", link }),
     },

@@ -10,17 +10,20 @@ import {
   checkLinkChange,
   checkNewLink,
   checkNewVeth,
+  checkNewVxlan,
   checkReference,
   describeLink,
   encodeLinkChange,
   encodeLinkReference,
   encodeNewLink,
   encodeNewVeth,
+  encodeNewVxlan,
   type Link,
   type LinkChange,
   type LinkReference,
   type NewLink,
   type NewVeth,
+  type NewVxlan,
 } from "./link.ts";
 import type { MessageWriter } from "./message-writer.ts";
 import { checkNeighbour, describeNeighbour, encodeNeighbour, type Neighbour, type NeighbourKey, type NewNeighbour } from "./neighbour.ts";
@@ -32,6 +35,7 @@ import { messageFlag, rtm } from "./wire.ts";
 export type Operation =
   | { readonly kind: "link.createVeth"; readonly link: NewVeth }
   | { readonly kind: "link.createBridge"; readonly link: NewLink }
+  | { readonly kind: "link.createVxlan"; readonly link: NewVxlan }
   | { readonly kind: "link.set"; readonly link: LinkReference; readonly change: LinkChange }
   | { readonly kind: "link.delete"; readonly link: LinkReference }
   | { readonly kind: "address.add" | "address.replace" | "address.delete"; readonly address: NewInterfaceAddress }
@@ -40,7 +44,7 @@ export type Operation =
   | { readonly kind: "neighbour.replace"; readonly neighbour: NewNeighbour }
   | { readonly kind: "neighbour.delete"; readonly neighbour: NeighbourKey };
 
-/** What became of one operation. `link` is what a creation made, with its index and its peer's. */
+/** What became of one operation. `link` is what a creation made, with its index and its peer's; of a VXLAN device the kernel may not tell. */
 export type Outcome = { readonly ok: true; readonly link: Link | undefined } | { readonly ok: false; readonly error: NetlinkError };
 
 /** What can be listed, by the first word of an operation. */
@@ -58,7 +62,7 @@ export function throwFirstFailure(outcomes: readonly Outcome[]): void {
 }
 
 export function createsLink(operation: Operation): boolean {
-  return operation.kind === "link.createVeth" || operation.kind === "link.createBridge";
+  return operation.kind === "link.createVeth" || operation.kind === "link.createBridge" || operation.kind === "link.createVxlan";
 }
 
 /** For messages: `link lxc12ab`, `route 10.0.0.0/8`. */
@@ -66,6 +70,7 @@ export function describeOperation(operation: Operation): string {
   switch (operation.kind) {
     case "link.createVeth":
     case "link.createBridge":
+    case "link.createVxlan":
       return describeLink(operation.link.name);
     case "link.set":
     case "link.delete":
@@ -95,6 +100,9 @@ export function checkOperation(operation: Operation): void {
       break;
     case "link.createBridge":
       checkNewLink(operation.kind, operation.link);
+      break;
+    case "link.createVxlan":
+      checkNewVxlan(operation.kind, operation.link);
       break;
     case "link.set":
       checkLinkChange(operation.kind, operation.link, operation.change);
@@ -135,6 +143,7 @@ function requestOf(kind: Operation["kind"]): { type: number; flags: number } {
   switch (kind) {
     case "link.createVeth":
     case "link.createBridge":
+    case "link.createVxlan":
       return { type: rtm.newLink, flags: create | exclusive | echo }; // The echo tells the index (Linux 6.2 or newer).
     case "link.set":
       return { type: rtm.setLink, flags: 0 };
@@ -170,6 +179,9 @@ function encodeBody(writer: MessageWriter, operation: Operation, peerNamespaceFd
       break;
     case "link.createBridge":
       encodeNewLink(writer, "bridge", operation.link);
+      break;
+    case "link.createVxlan":
+      encodeNewVxlan(writer, operation.link);
       break;
     case "link.set":
       encodeLinkChange(writer, operation.link, operation.change);

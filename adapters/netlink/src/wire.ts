@@ -65,7 +65,9 @@ export const linkAttribute = {
 } as const;
 export const linkInfoAttribute = { kind: 1, data: 2 } as const;
 export const vethAttribute = { peer: 1 } as const;
-export const linkFlag = { up: 0x1, loopback: 0x8, lowerUp: 0x10000 } as const;
+/** The port is in network order. */
+export const vxlanAttribute = { learning: 7, port: 15, collectMetadata: 25 } as const;
+export const linkFlag = { up: 0x1, loopback: 0x8, noArp: 0x80, lowerUp: 0x10000 } as const;
 /** RTEXT_FILTER_SKIP_STATS: an answer without counters is half the size. */
 export const skipStatistics = 0x8;
 
