@@ -19,6 +19,7 @@ import { applyNodeNetwork, findPodMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
+import { requireTcx } from "./require-tcx.ts";
 import { createOperations } from "./serve/operations.ts";
 import type { AgentOptions } from "./settings.ts";
 import { agentVersion } from "./version.ts";
@@ -43,6 +44,7 @@ const learnNodeMs = 30_000;
  */
 export async function runAgent(world: World, options: AgentOptions, parent: AbortSignal): Promise<void> {
   const { kernel, clock, log } = world;
+  requireTcx(kernel);
   const readiness = new Readiness(clock);
   // The socket first: it tells a second agent from the first before anything is touched.
   await using socket = await openAgentSocket({ socketPath: options.socketPath });

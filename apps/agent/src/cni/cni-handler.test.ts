@@ -17,11 +17,11 @@ const endpoint = {
 } as EndpointRow;
 
 /** Endpoints in memory, with a log of what was asked of them. */
-function createEndpoints(): { endpoints: CniEndpoints; log: string[] } {
+function createEndpoints(notReady?: string): { endpoints: CniEndpoints; log: string[] } {
   const log: string[] = [];
-  let row: EndpointRow | undefined;
+  let row: EndpointRow | undefined = notReady === undefined ? undefined : { ...endpoint, state: "restoring" };
   const endpoints: CniEndpoints = {
-    notReady: () => undefined,
+    notReady: () => notReady,
     byAttachmentId: () => row,
     byContainerId: () => (row === undefined ? [] : [row]),
     async add({ containerId }) {
@@ -63,6 +63,16 @@ test("calls for one container are served one after another, and ADD twice makes 
   const answers = await Promise.all(["ADD", "ADD", "DEL", "ADD"].map((command) => handler.handle(call(command))));
   assert.deepEqual(answers[0], answers[1]);
   assert.deepEqual(log, ["add c1", "remove 7", "add c1"]);
+});
+
+test("an agent that is not ready refuses ADD, and takes nothing from an endpoint that it has not restored yet", async () => {
+  const { endpoints, log } = createEndpoints("waiting for policies");
+  const handler = new CniHandler(endpoints, routers);
+  const { status, body } = await handler.handle(call("ADD"));
+  assert.equal(status, 400);
+  const msg = "cilium-agent is not ready: waiting for policies; try again later";
+  assert.deepEqual(body, { cniVersion: "1.0.0", code: 11, msg });
+  assert.deepEqual(log, []);
 });
 
 test("what cannot be served is an error of the specification", async () => {

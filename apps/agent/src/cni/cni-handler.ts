@@ -77,6 +77,8 @@ export class CniHandler {
         "prevResult is set, but chaining is not configured: make cilium-cni the first plugin of the list",
       );
     }
+    const reason = this.#endpoints.notReady();
+    if (reason !== undefined) throw new CniError(cniErrorCode.tryAgainLater, `cilium-agent is not ready: ${reason}; try again later`);
     // A runtime that did not get our answer calls again; the same attachment in the same namespace is what it asked for.
     const existing = this.#endpoints.byAttachmentId(`${request.containerId}:${request.interfaceName}`);
     if (existing !== undefined && existing.state === "ready" && existing.netnsPath === request.namespacePath) {

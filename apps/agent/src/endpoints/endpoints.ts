@@ -100,8 +100,6 @@ export class Endpoints implements CniEndpoints {
   }
 
   async add(request: CniRequest): Promise<EndpointRow> {
-    const reason = this.#options.notReady();
-    if (reason !== undefined) throw new CniError(cniErrorCode.tryAgainLater, `cilium-agent is not ready: ${reason}; try again later`);
     await using undo = new AsyncDisposableStack();
     const id = this.#takeId(undo);
     const owner = request.pod === undefined ? request.containerId : `${request.pod.namespace}/${request.pod.name}`;
