@@ -14,14 +14,14 @@ const root = import.meta.dirname;
 
 const verbs: Record<string, Verb> = {
   up: {
-    usage: "up",
-    does: "build everything, start one node with two pods, and say what to try",
+    usage: "up [--nodes N] [--routing tunnel|native]",
+    does: "build everything, start a cluster of N nodes (1) with two pods, and say what to try",
     async run(args) {
-      parseArgs({ args, options: {} });
+      const { parseUp, up } = await import("./test/lab/src/up.ts");
+      const options = parseUp(args);
       requireRoot("up");
       await build({ lab: true });
-      const { up } = await import("./test/lab/src/up.ts");
-      return up(root);
+      return up(root, options);
     },
   },
   down: {

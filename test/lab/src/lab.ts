@@ -16,6 +16,10 @@ export interface LabOptions {
   /** Third number of the underlay 172.31.N.0/24: labs that run at the same time need different ones. */
   readonly subnet: number;
   readonly agentArguments?: readonly string[];
+  /** One when absent. */
+  readonly nodes?: number;
+  /** How nodes reach each other's pods; the agent's default when absent. */
+  readonly routing?: "tunnel" | "native";
 }
 
 export interface LabNode {
@@ -72,7 +76,7 @@ export class Lab implements AsyncDisposable {
       mkdirSync(lab.directory, { recursive: true });
       await lab.#makeUnderlay();
       await lab.startApiserver();
-      await lab.addNode("node1");
+      for (let index = 1; index <= (options.nodes ?? 1); index += 1) await lab.addNode(`node${index}`);
       return lab;
     } catch (cause) {
       const logs = [...lab.#daemons.values()].map((daemon) => tail(daemon)).join("");
@@ -166,6 +170,7 @@ export class Lab implements AsyncDisposable {
       `10.0.${index}.0/24`,
       "--ipv6-range",
       `fd00:10:0:${index}::/112`,
+      ...(this.#options.routing === undefined ? [] : ["--routing-mode", this.#options.routing]),
       ...(this.#options.agentArguments ?? []),
     ]);
   }
@@ -292,6 +297,7 @@ export class Lab implements AsyncDisposable {
     const inside = (...args: string[]): Promise<string> => runOrThrow("nsenter", [`--net=${node.namespacePath}`, "ip", ...args]);
     await inside("link", "set", "lo", "up");
     await inside("address", "add", `${node.underlayAddress}/24`, "dev", "eth0");
+    await inside("address", "add", `fd31:${this.#options.subnet}::${10 + index}/64`, "dev", "eth0", "nodad");
     await inside("link", "set", "eth0", "up");
     await inside("route", "add", "default", "via", this.#gateway());
   }

@@ -1,17 +1,39 @@
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { demoLab } from "./commands.ts";
 import { Lab, type LabPod } from "./lab.ts";
 import { readLab } from "./read-lab.ts";
 import { isRunning } from "./shell.ts";
 
-/** Starts the demonstration: one node, a client and a server, and what to try next. */
-export async function up(root: string): Promise<number> {
+export interface UpOptions {
+  readonly nodes: number;
+  readonly routing: "tunnel" | "native";
+}
+
+/** Throws, naming the option, for what cannot be. */
+export function parseUp(args: readonly string[]): UpOptions {
+  const options = { nodes: { type: "string", default: "1" }, routing: { type: "string", default: "tunnel" } } as const;
+  const { values } = parseArgs({ args: [...args], options });
+  const nodes = Number(values.nodes);
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > nodesMax)
+    throw new Error(`--nodes is a whole number from 1 to ${nodesMax}, not "${values.nodes}"`);
+  const { routing } = values;
+  if (routing !== "tunnel" && routing !== "native") throw new Error(`--routing is tunnel or native, not "${routing}"`);
+  return { nodes, routing };
+}
+
+/** Each node is an agent of 110 MB. */
+const nodesMax = 10;
+
+/** Starts the demonstration: nodes, a client on the first and a server on the last, and what to try next. */
+export async function up(root: string, options: UpOptions): Promise<number> {
   if (readLab(demoLab)?.daemons.some(isRunning)) throw new Error("the lab is already up: stop it with sudo ./dev down");
-  const lab = await Lab.start({ root, name: demoLab, subnet: 250 });
+  const lab = await Lab.start({ root, name: demoLab, subnet: 250, ...options });
   const client = await lab.createPod({ name: "client", labels: { app: "client" } });
   const server = await lab.createPod({
     name: "server",
     labels: { app: "server" },
+    node: `node${options.nodes}`,
     command: [process.execPath, join(root, "test/lab/src/pod-server.ts"), "8080", "server"],
     ports: [{ name: "http", containerPort: 8080 }],
   });
