@@ -70,7 +70,13 @@ function makeFolder(folder: string): void {
 
 function readTokens(path: string | undefined): Tokens {
   if (path === undefined) return new Map();
-  const parsed = parseTokens(readFileSync(path, "utf8"));
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new Error(`cannot read the token file ${path}`, { cause });
+  }
+  const parsed = parseTokens(text);
   if (parsed.outcome === "problem") throw new Error(`the token file ${path} is wrong: ${parsed.problem}`);
   return parsed.tokens;
 }
@@ -87,7 +93,11 @@ function writeKubeconfigs(settings: Settings, server: ApiServer, certificates: C
   const text = createKubeconfig(`https://${advertised.includes(":") ? `[${advertised}]` : advertised}:${server.port}`, certificates);
   const path = join(settings.stateDir, "admin.kubeconfig");
   writePrivate(path, text);
-  if (settings.kubeconfigOut !== undefined) writePrivate(settings.kubeconfigOut, text);
+  try {
+    if (settings.kubeconfigOut !== undefined) writePrivate(settings.kubeconfigOut, text);
+  } catch (cause) {
+    throw new Error(`cannot write the kubeconfig ${settings.kubeconfigOut}`, { cause });
+  }
   return path;
 }
 

@@ -121,6 +121,7 @@ export function draftChanged(
   // A client may rewrite the list of managers; without one the old list stands.
   const given = metadataOf(next).managedFields ?? metadataOf(previous).managedFields;
   setManagers(next, managers ?? trackUpdate(resource.schema, decodeManagers(given), previous, next, writerOf(resource, context)));
+  next.apiVersion = previous.apiVersion ?? apiVersionOf(resource);
   metadataOf(next).resourceVersion = metadataOf(previous).resourceVersion ?? "";
   return isDeepStrictEqual(next, previous) ? undefined : next;
 }

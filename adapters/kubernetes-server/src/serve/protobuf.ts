@@ -163,6 +163,14 @@ function decodeValue(schema: Schema, value: bigint | Buffer): MutableJson | unde
   return decodeMessage(schema, value);
 }
 
+/** The last second of the year 9999. */
+const secondsMax = 253_402_300_799;
+
+function signedNumber(value: bigint | Buffer): number {
+  if (typeof value !== "bigint") throw badRequest("the body is not protobuf of its kind: bytes stand in place of a number");
+  return Number(BigInt.asIntN(64, value));
+}
+
 /** One entry of a map: key 1, value 2. */
 function decodeEntry(schema: Schema, bytes: Buffer): Mutable {
   let key = "";
@@ -178,10 +186,11 @@ function decodeEntry(schema: Schema, bytes: Buffer): Mutable {
 function decodeTime(bytes: Buffer): string | undefined {
   let [seconds, nanoseconds] = [0, 0];
   for (const { number, value } of readFields(bytes)) {
-    if (number === 1) seconds = Number(BigInt.asIntN(64, BigInt(value as bigint)));
-    else if (number === 2) nanoseconds = Number(value);
+    if (number === 1) seconds = signedNumber(value);
+    else if (number === 2) nanoseconds = signedNumber(value);
   }
   if (seconds === 0 && nanoseconds === 0) return undefined;
+  if (Math.abs(seconds) > secondsMax) throw badRequest(`the body has a time of ${seconds} seconds since 1970, which no calendar has`);
   const time = formatTime(seconds * 1_000);
   return nanoseconds === 0 ? time : `${time.slice(0, -1)}.${String(Math.floor(nanoseconds / 1_000)).padStart(6, "0")}Z`;
 }
@@ -192,7 +201,7 @@ function decodeIntOrString(bytes: Buffer): MutableJson {
   let [number, text] = [0, ""];
   for (const field of readFields(bytes)) {
     if (field.number === 1) isText = field.value !== 0n;
-    else if (field.number === 2) number = Number(BigInt.asIntN(64, BigInt(field.value as bigint)));
+    else if (field.number === 2) number = signedNumber(field.value);
     else if (field.number === 3) text = String(field.value);
   }
   return isText ? text : number;

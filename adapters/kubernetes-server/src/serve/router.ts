@@ -3,7 +3,7 @@ import type { Registry } from "../resources/registry.ts";
 import type { Mutable } from "../schema/schema.ts";
 import { authenticate, type Tokens } from "../security/authenticate.ts";
 import { StoreError } from "../store/store.ts";
-import { ApiError, methodNotAllowed, noSuchPath, tooManyRequests } from "./api-error.ts";
+import { ApiError, badRequest, methodNotAllowed, noSuchPath, tooManyRequests } from "./api-error.ts";
 import { aggregatedDiscovery, coreVersions, groupList, groupOf, resourceList, versionDocument } from "./discovery.ts";
 import type { Metrics } from "./metrics.ts";
 import { negotiate, type Representation } from "./negotiate.ts";
@@ -37,7 +37,9 @@ export async function route(options: RouterOptions, request: IncomingMessage, re
     counts = false;
   };
   try {
-    const url = new URL(request.url ?? "/", "http://server");
+    const target = `http://server${request.url ?? "/"}`;
+    if (!URL.canParse(target)) throw badRequest("the path of the request cannot be understood");
+    const url = new URL(target);
     isWatch = ["true", "1"].includes(url.searchParams.get("watch") ?? "");
     if (isWatch) leave();
     else if (metrics.inFlight > inFlightMax) {

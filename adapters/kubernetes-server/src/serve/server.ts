@@ -61,28 +61,24 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   const objects = new Objects(store, options.validators ?? {}, nowMs);
   await storeInitialObjects(store, objects, options.definitions);
   serveDefinitions(store, registry);
-  const hub = new WatchHub(store, options.watchLimits ?? defaultWatchLimits, nowMs);
-  const following = store.subscribe((changes) => followDefinitions(changes, registry, hub));
+  await using opened = new AsyncDisposableStack();
+  const tasks = opened.use(new TaskGroup(new AbortController().signal));
   const cleaner = new Cleaner(store, registry, objects, onError);
-  const tasks = new TaskGroup(new AbortController().signal);
   tasks.run("cleaner", (signal) => cleaner.run(signal));
   tasks.run("event expiry", (signal) => expireEvents(store, objects, nowMs, signal));
-  const context = {
-    store,
-    objects,
-    hub,
-    cleaner,
-    nowMs,
-    registry,
-    openApi: new OpenApi(registry),
-    metrics: new Metrics(),
-    tokens: options.tls?.tokens,
-    onError,
-  };
+  const metrics = new Metrics();
+  const openApi = new OpenApi(registry);
+  const hub = new WatchHub(store, options.watchLimits ?? defaultWatchLimits, nowMs);
+  opened.use(store.subscribe((changes) => followDefinitions(changes, registry, hub)));
+  const context = { store, objects, hub, cleaner, nowMs, registry, openApi, metrics, tokens: options.tls?.tokens, onError };
   const server = createServer(options, (request, response) => void route(context, request, response));
   const connections = trackConnections(server);
+  opened.defer(() => close(server, connections));
+  // Watches end before the connections are closed, so that their clients see an end and no break.
+  opened.use(hub);
   const address = await listen(server, options.host, options.port);
   const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  const running = opened.move();
   return {
     host: address.address,
     port: address.port,
@@ -90,12 +86,7 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
     useCertificates(certificates) {
       if ("setSecureContext" in server) server.setSecureContext(secureContext(certificates));
     },
-    async [Symbol.asyncDispose]() {
-      following[Symbol.dispose]();
-      hub[Symbol.dispose]();
-      await close(server, connections);
-      await tasks[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 
