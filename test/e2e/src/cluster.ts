@@ -63,7 +63,6 @@ export class Cluster implements AsyncDisposable {
     await runOrThrow("ip", ["netns", "add", namespace]);
     await runOrThrow("ip", ["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", namespace]);
     await runOrThrow("ip", ["link", "set", link, "master", `ct-${this.lab.name}`, "up"]);
-    await ipIn(node.namespacePath, "address add", `${nodeIPv6}/64`, "dev eth0 nodad");
     await ipIn(node.namespacePath, "route add default via", place.ipv6);
     await ipIn(place.namespacePath, "link set lo up");
     await ipIn(place.namespacePath, "link set eth0 up");
