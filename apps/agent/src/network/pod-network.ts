@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Kernel } from "@cilium-ts/kernel";
+import { type Kernel, KernelError } from "@cilium-ts/kernel";
 import { type AddressBytes, type Prefix, parsePrefix } from "@cilium-ts/net";
 import { type Netlink, NetlinkError, type Operation, openNetlink, throwFirstFailure } from "@cilium-ts/netlink";
+import { CniError, cniErrorCode } from "../cni/cni-request.ts";
 
 export interface PodNetworkRequest {
   readonly namespacePath: string;
@@ -39,6 +40,7 @@ export function randomMac(): Uint8Array {
  * node's routes to it. A failure part-way leaves nothing.
  */
 export async function connectPod(kernel: Kernel, netlink: Netlink, request: PodNetworkRequest): Promise<PodNetwork> {
+  checkNamespace(kernel, request.namespacePath);
   await removeLeftover(netlink, request.hostDevice);
   const link = await netlink.links.createVeth({
     name: request.hostDevice,
@@ -57,6 +59,17 @@ export async function connectPod(kernel: Kernel, netlink: Netlink, request: PodN
   } catch (cause) {
     await removeLeftover(netlink, request.hostDevice);
     throw cause;
+  }
+}
+
+/** Before anything is made, and in the words of who named it. */
+function checkNamespace(kernel: Kernel, path: string): void {
+  try {
+    kernel.namespaceCookie(path);
+  } catch (cause) {
+    const reason = cause instanceof KernelError ? ` (${cause.code})` : "";
+    const message = `CNI_NETNS ${path} is no network namespace${reason}: the container runtime must make it before ADD`;
+    throw new CniError(cniErrorCode.invalidEnvironment, message, cause);
   }
 }
 
