@@ -1,7 +1,9 @@
+import type { Selector } from "@cilium-ts/labels";
 import { type PortKey, portBlocks, portKeyOf } from "./port-prefix.ts";
 import {
   type Direction,
   type NamedPort,
+  type Peer,
   type PortMatch,
   type Protocol,
   protocols,
@@ -16,20 +18,20 @@ export interface NamedPortMatch {
   readonly protocol: Protocol;
 }
 
-/** Ports of one origin: blocks known now, and names that depend on the endpoint. Neither: every protocol and port. */
-export interface CompiledPorts {
-  readonly origins: readonly RuleOrigin[];
-  readonly every: boolean;
-  readonly keys: readonly PortKey[];
-  readonly named: readonly NamedPortMatch[];
-}
-
-export interface CompiledSection {
+/** One thing that a rule says about its peers: a section with one of its lists of ports. */
+export interface Statement {
+  readonly rule: CompiledRule;
+  /** Its place among the statements of the rule in this direction. */
+  readonly index: number;
   readonly deny: boolean;
-  readonly selectors: readonly CachedSelector<CompiledRule>[];
+  readonly origin: RuleOrigin;
+  readonly selectors: readonly CachedSelector[];
   /** No peers were named, or one of the selectors is a wildcard: everybody. */
   readonly anyPeer: boolean;
-  readonly ports: readonly CompiledPorts[];
+  /** Blocks known now. All protocols and ports where the rule named none. */
+  readonly keys: readonly PortKey[];
+  /** Names, which depend on the endpoint that receives the traffic. */
+  readonly named: readonly NamedPortMatch[];
 }
 
 export interface CompiledDirection {
@@ -38,45 +40,46 @@ export interface CompiledDirection {
   readonly defaultDeny: boolean;
   /** Depends on what endpoints call their ports. */
   readonly usesPortNames: boolean;
-  readonly sections: readonly CompiledSection[];
+  readonly statements: readonly Statement[];
 }
 
-function compileDirection(rule: Rule, direction: Direction, cache: SelectorCache<CompiledRule>, user: CompiledRule): CompiledDirection {
-  const allow = direction === "ingress" ? rule.ingress : rule.egress;
-  const deny = direction === "ingress" ? rule.ingressDeny : rule.egressDeny;
-  const defaultDeny = rule.enableDefaultDeny[direction];
-  const sections = [
-    ...allow.map((section) => compileSection(rule, section, false, cache, user)),
-    ...deny.map((section) => compileSection(rule, section, true, cache, user)),
-  ];
-  const usesPortNames = sections.some((section) => section.ports.some((ports) => ports.named.length > 0));
-  return { selects: defaultDeny || sections.length > 0, defaultDeny, usesPortNames, sections };
+/** Where a rule stands among all: that of its object, which may move as others come, and its place in the object. */
+export interface RuleOrder {
+  readonly policy: { readonly rank: number };
+  readonly index: number;
 }
 
-/** A rule with its peers turned into shared selectors and its ports into blocks. */
+/** Requirements on endpoints named by selector, by direction and by what the section does. */
+export type Requirements = Readonly<Record<"ingress" | "ingressDeny" | "egress" | "egressDeny", readonly Selector[]>>;
+
+/** A rule with its peers turned into shared selectors and its ports into blocks. Holds its selectors until released. */
 export class CompiledRule {
   readonly rule: Rule;
-  /** Orders rules the same whatever order they came in. */
-  readonly order: string;
+  readonly order: RuleOrder;
   readonly ingress: CompiledDirection;
   readonly egress: CompiledDirection;
+  /** Undefined: it requires nothing. */
+  readonly requirements: Requirements | undefined;
 
-  constructor(rule: Rule, order: string, cache: SelectorCache<CompiledRule>) {
+  constructor(rule: Rule, order: RuleOrder, cache: SelectorCache) {
     this.rule = rule;
     this.order = order;
-    this.ingress = compileDirection(rule, "ingress", cache, this);
-    this.egress = compileDirection(rule, "egress", cache, this);
+    this.ingress = compileDirection(this, "ingress", cache);
+    this.egress = compileDirection(this, "egress", cache);
+    this.requirements = requirementsOf(rule);
   }
 
-  release(cache: SelectorCache<CompiledRule>): void {
-    for (const { sections } of [this.ingress, this.egress]) {
-      for (const section of sections) for (const selector of section.selectors) cache.release(selector, this);
+  release(cache: SelectorCache): void {
+    for (const { statements } of [this.ingress, this.egress]) {
+      for (const { selectors } of statements) for (const selector of selectors) cache.release(selector);
     }
   }
+}
 
-  usesPortNames(direction: Direction): boolean {
-    return this[direction].usesPortNames;
-  }
+/** The order in which statements name themselves as reasons: the same whatever order their rules came in. */
+export function compareStatements(a: Statement, b: Statement): number {
+  const [one, other] = [a.rule.order, b.rule.order];
+  return one.policy.rank - other.policy.rank || one.index - other.index || a.index - b.index;
 }
 
 /** True when a port of an endpoint is what a name in a rule asks for. */
@@ -85,23 +88,44 @@ export function matchesNamedPort(match: NamedPortMatch, port: NamedPort): boolea
   return match.protocol === port.protocol || (match.protocol === protocols.any && expandProtocol(protocols.any).includes(port.protocol));
 }
 
-function compileSection(
-  rule: Rule,
-  section: RuleSection,
-  deny: boolean,
-  cache: SelectorCache<CompiledRule>,
-  user: CompiledRule,
-): CompiledSection {
-  const selectors = (section.peers ?? []).map((peer) => cache.acquire(peer, user));
-  const anyPeer = section.peers === undefined || selectors.some((selector) => selector.wildcard);
-  const ports = section.ports ?? [{ path: section.path, ports: undefined }];
-  return { deny, selectors, anyPeer, ports: ports.map(({ path, ports }) => compilePorts(originsOf(rule, path), ports)) };
+function compileDirection(compiled: CompiledRule, direction: Direction, cache: SelectorCache): CompiledDirection {
+  const { rule } = compiled;
+  const [allow, deny] = direction === "ingress" ? [rule.ingress, rule.ingressDeny] : [rule.egress, rule.egressDeny];
+  const statements: Statement[] = [];
+  for (const section of allow) compileSection(compiled, section, false, cache, statements);
+  for (const section of deny) compileSection(compiled, section, true, cache, statements);
+  const defaultDeny = rule.enableDefaultDeny[direction];
+  const usesPortNames = statements.some(({ named }) => named.length > 0);
+  return { selects: defaultDeny || allow.length + deny.length > 0, defaultDeny, usesPortNames, statements };
 }
 
-function compilePorts(origins: readonly RuleOrigin[], ports: readonly PortMatch[] | undefined): CompiledPorts {
+function compileSection(rule: CompiledRule, section: RuleSection, deny: boolean, cache: SelectorCache, statements: Statement[]): void {
+  for (const { path, ports } of section.ports ?? [{ path: section.path, ports: undefined }]) {
+    const selectors = acquireAll(section.peers ?? [], cache);
+    const anyPeer = section.peers === undefined || selectors.some((selector) => selector.wildcard);
+    const index = statements.length;
+    statements.push({ rule, index, deny, origin: originOf(rule.rule, path), selectors, anyPeer, ...compilePorts(ports) });
+  }
+}
+
+/** Each once, however often the section names it. */
+function acquireAll(peers: readonly Peer[], cache: SelectorCache): CachedSelector[] {
+  const selectors = new Set<CachedSelector>();
+  for (const peer of peers) {
+    const selector = cache.acquire(peer);
+    if (selectors.has(selector)) cache.release(selector);
+    selectors.add(selector);
+  }
+  return [...selectors];
+}
+
+const everyPort: Pick<Statement, "keys" | "named"> = { keys: [portKeyOf(protocols.any, 0, 0)], named: [] };
+
+function compilePorts(ports: readonly PortMatch[] | undefined): Pick<Statement, "keys" | "named"> {
+  if (ports === undefined) return everyPort;
   const keys = new Set<PortKey>();
   const named: NamedPortMatch[] = [];
-  for (const match of ports ?? []) {
+  for (const match of ports) {
     if (match.kind === "name") {
       named.push({ name: match.name, protocol: match.protocol });
       continue;
@@ -110,14 +134,24 @@ function compilePorts(origins: readonly RuleOrigin[], ports: readonly PortMatch[
       for (const { port, length } of portBlocks(match.first, match.last)) keys.add(portKeyOf(protocol, port, length));
     }
   }
-  return { origins, every: ports === undefined, keys: [...keys], named };
+  return { keys: [...keys], named };
 }
 
 function expandProtocol(protocol: Protocol): readonly Protocol[] {
   return protocol === protocols.any ? [protocols.tcp, protocols.udp, protocols.sctp] : [protocol];
 }
 
-function originsOf(rule: Rule, path: string): readonly RuleOrigin[] {
-  const origin: RuleOrigin = rule.log === undefined ? { policy: rule.policy, path } : { policy: rule.policy, path, log: rule.log };
-  return Object.freeze([Object.freeze(origin)]);
+function originOf(rule: Rule, path: string): RuleOrigin {
+  return Object.freeze(rule.log === undefined ? { policy: rule.policy, path } : { policy: rule.policy, path, log: rule.log });
+}
+
+function requirementsOf(rule: Rule): Requirements | undefined {
+  const of = (sections: readonly RuleSection[]): readonly Selector[] => sections.flatMap(({ requires }) => requires ?? []);
+  const requirements = {
+    ingress: of(rule.ingress),
+    ingressDeny: of(rule.ingressDeny),
+    egress: of(rule.egress),
+    egressDeny: of(rule.egressDeny),
+  };
+  return Object.values(requirements).every((selectors) => selectors.length === 0) ? undefined : requirements;
 }

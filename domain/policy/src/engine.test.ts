@@ -4,9 +4,10 @@ import { cidrLabels, LocalIdentityAllocator, reservedLabels } from "@cilium-ts/i
 import { Labels, Selector } from "@cilium-ts/labels";
 import { parsePrefix } from "@cilium-ts/net";
 import { createRandom, type Random } from "@cilium-ts/testing";
-import { PolicyEngine, type PolicyEngineOptions, type PolicySubject, subjectKey } from "./engine.ts";
+import { PolicyEngine, type PolicyEngineOptions } from "./engine.ts";
 import { generateCluster } from "./generated-cluster.ts";
 import { type Entity, type NamedPort, type Peer, type PortMatch, protocols, type Rule, type RuleSection } from "./rule.ts";
+import { type PolicySubject, subjectKey } from "./subjects.ts";
 import { matchTypes, type ResolvedPolicy } from "./verdict.ts";
 
 const { tcp, udp, sctp, icmp, any } = protocols;

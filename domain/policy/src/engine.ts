@@ -1,10 +1,12 @@
-import { type Labels, SelectorIndex } from "@cilium-ts/labels";
+import type { Labels } from "@cilium-ts/labels";
 import type { Family } from "@cilium-ts/net";
 import { CompiledRule } from "./compiled-rule.ts";
 import { VerdictLookup } from "./lookup.ts";
-import { computeResolution } from "./resolution.ts";
-import type { Direction, NamedPort, Rule } from "./rule.ts";
-import { type CachedSelector, SelectorCache } from "./selector-cache.ts";
+import { PolicyRanks, type Ranked } from "./policy-ranks.ts";
+import type { CidrGroup, Direction, NamedPort, PolicyService, Rule } from "./rule.ts";
+import { SelectorCache } from "./selector-cache.ts";
+import { SubjectGroup } from "./subject-group.ts";
+import { namedPortsKey, type PolicySubject, Subjects, subjectKey } from "./subjects.ts";
 import type { ResolvedPolicy, Verdict } from "./verdict.ts";
 
 /** `default`: an endpoint is open until a rule selects it. `always`: closed until a rule allows. `never`: open. */
@@ -19,12 +21,6 @@ export interface PolicyEngineOptions {
   readonly families: readonly Family[];
 }
 
-/** What policy sees of an endpoint. */
-export interface PolicySubject {
-  readonly labels: Labels;
-  readonly namedPorts?: readonly NamedPort[];
-}
-
 /** What a change may have altered. Whoever holds an affected subject resolves it again; it may come out the same. */
 export interface PolicyChange {
   /** Keys (`subjectKey`) of subjects that were resolved since they were last named here. */
@@ -34,99 +30,110 @@ export interface PolicyChange {
   readonly prefixesRemoved: readonly string[];
 }
 
-/** Remembered subjects at once; a node has at most as many endpoints. */
-export const subjectCountMax = 65_535;
-
-/** Subjects that the same rules select and that mean the same by port names: they have one result. */
-interface Group {
-  readonly key: string;
-  readonly rules: readonly CompiledRule[];
-  readonly namedPorts: readonly NamedPort[];
-  readonly init: boolean;
-  readonly subjects: Set<Subject>;
-  result: ResolvedPolicy | undefined;
-}
-
-interface Subject {
-  readonly key: string;
-  readonly labels: Labels;
-  readonly namedPorts: readonly NamedPort[];
-  /** Those that select it. */
-  readonly rules: Set<CompiledRule>;
-  group: Group | undefined;
-}
-
-interface PolicyRow {
-  readonly content: string;
-  readonly rules: readonly CompiledRule[];
-}
-
-/** Text that is equal exactly for subjects with equal results, always. */
-export function subjectKey(subject: PolicySubject): string {
-  return `${subject.labels.key}|${namedPortsKey(subject.namedPorts ?? [])}`;
+/** An object's rules. Its place among all objects stays the same as its rules change. */
+interface PolicyRow extends Ranked {
+  content: string;
+  rules: readonly CompiledRule[];
 }
 
 /** From rules and identities to what each endpoint may do. */
 export class PolicyEngine {
-  readonly #options: PolicyEngineOptions;
   #mode: PolicyMode;
-  readonly #cache: SelectorCache<CompiledRule>;
+  readonly #cache: SelectorCache;
   readonly #peerNamedPorts = new Map<number, readonly NamedPort[]>();
   readonly #policies = new Map<string, PolicyRow>();
-  readonly #rules = new SelectorIndex<CompiledRule>();
-  readonly #serials = new Map<CompiledRule, number>();
-  #nextSerial = 1;
-  /** Egress rules with port names: they depend on the names of peers. */
-  readonly #peerNameRules = new Set<CompiledRule>();
-  readonly #groupsOfRule = new Map<CompiledRule, Set<Group>>();
-  readonly #subjects = new Map<string, Subject>();
-  readonly #groups = new Map<string, Group>();
+  readonly #ranks = new PolicyRanks();
+  readonly #subjects: Subjects;
+  /** Groups and subjects whose result may be another since the last change was reported. */
+  readonly #touched = new Set<SubjectGroup>();
+  readonly #moved = new Set<string>();
   readonly #lookups = new WeakMap<ResolvedPolicy, VerdictLookup>();
 
   constructor(options: PolicyEngineOptions) {
-    this.#options = options;
     this.#mode = options.mode;
     this.#cache = new SelectorCache(options);
+    const shared = {
+      cache: this.#cache,
+      allowLocalhost: options.allowLocalhost !== "policy",
+      peerNamedPorts: this.#peerNamedPorts,
+      mode: () => this.#mode,
+      onTouched: (group: SubjectGroup) => void this.#touched.add(group),
+    };
+    this.#subjects = new Subjects({
+      createGroup: (init, namedPorts) => new SubjectGroup({ ...shared, init, namedPorts }),
+      onMoved: (key) => void this.#moved.add(key),
+    });
   }
 
   /** Makes an identity known, or its labels or the port names of its endpoints different. */
   upsertIdentity(id: number, labels: Labels, namedPorts: readonly NamedPort[] = []): PolicyChange {
     if (id === 0) throw new RangeError("identity 0 stands for any peer in policy entries; it cannot be a peer");
-    const rules = rulesOf(this.#cache.upsertIdentity(id, labels));
-    if (namedPortsKey(this.#peerNamedPorts.get(id) ?? []) !== namedPortsKey(namedPorts)) {
-      if (namedPorts.length === 0) this.#peerNamedPorts.delete(id);
-      else this.#peerNamedPorts.set(id, namedPorts);
-      for (const rule of this.#peerNameRules) rules.add(rule);
-    }
-    return { affected: this.#invalidate(rules), prefixesAdded: [], prefixesRemoved: [] };
+    this.#cache.upsertIdentity(id, labels);
+    this.#setPeerNamedPorts(id, namedPorts);
+    return this.#takeChange();
   }
 
   removeIdentity(id: number): PolicyChange {
-    const rules = rulesOf(this.#cache.removeIdentity(id));
-    if (this.#peerNamedPorts.delete(id)) for (const rule of this.#peerNameRules) rules.add(rule);
-    return { affected: this.#invalidate(rules), prefixesAdded: [], prefixesRemoved: [] };
+    this.#cache.removeIdentity(id);
+    this.#setPeerNamedPorts(id, []);
+    return this.#takeChange();
   }
 
   /** Replaces all rules of an object. Nothing is affected when they are what they were. */
   upsertPolicy(key: string, rules: readonly Rule[]): PolicyChange {
     const content = contentOf(rules);
-    const before = this.#policies.get(key);
-    if (before?.content === content) return { affected: new Set(), prefixesAdded: [], prefixesRemoved: [] };
-    return this.#replace(key, before, {
-      content,
-      rules: rules.map((rule, index) => new CompiledRule(rule, orderOf(key, index), this.#cache)),
-    });
+    let policy = this.#policies.get(key);
+    if (policy?.content === content) return this.#takeChange();
+    if (policy === undefined) {
+      policy = { key, rank: 0, content: "", rules: [] };
+      this.#ranks.add(policy);
+      this.#policies.set(key, policy);
+    }
+    const row = policy;
+    const compiled = rules.map((rule, index) => new CompiledRule(rule, { policy: row, index }, this.#cache));
+    this.#replace(row.rules, compiled);
+    row.content = content;
+    row.rules = compiled;
+    return this.#takeChange();
   }
 
   removePolicy(key: string): PolicyChange {
-    return this.#replace(key, this.#policies.get(key), undefined);
+    const policy = this.#policies.get(key);
+    if (policy !== undefined) {
+      this.#replace(policy.rules, []);
+      this.#policies.delete(key);
+      this.#ranks.remove(policy);
+    }
+    return this.#takeChange();
+  }
+
+  /** A list of CIDRs that rules refer to is there, or is another. */
+  upsertCidrGroup(group: CidrGroup): PolicyChange {
+    this.#cache.setCidrGroup(group.name, group);
+    return this.#takeChange();
+  }
+
+  removeCidrGroup(name: string): PolicyChange {
+    this.#cache.setCidrGroup(name, undefined);
+    return this.#takeChange();
+  }
+
+  upsertService(service: PolicyService): PolicyChange {
+    this.#cache.setService(`${service.namespace}/${service.name}`, service);
+    return this.#takeChange();
+  }
+
+  removeService(namespace: string, name: string): PolicyChange {
+    this.#cache.setService(`${namespace}/${name}`, undefined);
+    return this.#takeChange();
   }
 
   setMode(mode: PolicyMode): PolicyChange {
-    if (mode === this.#mode) return { affected: new Set(), prefixesAdded: [], prefixesRemoved: [] };
-    this.#mode = mode;
-    for (const group of this.#groups.values()) group.result = undefined;
-    return { affected: new Set(this.#subjects.keys()), prefixesAdded: [], prefixesRemoved: [] };
+    if (mode !== this.#mode) {
+      this.#mode = mode;
+      for (const group of this.#subjects.groups()) group.touchEverything();
+    }
+    return this.#takeChange();
   }
 
   get mode(): PolicyMode {
@@ -135,32 +142,21 @@ export class PolicyEngine {
 
   /** Prefixes that need an identity of their own now. */
   referencedPrefixes(): ReadonlySet<string> {
-    return new Set(this.#cache.referencedPrefixes.keys());
+    return this.#cache.namedPrefixes.all();
   }
 
   /** What the endpoint may do. The subject is remembered, and named in changes that concern it, until it is forgotten. */
   resolve(subject: PolicySubject): ResolvedPolicy {
-    const key = subjectKey(subject);
-    let known = this.#subjects.get(key);
-    if (known === undefined) {
-      if (this.#subjects.size >= subjectCountMax) {
-        throw new Error(`policy for ${subject.labels}: ${subjectCountMax} endpoints are known already; forget those that are gone`);
-      }
-      const { labels, namedPorts = [] } = subject;
-      known = { key, labels, namedPorts: sortNamedPorts(namedPorts), rules: this.#rules.matching(labels), group: undefined };
-      this.#subjects.set(key, known);
-    }
-    known.group ??= this.#join(known);
-    known.group.result ??= this.#compute(known.group);
-    return known.group.result;
+    const group = this.#subjects.groupOf(subject);
+    // A group that is new has been reported to nobody: there is nothing to take back.
+    this.#touched.clear();
+    return group.resolve();
   }
 
   /** The last endpoint with these labels and port names is gone. */
   forget(subject: PolicySubject): void {
-    const known = this.#subjects.get(subjectKey(subject));
-    if (known === undefined) return;
-    this.#leave(known);
-    this.#subjects.delete(known.key);
+    this.#subjects.forget(subjectKey(subject));
+    this.#touched.clear();
   }
 
   /** What happens to a packet of the subject, and why. Port: the destination's; for ICMP the type. Protocol: any IP protocol number. */
@@ -176,120 +172,26 @@ export class PolicyEngine {
     return lookup.decide(direction, peerIdentity, protocol, port);
   }
 
-  #replace(key: string, before: PolicyRow | undefined, after: PolicyRow | undefined): PolicyChange {
-    const affected = new Set<string>();
-    for (const rule of after?.rules ?? []) this.#admit(rule);
-    for (const rule of before?.rules ?? []) this.#dismiss(rule);
-    if (after === undefined) this.#policies.delete(key);
-    else this.#policies.set(key, after);
-    for (const subject of this.#subjects.values()) {
-      let changed = false;
-      for (const rule of before?.rules ?? []) if (subject.rules.delete(rule)) changed = true;
-      for (const rule of after?.rules ?? []) {
-        if (!rule.rule.endpointSelector.matches(subject.labels)) continue;
-        subject.rules.add(rule);
-        changed = true;
-      }
-      if (!changed) continue;
-      this.#leave(subject);
-      affected.add(subject.key);
-    }
-    const { added, removed } = this.#cache.takeReferenceChanges();
+  #replace(before: readonly CompiledRule[], after: readonly CompiledRule[]): void {
+    this.#subjects.replace(before, after);
+    for (const rule of before) rule.release(this.#cache);
+  }
+
+  #setPeerNamedPorts(id: number, namedPorts: readonly NamedPort[]): void {
+    if (namedPortsKey(this.#peerNamedPorts.get(id) ?? []) === namedPortsKey(namedPorts)) return;
+    if (namedPorts.length === 0) this.#peerNamedPorts.delete(id);
+    else this.#peerNamedPorts.set(id, namedPorts);
+    for (const group of this.#subjects.groups()) group.touchPortNames(id);
+  }
+
+  #takeChange(): PolicyChange {
+    const affected = new Set(this.#moved);
+    for (const group of this.#touched) for (const key of group.subjects) affected.add(key);
+    this.#moved.clear();
+    this.#touched.clear();
+    const { added, removed } = this.#cache.namedPrefixes.takeChanges();
     return { affected, prefixesAdded: added, prefixesRemoved: removed };
   }
-
-  #admit(rule: CompiledRule): void {
-    this.#rules.add(rule, rule.rule.endpointSelector);
-    this.#serials.set(rule, this.#nextSerial);
-    this.#nextSerial += 1;
-    if (rule.usesPortNames("egress")) this.#peerNameRules.add(rule);
-  }
-
-  #dismiss(rule: CompiledRule): void {
-    this.#rules.remove(rule, rule.rule.endpointSelector);
-    this.#serials.delete(rule);
-    this.#peerNameRules.delete(rule);
-    rule.release(this.#cache);
-  }
-
-  /** The group of all that the same rules select, made when there is none. */
-  #join(subject: Subject): Group {
-    const rules = [...subject.rules];
-    const init = subject.labels.has("reserved", "init");
-    const namedPorts = rules.some((rule) => rule.usesPortNames("ingress")) ? subject.namedPorts : [];
-    const serials = Uint32Array.from(rules, (rule) => this.#serials.get(rule) ?? 0).sort();
-    const key = `${init}|${namedPortsKey(namedPorts)}|${serials.join(" ")}`;
-    let group = this.#groups.get(key);
-    if (group === undefined) {
-      rules.sort((a, b) => (a.order < b.order ? -1 : 1));
-      group = { key, rules, namedPorts, init, subjects: new Set(), result: undefined };
-      this.#groups.set(key, group);
-      for (const rule of rules) this.#groupsOf(rule).add(group);
-    }
-    group.subjects.add(subject);
-    return group;
-  }
-
-  #leave(subject: Subject): void {
-    const group = subject.group;
-    if (group === undefined) return;
-    subject.group = undefined;
-    group.subjects.delete(subject);
-    if (group.subjects.size > 0) return;
-    this.#groups.delete(group.key);
-    for (const rule of group.rules) {
-      const groups = this.#groupsOfRule.get(rule);
-      groups?.delete(group);
-      if (groups?.size === 0) this.#groupsOfRule.delete(rule);
-    }
-  }
-
-  #groupsOf(rule: CompiledRule): Set<Group> {
-    const groups = this.#groupsOfRule.get(rule) ?? new Set();
-    this.#groupsOfRule.set(rule, groups);
-    return groups;
-  }
-
-  #compute(group: Group): ResolvedPolicy {
-    const enforcement = this.#mode === "never" ? "open" : group.init || this.#mode === "always" ? "enforced" : "default";
-    return computeResolution({
-      rules: group.rules,
-      enforcement,
-      allowLocalhost: this.#options.allowLocalhost !== "policy",
-      namedPorts: group.namedPorts,
-      peerNamedPorts: this.#peerNamedPorts,
-    });
-  }
-
-  #invalidate(rules: ReadonlySet<CompiledRule>): Set<string> {
-    const affected = new Set<string>();
-    for (const rule of rules) {
-      for (const group of this.#groupsOfRule.get(rule) ?? []) {
-        group.result = undefined;
-        for (const subject of group.subjects) affected.add(subject.key);
-      }
-    }
-    return affected;
-  }
-}
-
-function rulesOf(selectors: Iterable<CachedSelector<CompiledRule>>): Set<CompiledRule> {
-  const rules = new Set<CompiledRule>();
-  for (const selector of selectors) for (const rule of selector.users) rules.add(rule);
-  return rules;
-}
-
-function sortNamedPorts(ports: readonly NamedPort[]): readonly NamedPort[] {
-  return [...ports].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.protocol - b.protocol || a.port - b.port));
-}
-
-function namedPortsKey(ports: readonly NamedPort[]): string {
-  if (ports.length === 0) return "";
-  return JSON.stringify(sortNamedPorts(ports).map(({ name, protocol, port }) => [name, protocol, port]));
-}
-
-function orderOf(key: string, index: number): string {
-  return `${key}\0${String(index).padStart(6, "0")}`;
 }
 
 /** Selectors and labels write themselves canonically. */

@@ -1,15 +1,17 @@
 export { CookieTable, cookieCountMax, formerCookieCountMax } from "./cookie-table.ts";
-export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode, type PolicySubject, subjectKey } from "./engine.ts";
+export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode } from "./engine.ts";
 export { icmpTypeByName } from "./icmp-types.ts";
-export { entryOriginsMax } from "./origin-sets.ts";
+export { entryOriginsMax } from "./origin-lists.ts";
 export { originsKey, reservedOrigins } from "./origins.ts";
 export {
+  type CidrGroup,
   type Direction,
   type Entity,
   entities,
   type NamedPort,
   type Peer,
   type PolicyReference,
+  type PolicyService,
   type PortGroup,
   type PortMatch,
   type Protocol,
@@ -18,4 +20,5 @@ export {
   type RuleOrigin,
   type RuleSection,
 } from "./rule.ts";
+export { type PolicySubject, subjectCountMax, subjectKey } from "./subjects.ts";
 export { type MatchType, matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./verdict.ts";

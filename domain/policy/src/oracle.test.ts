@@ -40,6 +40,8 @@ function checkCluster(seed: number, seen: Record<"allowed" | "denied" | "dropped
     mode: random.chance(0.9) ? "default" : random.pick(["always", "never"]),
     allowLocalhost: random.chance(0.7),
     clusterName: "default",
+    cidrGroups: [],
+    services: [],
   };
   const engine = new PolicyEngine({
     mode: settings.mode,

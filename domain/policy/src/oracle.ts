@@ -4,7 +4,7 @@
  */
 import type { Labels, Selector } from "@cilium-ts/labels";
 import { formatPrefix, parseAddress, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
-import type { Direction, Entity, NamedPort, Peer, PortMatch, Rule, RuleSection } from "./rule.ts";
+import type { CidrGroup, Direction, Entity, NamedPort, Peer, PolicyService, PortMatch, Rule, RuleSection } from "./rule.ts";
 
 export interface OracleEnd {
   readonly labels: Labels;
@@ -26,6 +26,8 @@ export interface OracleSettings {
   readonly mode: "default" | "always" | "never";
   readonly allowLocalhost: boolean;
   readonly clusterName: string;
+  readonly cidrGroups: readonly CidrGroup[];
+  readonly services: readonly PolicyService[];
 }
 
 export interface OracleVerdict {
@@ -42,12 +44,20 @@ export function judge(packet: OraclePacket, rules: readonly Rule[], settings: Or
 
   const denying = new Set<string>();
   const allowing = new Set<string>();
+  const denySections = (rule: Rule): readonly RuleSection[] => (direction === "ingress" ? rule.ingressDeny : rule.egressDeny);
+  const allowSections = (rule: Rule): readonly RuleSection[] => (direction === "ingress" ? rule.ingress : rule.egress);
+  const fulfils = (sectionsOf: typeof denySections): boolean =>
+    selecting.every((rule) =>
+      sectionsOf(rule).every(({ requires }) => (requires ?? []).every((selector) => selects(selector, peer.labels))),
+    );
+  const fulfilsDeny = fulfils(denySections);
+  const fulfilsAllow = fulfils(allowSections);
   for (const rule of selecting) {
-    for (const section of direction === "ingress" ? rule.ingressDeny : rule.egressDeny) {
-      for (const path of matchingPaths(section, packet, settings)) denying.add(`${rule.policy.name}/${path}`);
+    for (const section of denySections(rule)) {
+      for (const path of matchingPaths(section, packet, settings, fulfilsDeny)) denying.add(`${rule.policy.name}/${path}`);
     }
-    for (const section of direction === "ingress" ? rule.ingress : rule.egress) {
-      for (const path of matchingPaths(section, packet, settings)) allowing.add(`${rule.policy.name}/${path}`);
+    for (const section of allowSections(rule)) {
+      for (const path of matchingPaths(section, packet, settings, fulfilsAllow)) allowing.add(`${rule.policy.name}/${path}`);
     }
   }
   const closed = forced || selecting.some((rule) => rule.enableDefaultDeny[direction]);
@@ -64,8 +74,10 @@ function speaksOf(rule: Rule, direction: Direction): boolean {
   return direction === "ingress" ? rule.ingress.length + rule.ingressDeny.length > 0 : rule.egress.length + rule.egressDeny.length > 0;
 }
 
-function matchingPaths(section: RuleSection, packet: OraclePacket, settings: OracleSettings): string[] {
-  if (section.peers !== undefined && !section.peers.some((peer) => isPeer(peer, packet.peer, settings))) return [];
+/** `fulfils`: the peer is as all rules together require of endpoints that are named by selector. */
+function matchingPaths(section: RuleSection, packet: OraclePacket, settings: OracleSettings, fulfils: boolean): string[] {
+  const isNamed = (peer: Peer): boolean => isPeer(peer, packet.peer, settings) && (peer.kind !== "endpoints" || fulfils);
+  if (section.peers !== undefined && !section.peers.some(isNamed)) return [];
   if (section.ports === undefined) return [section.path];
   // A name means what the receiving end calls so.
   const receiver = packet.direction === "ingress" ? packet.subject : packet.peer;
@@ -79,8 +91,27 @@ function isPeer(peer: Peer, end: OracleEnd, settings: OracleSettings): boolean {
     case "entity":
       return isEntity(peer.entity, end, settings);
     case "cidr":
-      return isInside(peer.cidr, end.address) && !peer.except.some((except) => isInside(except, end.address));
+      return isInCidr(peer.cidr, peer.except, end);
+    case "cidrGroups":
+      return settings.cidrGroups
+        .filter((group) => ("name" in peer ? group.name === peer.name : selects(peer.selector, group.labels)))
+        .some((group) => group.cidrs.some((cidr) => isInCidr(cidr, peer.except, end)));
+    case "services":
+      return settings.services
+        .filter((service) => peer.namespace === undefined || service.namespace === peer.namespace)
+        .filter((service) => ("name" in peer ? service.name === peer.name : selects(peer.selector, service.labels)))
+        .some((service) =>
+          service.selector === undefined
+            ? service.addresses.some((address) => address === end.address)
+            : selects(service.selector, end.labels),
+        );
+    case "nodes":
+      return (end.labels.has("reserved", "host") || end.labels.has("reserved", "remote-node")) && selects(peer.selector, end.labels);
   }
+}
+
+function isInCidr(cidr: string, except: readonly string[], end: OracleEnd): boolean {
+  return isInside(cidr, end.address) && !except.some((hole) => isInside(hole, end.address));
 }
 
 function isEntity(entity: Entity, end: OracleEnd, settings: OracleSettings): boolean {

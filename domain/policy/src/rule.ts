@@ -1,4 +1,4 @@
-import type { Label, Selector } from "@cilium-ts/labels";
+import type { Label, Labels, Selector } from "@cilium-ts/labels";
 
 export type Direction = "ingress" | "egress";
 
@@ -28,7 +28,16 @@ export type Peer =
   | { readonly kind: "endpoints"; readonly selector: Selector }
   | { readonly kind: "entity"; readonly entity: Entity }
   /** Addresses outside the cluster: inside `cidr` and outside every `except`. Canonical prefixes. */
-  | { readonly kind: "cidr"; readonly cidr: string; readonly except: readonly string[] };
+  | { readonly kind: "cidr"; readonly cidr: string; readonly except: readonly string[] }
+  /** As `cidr`, of every prefix in the group of that name, or in the groups whose labels match. A group that is not there has none. */
+  | ({ readonly kind: "cidrGroups"; readonly except: readonly string[] } & ({ readonly name: string } | { readonly selector: Selector }))
+  /**
+   * What is behind services: the endpoints that a service selects, or the addresses of one that selects none. Services of one
+   * namespace, or of any where none is given.
+   */
+  | ({ readonly kind: "services"; readonly namespace?: string } & ({ readonly name: string } | { readonly selector: Selector }))
+  /** Nodes, this one too, by labels of source `node`. */
+  | { readonly kind: "nodes"; readonly selector: Selector };
 
 export type PortMatch =
   /** Protocol any with ports stands for TCP, UDP and SCTP. First 0 with last 0 is every port. Ports of ICMP are types. */
@@ -49,6 +58,11 @@ export interface RuleSection {
   readonly path: string;
   /** Undefined: any peer. Empty: none. */
   readonly peers?: readonly Peer[];
+  /**
+   * What every endpoint named by selector in this direction must fulfil as well, in whatever rule that selects the same subject: of
+   * allowing sections for those that allow, of denying ones for those that deny. Of itself it lets nobody in.
+   */
+  readonly requires?: readonly Selector[];
   /** Undefined: all protocols and ports. Empty: none. */
   readonly ports?: readonly PortGroup[];
 }
@@ -84,6 +98,27 @@ export interface Rule {
   /** Whether what no rule allows is dropped. Where the user said nothing: true when the direction has a section. */
   readonly enableDefaultDeny: { readonly ingress: boolean; readonly egress: boolean };
   readonly log?: string;
+}
+
+/** A named list of prefixes that rules refer to. */
+export interface CidrGroup {
+  readonly name: string;
+  /** Source `k8s`. */
+  readonly labels: Labels;
+  /** Canonical. */
+  readonly cidrs: readonly string[];
+}
+
+/** A service as far as rules see it: they are about what is behind it, never about its own address. */
+export interface PolicyService {
+  readonly namespace: string;
+  readonly name: string;
+  /** Source `k8s`. */
+  readonly labels: Labels;
+  /** Of the endpoints behind it. Undefined: it selects none, and `addresses` says what is behind it. */
+  readonly selector?: Selector;
+  /** Canonical, of a service that selects no endpoints. */
+  readonly addresses: readonly string[];
 }
 
 /** A port that an endpoint has given a name. */

@@ -1,0 +1,413 @@
+import { reservedIdentities } from "@cilium-ts/identity";
+import { type CompiledRule, compareStatements, matchesNamedPort, type Statement } from "./compiled-rule.ts";
+import { type OriginList, OriginLists, type OriginSet } from "./origin-lists.ts";
+import { reservedOrigins } from "./origins.ts";
+import { anyPortKey, decodePortKey, type PortKey, portKeyOf, widerPortKey } from "./port-prefix.ts";
+import type { Direction, NamedPort, RuleOrigin } from "./rule.ts";
+import type { CachedSelector, SelectorWatcher } from "./selector-cache.ts";
+import { matchTypeOf, precedenceOf, type VerdictEntry } from "./verdict.ts";
+
+/** What a table looks at beside its rules. */
+export interface TableContext {
+  /** `default`: as the rules say. `enforced`: what no rule allows is dropped. `open`: everything is allowed. */
+  enforcement(): "default" | "enforced" | "open";
+  readonly allowLocalhost: boolean;
+  /** Of the endpoint itself: names in ingress rules. */
+  namedPorts(): readonly NamedPort[];
+  /** Of peers, by identity: names in egress rules. */
+  readonly peerNamedPorts: ReadonlyMap<number, readonly NamedPort[]>;
+  selectorsOf(identity: number): ReadonlySet<CachedSelector>;
+  /** Something changed; entries have to be asked for again. */
+  onTouched(): void;
+}
+
+const anyIdentity = 0;
+/** Beyond this many new or gone identities sorting anew is quicker than putting each in its place. */
+const placedOneByOneMax = 64;
+/** Origin lists that nobody uses any more are cleared away when there are this many more lists than were in use. */
+const unusedListsMax = 1024;
+
+/**
+ * What rules say to one direction of an endpoint, and the entries that say the same to a kernel that looks no further than the longest
+ * match. Entries are kept for each identity apart: a rule or an identity that comes, goes or changes has the entries of those
+ * identities computed again that it touches, and no others.
+ */
+export class DirectionTable implements SelectorWatcher {
+  readonly #direction: Direction;
+  readonly #context: TableContext;
+  readonly #rules = new Set<CompiledRule>();
+  /** In order. */
+  readonly #bySelector = new Map<CachedSelector, Statement[]>();
+  /** About anybody; in order. */
+  readonly #aboutAnybody: Statement[] = [];
+  readonly #entries = new Map<number, readonly VerdictEntry[]>();
+  readonly #origins = new OriginLists();
+  /** Lists in use when they were last counted. */
+  #originsKept = 0;
+  /** Identities with entries, ascending. */
+  #order: number[] = [];
+  #touched: Set<number> | "all" = "all";
+  #selecting = 0;
+  #closing = 0;
+  #naming = 0;
+  /** Of rules about anybody with port names, in egress: they are about everybody who has that name. */
+  #namesOfAnybody = 0;
+  #openBefore: boolean | undefined;
+  /** What no peer may, whoever it is. */
+  #deniedToAnybody: ReadonlySet<PortKey> | undefined;
+
+  constructor(direction: Direction, context: TableContext) {
+    this.#direction = direction;
+    this.#context = context;
+  }
+
+  /** Something selects the endpoint in this direction, or the mode says so. */
+  get enforced(): boolean {
+    const enforcement = this.#context.enforcement();
+    return enforcement === "enforced" || (enforcement === "default" && this.#selecting > 0);
+  }
+
+  /** What no rule allows passes. */
+  get #open(): boolean {
+    const enforcement = this.#context.enforcement();
+    return enforcement !== "enforced" && (enforcement === "open" || this.#closing === 0);
+  }
+
+  add(rule: CompiledRule): void {
+    this.#rules.add(rule);
+    this.#count(rule, 1);
+    for (const statement of rule[this.#direction].statements) {
+      if (statement.anyPeer) {
+        place(this.#aboutAnybody, statement);
+        this.#touchAnybody(statement);
+        continue;
+      }
+      for (const selector of statement.selectors) {
+        const statements = this.#bySelector.get(selector);
+        if (statements === undefined) {
+          this.#bySelector.set(selector, [statement]);
+          selector.watchers.add(this);
+        } else place(statements, statement);
+        this.#touchAll(selector.identities);
+      }
+    }
+  }
+
+  remove(rule: CompiledRule): void {
+    this.#rules.delete(rule);
+    this.#count(rule, -1);
+    for (const statement of rule[this.#direction].statements) {
+      if (statement.anyPeer) {
+        displace(this.#aboutAnybody, statement);
+        this.#touchAnybody(statement);
+        continue;
+      }
+      for (const selector of statement.selectors) {
+        const statements = this.#bySelector.get(selector);
+        if (statements === undefined) continue;
+        displace(statements, statement);
+        if (statements.length === 0) this.#drop(selector);
+        this.#touchAll(selector.identities);
+      }
+    }
+  }
+
+  /** Nobody needs it any more. */
+  close(): void {
+    for (const selector of [...this.#bySelector.keys()]) this.#drop(selector);
+  }
+
+  touch(identity: number): void {
+    if (this.#touched !== "all") this.#touched.add(identity);
+    this.#context.onTouched();
+  }
+
+  /** Another mode, or other port names of its own. */
+  touchEverything(): void {
+    this.#touched = "all";
+    this.#context.onTouched();
+  }
+
+  /** The ports of a peer are called differently. */
+  touchPortNames(identity: number): void {
+    if (this.#direction === "egress" && this.#naming > 0) this.touch(identity);
+  }
+
+  /** Appends the entries in order: by identity, protocol, port prefix length and port. */
+  appendTo(entries: VerdictEntry[]): void {
+    this.#refresh();
+    for (const identity of this.#order) {
+      const own = this.#entries.get(identity) ?? [];
+      for (const entry of own) entries.push(entry);
+    }
+  }
+
+  #refresh(): void {
+    this.#touchWhatOpens();
+    const touched = this.#touched;
+    this.#touched = new Set();
+    if (touched === "all" || this.#context.enforcement() === "open") {
+      this.#computeAll();
+      return;
+    }
+    if (touched.size === 0) return;
+    if (touched.has(anyIdentity) && this.#refreshAnybody()) {
+      this.#computeAll();
+      return;
+    }
+    touched.delete(anyIdentity);
+    const moved = new Set<number>();
+    for (const identity of touched) {
+      const had = this.#entries.has(identity);
+      this.#compute(identity, this.#statementsAbout(identity));
+      if (had !== this.#entries.has(identity)) moved.add(identity);
+    }
+    this.#reorder(moved);
+    this.#clearOrigins();
+  }
+
+  /** Whether everything else is open is said by entries for anybody and for the node. */
+  #touchWhatOpens(): void {
+    const open = this.#open;
+    if (open === this.#openBefore) return;
+    this.#openBefore = open;
+    if (this.#touched === "all") return;
+    this.#touched.add(anyIdentity);
+    this.#touched.add(reservedIdentities.host);
+  }
+
+  /** True when another set of ports is denied to anybody: that concerns the entries of everybody. */
+  #refreshAnybody(): boolean {
+    const before = denyKeys(this.#entries.get(anyIdentity));
+    const had = this.#entries.has(anyIdentity);
+    this.#compute(anyIdentity, this.#aboutAnybody);
+    if (had !== this.#entries.has(anyIdentity)) this.#reorder(new Set([anyIdentity]));
+    return before !== denyKeys(this.#entries.get(anyIdentity));
+  }
+
+  #computeAll(): void {
+    this.#entries.clear();
+    this.#origins.keepOnly([]);
+    this.#compute(anyIdentity, this.#aboutAnybody);
+    if (this.#context.enforcement() !== "open") {
+      for (const [identity, statements] of this.#statementsByIdentity()) this.#compute(identity, statements);
+    }
+    this.#order = sorted(this.#entries.keys());
+    this.#originsKept = this.#origins.size;
+  }
+
+  /** In the order of the rules, so that each list is in order. */
+  #statementsByIdentity(): Map<number, Statement[]> {
+    const found = new Map<number, Statement[]>();
+    const note = (identity: number, statement: Statement): void => {
+      const statements = found.get(identity);
+      if (statements === undefined) found.set(identity, [statement]);
+      else if (statements[statements.length - 1] !== statement) statements.push(statement);
+    };
+    for (const statement of [...this.#rules].flatMap((rule) => rule[this.#direction].statements).sort(compareStatements)) {
+      if (!statement.anyPeer)
+        for (const { identities } of statement.selectors) for (const identity of identities) note(identity, statement);
+      else if (this.#isAboutNames(statement)) for (const identity of this.#context.peerNamedPorts.keys()) note(identity, statement);
+    }
+    if (!found.has(reservedIdentities.host)) found.set(reservedIdentities.host, []);
+    return found;
+  }
+
+  /** As `#statementsByIdentity`, of one. */
+  #statementsAbout(identity: number): Statement[] {
+    const selectors = this.#context.selectorsOf(identity);
+    const found: Statement[] = [];
+    let lists = 0;
+    const take = (statements: readonly Statement[] | undefined): void => {
+      if (statements === undefined) return;
+      lists += 1;
+      for (const statement of statements) found.push(statement);
+    };
+    if (selectors.size <= this.#bySelector.size) for (const selector of selectors) take(this.#bySelector.get(selector));
+    else for (const [selector, statements] of this.#bySelector) if (selectors.has(selector)) take(statements);
+    if (this.#namesOfAnybody > 0 && this.#context.peerNamedPorts.has(identity)) {
+      take(this.#aboutAnybody.filter((statement) => this.#isAboutNames(statement)));
+    }
+    if (lists <= 1) return found;
+    found.sort(compareStatements);
+    return found.filter((statement, index) => statement !== found[index - 1]);
+  }
+
+  #isAboutNames({ named }: Statement): boolean {
+    return this.#direction === "egress" && named.length > 0;
+  }
+
+  /** Whatever a deny covers is left out, so that the longest match is a deny wherever any deny matches. */
+  #compute(identity: number, statements: readonly Statement[]): void {
+    const allow: Cells = new Map();
+    const deny: Cells = new Map();
+    if (this.#context.enforcement() !== "open") {
+      for (const statement of statements) this.#addCells(statement.deny ? deny : allow, statement, identity);
+    }
+    const always = this.#alwaysAllowed(identity);
+    if (always !== undefined) allow.set(anyPortKey, this.#origins.with(allow.get(anyPortKey), always));
+    const entries = this.#prune(identity, allow, deny);
+    if (entries.length === 0) this.#entries.delete(identity);
+    else this.#entries.set(identity, entries);
+  }
+
+  #addCells(cells: Cells, { origin, anyPeer, keys, named }: Statement, identity: number): void {
+    const add = (key: PortKey): void => void cells.set(key, this.#origins.with(cells.get(key), origin));
+    if (anyPeer === (identity === anyIdentity)) for (const key of keys) add(key);
+    if (named.length === 0) return;
+    if (this.#direction === "egress") {
+      // The name is the receiver's: each peer's identity gets the ports that its own endpoints call so.
+      const ports = this.#context.peerNamedPorts.get(identity) ?? [];
+      for (const port of ports) if (named.some((match) => matchesNamedPort(match, port))) add(portKeyOf(port.protocol, port.port, 16));
+    } else if (anyPeer === (identity === anyIdentity)) {
+      for (const port of this.#context.namedPorts()) {
+        if (named.some((match) => matchesNamedPort(match, port))) add(portKeyOf(port.protocol, port.port, 16));
+      }
+    }
+  }
+
+  /** What passes without any rule. */
+  #alwaysAllowed(identity: number): RuleOrigin | undefined {
+    const ingress = this.#direction === "ingress";
+    if (this.#open) {
+      if (identity !== anyIdentity) return undefined;
+      return (ingress ? reservedOrigins.allowAnyIngress : reservedOrigins.allowAnyEgress)[0];
+    }
+    const host = identity === reservedIdentities.host && ingress && this.#context.allowLocalhost;
+    return host ? reservedOrigins.allowLocalhostIngress[0] : undefined;
+  }
+
+  #prune(identity: number, allow: Cells, deny: Cells): VerdictEntry[] {
+    const anyDeny = identity === anyIdentity ? undefined : this.#deniedToAnybody;
+    const keys = [...allow.keys(), ...deny.keys()];
+    if (keys.length > 1) keys.sort((a, b) => a - b);
+    const entries: VerdictEntry[] = [];
+    let previous = -1;
+    for (const key of keys) {
+      if (key === previous) continue; // Both allowed and denied: the deny was written already.
+      previous = key;
+      const denied = deny.get(key);
+      if (denied === undefined ? covers(deny, key) : coversNarrower(deny, key)) continue;
+      if (anyDeny !== undefined && covers(anyDeny, key)) continue;
+      const origins = denied ?? allow.get(key);
+      if (origins !== undefined) {
+        entries.push(createEntry(this.#direction, identity, key, denied !== undefined, this.#origins.listOf(origins)));
+      }
+    }
+    if (identity === anyIdentity) this.#deniedToAnybody = deny.size === 0 ? undefined : new Set(deny.keys());
+    return entries;
+  }
+
+  #reorder(moved: ReadonlySet<number>): void {
+    if (moved.size > placedOneByOneMax) {
+      this.#order = sorted(this.#entries.keys());
+      return;
+    }
+    for (const identity of moved) {
+      const index = positionOf(this.#order, identity);
+      if (this.#entries.has(identity)) this.#order.splice(index, 0, identity);
+      else this.#order.splice(index, 1);
+    }
+  }
+
+  /** Bounds the lists by those in use: rules that went away have left some behind. */
+  #clearOrigins(): void {
+    if (this.#origins.size <= 2 * this.#originsKept + unusedListsMax) return;
+    const used = new Set<OriginList>();
+    for (const entries of this.#entries.values()) for (const { origins } of entries) used.add(origins);
+    this.#origins.keepOnly(used);
+    this.#originsKept = this.#origins.size;
+  }
+
+  #count(rule: CompiledRule, difference: number): void {
+    const { selects, defaultDeny, usesPortNames, statements } = rule[this.#direction];
+    if (usesPortNames) this.#naming += difference;
+    if (selects) this.#selecting += difference;
+    if (defaultDeny) this.#closing += difference;
+    for (const statement of statements) if (statement.anyPeer && this.#isAboutNames(statement)) this.#namesOfAnybody += difference;
+    this.#context.onTouched();
+  }
+
+  #touchAnybody(statement: Statement): void {
+    this.touch(anyIdentity);
+    if (this.#isAboutNames(statement)) this.#touchAll(this.#context.peerNamedPorts.keys());
+  }
+
+  #touchAll(identities: Iterable<number>): void {
+    if (this.#touched !== "all") for (const identity of identities) this.#touched.add(identity);
+    this.#context.onTouched();
+  }
+
+  #drop(selector: CachedSelector): void {
+    this.#bySelector.delete(selector);
+    selector.watchers.delete(this);
+  }
+}
+
+type Cells = Map<PortKey, OriginSet>;
+type Keys = Pick<ReadonlySet<PortKey>, "has">;
+
+/** True when the key or a wider one is there. */
+function covers(cells: Keys, key: PortKey): boolean {
+  return cells.has(key) || coversNarrower(cells, key);
+}
+
+/** True when a wider key is there. */
+function coversNarrower(cells: Keys, key: PortKey): boolean {
+  for (let wider = widerPortKey(key); wider !== undefined; wider = widerPortKey(wider)) if (cells.has(wider)) return true;
+  return false;
+}
+
+function createEntry(direction: Direction, identity: number, key: PortKey, deny: boolean, origins: OriginList): VerdictEntry {
+  const { protocol, port, length } = decodePortKey(key);
+  const precedence = precedenceOf(deny, protocol, length);
+  const match = matchTypeOf(identity, protocol, length);
+  return { direction, identity, protocol, port, portPrefixLength: length, deny, precedence, match, origins };
+}
+
+function denyKeys(entries: readonly VerdictEntry[] | undefined): string {
+  return (entries ?? [])
+    .filter(({ deny }) => deny)
+    .map(({ protocol, port, portPrefixLength }) => portKeyOf(protocol, port, portPrefixLength))
+    .join(" ");
+}
+
+function sorted(identities: Iterable<number>): number[] {
+  return [...Uint32Array.from(identities).sort()];
+}
+
+function place(statements: Statement[], statement: Statement): void {
+  const last = statements[statements.length - 1];
+  if (last === undefined || compareStatements(last, statement) < 0) statements.push(statement);
+  else statements.splice(statementPosition(statements, statement), 0, statement);
+}
+
+function displace(statements: Statement[], statement: Statement): void {
+  const index = statementPosition(statements, statement);
+  if (statements[index] === statement) statements.splice(index, 1);
+}
+
+/** Index of the first that does not come before. */
+function statementPosition(statements: readonly Statement[], statement: Statement): number {
+  let low = 0;
+  let high = statements.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const candidate = statements[middle];
+    if (candidate !== undefined && compareStatements(candidate, statement) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Index of the first number that is not smaller. */
+function positionOf(numbers: readonly number[], number: number): number {
+  let low = 0;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((numbers[middle] ?? 0) < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
