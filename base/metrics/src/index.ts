@@ -1,0 +1,1 @@
+export { type Counter, type Gauge, type Histogram, type Labels, Metrics, type Sample } from "./metrics.ts";
