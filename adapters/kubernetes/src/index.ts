@@ -1,6 +1,12 @@
 export type { ClusterAccess } from "./access.ts";
+export { parseCiliumCidrGroup } from "./cilium-cidr-group.ts";
 export { ciliumEndpointObject, type PublishedEndpoint } from "./cilium-endpoint.ts";
 export { type CiliumIdentity, ciliumIdentityFrom, ciliumIdentityObject } from "./cilium-identity.ts";
+export {
+  type NetworkPolicyOptions,
+  parseCiliumClusterwideNetworkPolicy,
+  parseCiliumNetworkPolicy,
+} from "./cilium-network-policy.ts";
 export { type CiliumNode, ciliumNodeFrom, ciliumNodeObject } from "./cilium-node.ts";
 export {
   type CallOptions,
@@ -14,13 +20,19 @@ export {
   type WatchOptions,
   type WriteOptions,
 } from "./client.ts";
+export { type Registration, registerDefinition } from "./custom-resource-definition.ts";
+export { FencedClient } from "./fenced-client.ts";
 export { KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
 export { isExpired, KubernetesError } from "./kubernetes-error.ts";
 export type { KubernetesList, KubernetesObject, ObjectMeta, ObjectReference, OwnerReference } from "./kubernetes-object.ts";
+export { campaign, type ElectionOptions, type ElectionState, type Leadership } from "./leader-election.ts";
+export { type Lease, leaseFrom, leaseObject } from "./lease.ts";
 export { type Namespace, namespaceFrom } from "./namespace.ts";
-export { parseCiliumNetworkPolicy } from "./network-policy.ts";
+export { parseNetworkPolicy } from "./network-policy.ts";
 export { type Node, type NodeAddress, nodeFrom } from "./node.ts";
+export type { Problem } from "./object-fields.ts";
 export { type NamedPort, type Pod, podFrom, type Workload } from "./pod.ts";
+export type { ParsedPolicy } from "./policy-object.ts";
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";
 export { type ObjectName, type Resource, resources } from "./resource.ts";

@@ -1,340 +1,135 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Labels } from "@cilium-ts/labels";
-import { parse as parseYaml } from "yaml";
-import { parseCiliumNetworkPolicy } from "./network-policy.ts";
+import { parseNetworkPolicy } from "./network-policy.ts";
 
-/** A policy of namespace `shop` around the fields of a spec. */
 function policy(spec: unknown): unknown {
-  return {
-    apiVersion: "cilium.io/v2",
-    kind: "CiliumNetworkPolicy",
-    metadata: { name: "rule", namespace: "shop", uid: "u-1", labels: {}, managedFields: [] },
-    spec,
-  };
+  return { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name: "np", namespace: "shop", uid: "u-1" }, spec };
 }
 
-function ingress(...sections: unknown[]): unknown {
-  return policy({ endpointSelector: {}, ingress: sections });
-}
-
-function parseOne(object: unknown, clusterName?: string) {
-  const { rules, problems } = parseCiliumNetworkPolicy(object, clusterName === undefined ? {} : { clusterName });
+function parseOne(spec: unknown) {
+  const { rules, problems } = parseNetworkPolicy(policy(spec), { clusterName: "one" });
   assert.deepEqual(problems, []);
   const [rule] = rules;
   assert.ok(rule !== undefined);
   return rule;
 }
 
-const rows: readonly [name: string, object: unknown, path: string, message: RegExp][] = [
-  ["an unknown field of a rule", policy({ endpointSelector: {}, ingres: [] }), "spec.ingres", /^unknown field; known here: .*ingress/],
-  ["an unknown field of the object", { ...(ingress({}) as object), Spec: {} }, "Spec", /^unknown field/],
-  ["an unknown field of a section", ingress({ fromEndpoint: [{}] }), "spec.ingress[0].fromEndpoint", /^unknown field/],
-  ["an egress field in ingress", ingress({ toEndpoints: [{}] }), "spec.ingress[0].toEndpoints", /^unknown field/],
-  ["a bad CIDR", ingress({ fromCIDR: ["10.0.0.0/33"] }), "spec.ingress[0].fromCIDR[0]", /"10\.0\.0\.0\/33" is no CIDR/],
-  ["a CIDR set of an address alone", ingress({ fromCIDRSet: [{ cidr: "10.0.0.1" }] }), "spec.ingress[0].fromCIDRSet[0].cidr", /is no CIDR/],
-  ["a CIDR set without a CIDR", ingress({ fromCIDRSet: [{}] }), "spec.ingress[0].fromCIDRSet[0].cidr", /nothing is no CIDR/],
-  [
-    "an except outside its CIDR",
-    ingress({ fromCIDRSet: [{ cidr: "10.0.0.0/8", except: ["11.0.0.0/16"] }] }),
-    "spec.ingress[0].fromCIDRSet[0].except[0]",
-    /11\.0\.0\.0\/16 does not lie in 10\.0\.0\.0\/8/,
-  ],
-  [
-    "an except of the other family",
-    ingress({ fromCIDRSet: [{ cidr: "0.0.0.0/0", except: ["fd00::/8"] }] }),
-    "spec.ingress[0].fromCIDRSet[0].except[0]",
-    /does not lie in/,
-  ],
-  ["port 70000", ports({ port: "70000" }), "spec.ingress[0].toPorts[0].ports[0].port", /"70000" is no port/],
-  ["a port that is no string", ports({ port: 80 }), "spec.ingress[0].toPorts[0].ports[0].port", /write "80" in quotes/],
-  ["a port with a leading zero", ports({ port: "080" }), "spec.ingress[0].toPorts[0].ports[0].port", /is no port/],
-  ["no port", ports({ protocol: "TCP" }), "spec.ingress[0].toPorts[0].ports[0].port", /is required/],
-  ["a range that ends before it begins", ports({ port: "80", endPort: 79 }), "spec.ingress[0].toPorts[0].ports[0].endPort", /lies before/],
-  ["a range from a name", ports({ port: "http", endPort: 90 }), "spec.ingress[0].toPorts[0].ports[0].endPort", /needs a numeric port/],
-  ["a range from every port", ports({ port: "0", endPort: 90 }), "spec.ingress[0].toPorts[0].ports[0].endPort", /cannot begin/],
-  ["a range beyond the last port", ports({ port: "1", endPort: 65536 }), "spec.ingress[0].toPorts[0].ports[0].endPort", /from 0 to 65535/],
-  ["an unknown protocol", ports({ port: "1", protocol: "tcp" }), "spec.ingress[0].toPorts[0].ports[0].protocol", /"tcp" is no protocol/],
-  ["ICMP as a protocol of ports", ports({ port: "8", protocol: "ICMP" }), "spec.ingress[0].toPorts[0].ports[0].protocol", /use icmps/],
-  ["VRRP", ports({ port: "0", protocol: "VRRP" }), "spec.ingress[0].toPorts[0].ports[0].protocol", /not supported yet/],
-  [
-    "41 ports in one list",
-    ingress({ toPorts: [{ ports: Array.from({ length: 41 }, (_, index) => ({ port: String(index + 1) })) }] }),
-    "spec.ingress[0].toPorts[0].ports",
-    /has 41 ports, the most is 40/,
-  ],
-  [
-    "two kinds of peers in one rule",
-    ingress({ fromEndpoints: [{}], fromCIDR: ["10.0.0.0/8"] }),
-    "spec.ingress[0].fromCIDR",
-    /cannot stand beside fromEndpoints/,
-  ],
-  ["an unknown entity", ingress({ fromEntities: ["planet"] }), "spec.ingress[0].fromEntities[0]", /"planet" is no entity/],
-  [
-    "an unknown selector operator",
-    policy({ endpointSelector: { matchExpressions: [{ key: "app", operator: "Is", values: ["a"] }] }, ingress: [{}] }),
-    "spec.endpointSelector.matchExpressions[0].operator",
-    /must be one of In, NotIn, Exists, DoesNotExist/,
-  ],
-  [
-    "In without values",
-    ingress({ fromEndpoints: [{ matchExpressions: [{ key: "app", operator: "In" }] }] }),
-    "spec.ingress[0].fromEndpoints[0].matchExpressions[0].values",
-    /needs at least one value/,
-  ],
-  [
-    "Exists with values",
-    ingress({ fromEndpoints: [{ matchExpressions: [{ key: "app", operator: "Exists", values: ["a"] }] }] }),
-    "spec.ingress[0].fromEndpoints[0].matchExpressions[0].values",
-    /takes no values/,
-  ],
-  [
-    "a label key with a space",
-    ingress({ fromEndpoints: [{ matchLabels: { "a b": "c" } }] }),
-    'spec.ingress[0].fromEndpoints[0].matchLabels["a b"]',
-    /no label key/,
-  ],
-  ["a selector that is a string", ingress({ fromEndpoints: ["app=web"] }), "spec.ingress[0].fromEndpoints[0]", /must be an object/],
-  ["peers that are no list", ingress({ fromEndpoints: {} }), "spec.ingress[0].fromEndpoints", /must be a list, not an object/],
-  ["no endpoint selector", policy({ ingress: [{}] }), "spec.endpointSelector", /is required/],
-  ["a node selector", policy({ nodeSelector: {}, endpointSelector: {}, ingress: [{}] }), "spec.nodeSelector", /not supported/],
-  ["a rule that says nothing", policy({ endpointSelector: {} }), "spec", /says nothing/],
-  ["no spec", policy(undefined), "spec", /is required/],
-  ["no name", { ...(ingress({}) as object), metadata: {} }, "metadata.name", /is required/],
-  ["another kind", { ...(ingress({}) as object), kind: "Pod" }, "kind", /must be CiliumNetworkPolicy/],
-  ["text instead of an object", "kind: CiliumNetworkPolicy", "", /must be an object, not the string/],
-  [
-    "toPorts beside icmps",
-    ingress({ toPorts: [{ ports: [{ port: "1" }] }], icmps: [{ fields: [{ type: 8 }] }] }),
-    "spec.ingress[0].icmps",
-    /cannot stand beside/,
-  ],
-  [
-    "an ICMP type of the other family",
-    ingress({ icmps: [{ fields: [{ type: "PacketTooBig" }] }] }),
-    "spec.ingress[0].icmps[0].fields[0].type",
-    /no IPv4 ICMP type/,
-  ],
-  ["ICMP type 256", ingress({ icmps: [{ fields: [{ type: 256 }] }] }), "spec.ingress[0].icmps[0].fields[0].type", /from 0 to 255/],
-  [
-    "HTTP rules",
-    ingress({ toPorts: [{ ports: [{ port: "80" }], rules: { http: [{}] } }] }),
-    "spec.ingress[0].toPorts[0].rules",
-    /not supported yet/,
-  ],
-  [
-    "rules in a deny",
-    policy({ endpointSelector: {}, ingressDeny: [{ toPorts: [{ rules: {} }] }] }),
-    "spec.ingressDeny[0].toPorts[0].rules",
-    /unknown field/,
-  ],
-  [
-    "names of hosts",
-    policy({ endpointSelector: {}, egress: [{ toFQDNs: [{ matchName: "a.b" }] }] }),
-    "spec.egress[0].toFQDNs",
-    /not supported yet/,
-  ],
-  ["services", policy({ endpointSelector: {}, egress: [{ toServices: [{}] }] }), "spec.egress[0].toServices", /not supported yet/],
-  ["authentication", ingress({ authentication: { mode: "required" } }), "spec.ingress[0].authentication", /not supported yet/],
-  [
-    "groups of CIDRs",
-    ingress({ fromCIDRSet: [{ cidrGroupRef: "g" }] }),
-    "spec.ingress[0].fromCIDRSet[0].cidrGroupRef",
-    /not supported yet/,
-  ],
-  [
-    "a default deny that is text",
-    policy({ endpointSelector: {}, ingress: [{}], enableDefaultDeny: { ingress: "no" } }),
-    "spec.enableDefaultDeny.ingress",
-    /true or false/,
-  ],
-  ["a long log value", policy({ endpointSelector: {}, ingress: [{}], log: { value: "x".repeat(33) } }), "spec.log.value", /more than 32/],
-];
-
-function ports(port: unknown): unknown {
-  return ingress({ toPorts: [{ ports: [port] }] });
+for (const [name, spec, expected] of [
+  ["nothing said is ingress", { podSelector: {} }, { ingress: true, egress: false }],
+  ["egress rules close egress too", { podSelector: {}, egress: [{}] }, { ingress: true, egress: true }],
+  ["an empty list of egress rules is none", { podSelector: {}, egress: [] }, { ingress: true, egress: false }],
+  ["the types that are given are those", { podSelector: {}, policyTypes: ["Egress"] }, { ingress: false, egress: true }],
+  ["no types given is as nothing said", { podSelector: {}, policyTypes: [], egress: [{}] }, { ingress: true, egress: true }],
+] as const) {
+  test(`default deny: ${name}`, () => assert.deepEqual(parseOne(spec).enableDefaultDeny, expected));
 }
 
-for (const [name, object, path, message] of rows) {
-  test(`${name} makes the whole policy invalid`, () => {
-    const { rules, problems } = parseCiliumNetworkPolicy(object);
+test("rules of a direction that the types leave out say nothing", () => {
+  const rule = parseOne({ podSelector: {}, policyTypes: ["Egress"], ingress: [{}], egress: [{}] });
+  assert.deepEqual([rule.ingress.length, rule.egress.length], [0, 1]);
+  assert.deepEqual(rule.enableDefaultDeny, { ingress: false, egress: true });
+});
+
+test("it is about pods of its namespace", () => {
+  const { endpointSelector, policy: reference } = parseOne({ podSelector: { matchLabels: { app: "web" } } });
+  const pod = (namespace: string, source = "k8s"): Labels =>
+    Labels.parse([`${source}:app=web`, `k8s:io.kubernetes.pod.namespace=${namespace}`]);
+  assert.deepEqual(
+    [pod("shop"), pod("prod"), pod("shop", "container")].map((labels) => endpointSelector.matches(labels)),
+    [true, false, false],
+  );
+  assert.deepEqual([reference.kind, reference.namespace, reference.name, reference.uid], ["NetworkPolicy", "shop", "np", "u-1"]);
+});
+
+const shopWeb = ["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop"];
+const prodWeb = ["k8s:app=web", "k8s:io.kubernetes.pod.namespace=prod", "k8s:io.cilium.k8s.namespace.labels.stage=live"];
+const prodDb = ["k8s:app=db", "k8s:io.kubernetes.pod.namespace=prod", "k8s:io.cilium.k8s.namespace.labels.stage=live"];
+const inCluster = (labels: readonly string[], cluster = "one"): Labels =>
+  Labels.parse([...labels, `k8s:io.cilium.k8s.policy.cluster=${cluster}`]);
+
+for (const [name, peer, expected] of [
+  ["pods of the namespace", { podSelector: { matchLabels: { app: "web" } } }, [true, false, false]],
+  ["every pod of the namespace", { podSelector: {} }, [true, false, false]],
+  ["namespaces by their labels", { namespaceSelector: { matchLabels: { stage: "live" } } }, [false, true, true]],
+  ["every namespace", { namespaceSelector: {} }, [true, true, true]],
+  [
+    "pods of chosen namespaces",
+    { namespaceSelector: { matchExpressions: [{ key: "stage", operator: "Exists" }] }, podSelector: { matchLabels: { app: "web" } } },
+    [false, true, false],
+  ],
+] as const) {
+  test(`peers: ${name}, of this cluster`, () => {
+    const [found] = parseOne({ podSelector: {}, ingress: [{ from: [peer] }] }).ingress[0]?.peers ?? [];
+    assert.ok(found?.kind === "endpoints");
+    assert.deepEqual(
+      [shopWeb, prodWeb, prodDb].map((labels) => found.selector.matches(inCluster(labels))),
+      expected,
+    );
+    assert.ok(![shopWeb, prodWeb, prodDb].some((labels) => found.selector.matches(inCluster(labels, "two"))));
+    assert.ok(!found.selector.matches(Labels.parse(["reserved:host"])));
+  });
+}
+
+for (const [name, rule, expected] of [
+  ["nothing restricts nothing", {}, { path: "ingress[0]" }],
+  ["empty lists restrict nothing", { from: [], ports: [] }, { path: "ingress[0]" }],
+  [
+    "a block has holes",
+    { from: [{ ipBlock: { cidr: "10.1.2.3/8", except: ["10.9.0.0/16"] } }] },
+    { path: "ingress[0]", peers: [{ kind: "cidr", cidr: "10.0.0.0/8", except: ["10.9.0.0/16"] }] },
+  ],
+] as const) {
+  test(`rules: ${name}`, () => assert.deepEqual(parseOne({ podSelector: {}, ingress: [rule] }).ingress[0], expected));
+}
+
+for (const [name, port, expected] of [
+  ["no protocol is TCP", { port: 80 }, { kind: "number", protocol: 6, first: 80, last: 80 }],
+  ["no port is every port of the protocol", { protocol: "SCTP" }, { kind: "number", protocol: 132, first: 0, last: 65535 }],
+  ["a range has both ends", { port: 80, endPort: 90, protocol: "UDP" }, { kind: "number", protocol: 17, first: 80, last: 90 }],
+  ["a name is what pods call so", { port: "http" }, { kind: "name", protocol: 6, name: "http" }],
+] as const) {
+  test(`ports: ${name}`, () => {
+    const groups = parseOne({ podSelector: {}, policyTypes: ["Egress"], egress: [{ ports: [port] }] }).egress[0]?.ports;
+    assert.deepEqual(groups, [{ path: "egress[0].ports[0]", ports: [expected] }]);
+  });
+}
+
+const from = (peer: unknown): unknown => ({ podSelector: {}, ingress: [{ from: [peer] }] });
+const ports = (port: unknown): unknown => ({ podSelector: {}, ingress: [{ ports: [port] }] });
+
+for (const [name, spec, path, message] of [
+  ["no spec", undefined, "spec", /is required/],
+  ["an unknown field", { podSelector: {}, ingres: [] }, "spec.ingres", /unknown field/],
+  ["an unknown type", { podSelector: {}, policyTypes: ["ingress"] }, "spec.policyTypes[0]", /must be Ingress or Egress/],
+  ["an empty peer", from({}), "spec.ingress[0].from[0]", /must have podSelector, namespaceSelector or ipBlock/],
+  ["a block beside a selector", from({ ipBlock: { cidr: "10.0.0.0/8" }, podSelector: {} }), "spec.ingress[0].from[0]", /beside a selector/],
+  ["a block that is none", from({ ipBlock: { cidr: "10.0.0.1" } }), "spec.ingress[0].from[0].ipBlock.cidr", /is no CIDR/],
+  [
+    "a hole outside the block",
+    from({ ipBlock: { cidr: "10.0.0.0/8", except: ["11.0.0.0/8"] } }),
+    "spec.ingress[0].from[0].ipBlock.except[0]",
+    /does not lie in/,
+  ],
+  [
+    "a source in a label key",
+    from({ podSelector: { matchLabels: { "k8s:app": "a" } } }),
+    'spec.ingress[0].from[0].podSelector.matchLabels["k8s:app"]',
+    /no label key/,
+  ],
+  ["port 70000", ports({ port: 70000 }), "spec.ingress[0].ports[0].port", /from 1 to 65535/],
+  ["port 0", ports({ port: 0 }), "spec.ingress[0].ports[0].port", /from 1 to 65535/],
+  ["a number in quotes", ports({ port: "80" }), "spec.ingress[0].ports[0].port", /is no port/],
+  ["ICMP", ports({ protocol: "ICMP" }), "spec.ingress[0].ports[0].protocol", /write TCP, UDP or SCTP/],
+  ["a range from nowhere", ports({ endPort: 90 }), "spec.ingress[0].ports[0].endPort", /needs a port/],
+  ["a range from a name", ports({ port: "http", endPort: 90 }), "spec.ingress[0].ports[0].endPort", /needs a numeric port/],
+  ["a range that ends before it begins", ports({ port: 80, endPort: 79 }), "spec.ingress[0].ports[0].endPort", /lies before/],
+] as const) {
+  test(`${name} makes the policy invalid`, () => {
+    const { rules, problems } = parseNetworkPolicy(policy(spec));
     assert.deepEqual(rules, []);
     const found = problems.find((problem) => problem.path === path);
     assert.ok(found !== undefined, JSON.stringify(problems));
     assert.match(found.message, message);
-  });
-}
-
-test("one bad rule of several takes the good ones with it", () => {
-  const good = { endpointSelector: {}, ingress: [{}] };
-  const { rules, problems } = parseCiliumNetworkPolicy({
-    metadata: { name: "two" },
-    specs: [good, { ...good, ingress: [{ fromCIDR: ["x"] }] }],
-  });
-  assert.deepEqual(rules, []);
-  assert.deepEqual(
-    problems.map(({ path }) => path),
-    ["specs[1].ingress[0].fromCIDR[0]"],
-  );
-});
-
-test("spec and specs are all rules of the policy, and verdicts can tell them apart", () => {
-  const spec = {
-    endpointSelector: {},
-    ingress: [{ fromEndpoints: [{}], toPorts: [{ ports: [{ port: "1" }] }, { ports: [{ port: "2" }] }] }],
-  };
-  const { rules } = parseCiliumNetworkPolicy({ metadata: { name: "both" }, spec, specs: [spec] });
-  assert.deepEqual(
-    rules.flatMap((rule) => rule.ingress.flatMap((section) => (section.ports ?? []).map((group) => group.path))),
-    ["ingress[0].toPorts[0]", "ingress[0].toPorts[1]", "specs[0].ingress[0].toPorts[0]", "specs[0].ingress[0].toPorts[1]"],
-  );
-});
-
-const shopWeb = Labels.parse(["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop", "k8s:io.cilium.k8s.policy.cluster=one"]);
-const prodWeb = Labels.parse([
-  "k8s:app=web",
-  "k8s:io.kubernetes.pod.namespace=prod",
-  "k8s:io.cilium.k8s.policy.cluster=one",
-  "k8s:io.cilium.k8s.namespace.labels.stage=live",
-]);
-const otherClusterWeb = Labels.parse(["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop", "k8s:io.cilium.k8s.policy.cluster=two"]);
-const host = Labels.parse(["reserved:host"]);
-
-for (const [name, selector, expected] of [
-  ["{} is the policy's namespace", {}, { shopWeb: true, prodWeb: false, host: false }],
-  ["labels alone stay in the namespace", { matchLabels: { app: "web" } }, { shopWeb: true, prodWeb: false, host: false }],
-  [
-    "another namespace can be named",
-    { matchLabels: { "k8s:io.kubernetes.pod.namespace": "prod" } },
-    { shopWeb: false, prodWeb: true, host: false },
-  ],
-  ["without a source too", { matchLabels: { "io.kubernetes.pod.namespace": "prod" } }, { shopWeb: false, prodWeb: true, host: false }],
-  [
-    "every namespace, by an expression",
-    { matchExpressions: [{ key: "k8s:io.kubernetes.pod.namespace", operator: "Exists" }] },
-    { shopWeb: true, prodWeb: true, host: false },
-  ],
-  [
-    "namespaces by their labels",
-    { matchLabels: { "k8s:io.cilium.k8s.namespace.labels.stage": "live" } },
-    { shopWeb: false, prodWeb: true, host: false },
-  ],
-  ["reserved labels have no namespace", { matchLabels: { "reserved:host": "" } }, { shopWeb: false, prodWeb: false, host: true }],
-  ["any: is every source", { matchLabels: { "any:app": "web" } }, { shopWeb: true, prodWeb: false, host: false }],
-  ["k8s: is that source", { matchLabels: { "container:app": "web" } }, { shopWeb: false, prodWeb: false, host: false }],
-] as const) {
-  test(`peers: ${name}`, () => {
-    const [section] = parseOne(ingress({ fromEndpoints: [selector] })).ingress;
-    const [peer] = section?.peers ?? [];
-    assert.ok(peer?.kind === "endpoints");
-    const { selector: parsed } = peer;
-    assert.deepEqual({ shopWeb: parsed.matches(shopWeb), prodWeb: parsed.matches(prodWeb), host: parsed.matches(host) }, expected);
-  });
-}
-
-test("peers are of the own cluster, unless the selector names one", () => {
-  const peersOf = (selector: unknown) => {
-    const [peer] = parseOne(ingress({ fromEndpoints: [selector] }), "one").ingress[0]?.peers ?? [];
-    assert.ok(peer?.kind === "endpoints");
-    return [peer.selector.matches(shopWeb), peer.selector.matches(otherClusterWeb)];
-  };
-  assert.deepEqual(peersOf({}), [true, false]);
-  assert.deepEqual(peersOf({ matchLabels: { "k8s:io.cilium.k8s.policy.cluster": "two" } }), [false, true]);
-});
-
-test("a policy is about endpoints of its own namespace, whatever its selector says", () => {
-  const { endpointSelector } = parseOne(
-    policy({ endpointSelector: { matchLabels: { "k8s:io.kubernetes.pod.namespace": "prod" } }, ingress: [{}] }),
-  );
-  assert.deepEqual([endpointSelector.matches(shopWeb), endpointSelector.matches(prodWeb)], [true, false]);
-});
-
-for (const [name, section, expected] of [
-  ["an empty rule chooses nobody", {}, { peers: [] }],
-  ["an empty list of peers chooses nobody", { fromEndpoints: [] }, { peers: [] }],
-  ["an empty list of CIDRs chooses nobody, on any port", { fromCIDR: [], toPorts: [{ ports: [{ port: "1" }] }] }, { peers: [] }],
-  ["null is absent", { fromEndpoints: null, fromEntities: ["all"] }, { peers: [{ kind: "entity", entity: "all" }] }],
-  ["an address is a CIDR", { fromCIDR: ["10.1.2.3"] }, { peers: [{ kind: "cidr", cidr: "10.1.2.3/32", except: [] }] }],
-  [
-    "host bits are cleared",
-    { fromCIDRSet: [{ cidr: "10.1.2.3/8", except: ["10.9.9.9/16"] }] },
-    { peers: [{ kind: "cidr", cidr: "10.0.0.0/8", except: ["10.9.0.0/16"] }] },
-  ],
-  ["no ports are every port", { fromEntities: ["all"], toPorts: [] }, { ports: undefined }],
-  ["a list of no ports is no port", { toPorts: [{}] }, { ports: [[]] }],
-  ["no protocol is any", { toPorts: [{ ports: [{ port: "80" }] }] }, { ports: [[{ kind: "number", protocol: 0, first: 80, last: 80 }]] }],
-  [
-    "port 0 is every port",
-    { toPorts: [{ ports: [{ port: "0", protocol: "UDP" }] }] },
-    { ports: [[{ kind: "number", protocol: 17, first: 0, last: 65535 }]] },
-  ],
-  [
-    "a range has both ends",
-    { toPorts: [{ ports: [{ port: "80", endPort: 90, protocol: "TCP" }] }] },
-    { ports: [[{ kind: "number", protocol: 6, first: 80, last: 90 }]] },
-  ],
-  [
-    "names are in lower case",
-    { toPorts: [{ ports: [{ port: "HTTP-alt" }] }] },
-    { ports: [[{ kind: "name", protocol: 0, name: "http-alt" }]] },
-  ],
-  [
-    "ICMP by number and by name",
-    { icmps: [{ fields: [{ type: 8 }, { family: "IPv6", type: "EchoRequest" }, { type: "3" }] }] },
-    {
-      ports: [
-        [
-          { kind: "number", protocol: 1, first: 8, last: 8 },
-          { kind: "number", protocol: 58, first: 128, last: 128 },
-          { kind: "number", protocol: 1, first: 3, last: 3 },
-        ],
-      ],
-    },
-  ],
-  [
-    "empty L7 rules are no L7 rules",
-    { toPorts: [{ ports: [{ port: "80" }], rules: {} }] },
-    { ports: [[{ kind: "number", protocol: 0, first: 80, last: 80 }]] },
-  ],
-] as const) {
-  test(`sections: ${name}`, () => {
-    const [parsed] = parseOne(ingress(section)).ingress;
-    if ("peers" in expected) assert.deepEqual(parsed?.peers, expected.peers);
-    else
-      assert.deepEqual(
-        parsed?.ports?.map((group) => group.ports),
-        expected.ports,
-      );
-  });
-}
-
-test("default deny follows the sections that are there, unless it is said", () => {
-  const of = (spec: object) => parseOne(policy({ endpointSelector: {}, ...spec })).enableDefaultDeny;
-  assert.deepEqual(of({ ingress: [{}] }), { ingress: true, egress: false });
-  assert.deepEqual(of({ egressDeny: [{}] }), { ingress: false, egress: true });
-  assert.deepEqual(of({ ingress: [] }), { ingress: false, egress: false });
-  assert.deepEqual(of({ ingress: [{}], enableDefaultDeny: { ingress: false } }), { ingress: false, egress: false });
-  assert.deepEqual(of({ enableDefaultDeny: { egress: true } }), { ingress: false, egress: true });
-});
-
-test("the policy's labels are the user's and those of its place", () => {
-  const rule = parseOne(policy({ endpointSelector: {}, ingress: [{}], labels: [{ key: "team", value: "a" }], log: { value: "mine" } }));
-  assert.deepEqual(Labels.of(rule.policy.labels).format(), [
-    "k8s:io.cilium.k8s.policy.derived-from=CiliumNetworkPolicy",
-    "k8s:io.cilium.k8s.policy.name=rule",
-    "k8s:io.cilium.k8s.policy.namespace=shop",
-    "k8s:io.cilium.k8s.policy.uid=u-1",
-    "unspec:team=a",
-  ]);
-  assert.equal(rule.log, "mine");
-});
-
-const folder = new URL("../testdata/network-policies/", import.meta.url);
-for (const file of readdirSync(folder)) {
-  test(`${file} is a policy without problems`, () => {
-    const { rules, problems } = parseCiliumNetworkPolicy(parseYaml(readFileSync(new URL(file, folder), "utf8")));
-    assert.deepEqual(problems, []);
-    assert.ok(rules.length > 0);
   });
 }

@@ -23,12 +23,34 @@ function cilium(plural: string, kind: string, namespaced: boolean): Resource {
   return { group: "cilium.io", version: "v2", plural, kind, namespaced };
 }
 
-/** The resources that the agent reads and writes. */
+function networking(plural: string, kind: string): Resource {
+  return { group: "networking.k8s.io", version: "v1", plural, kind, namespaced: true };
+}
+
+/** The resources that the agent and the operator read and write. */
 export const resources = {
   namespaces: core("namespaces", "Namespace", false),
   nodes: core("nodes", "Node", false),
+  networkPolicies: networking("networkpolicies", "NetworkPolicy"),
   pods: core("pods", "Pod", true),
+  services: core("services", "Service", true),
+  ciliumCidrGroups: cilium("ciliumcidrgroups", "CiliumCIDRGroup", false),
   ciliumClusterwideNetworkPolicies: cilium("ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", false),
+  customResourceDefinitions: {
+    group: "apiextensions.k8s.io",
+    version: "v1",
+    plural: "customresourcedefinitions",
+    kind: "CustomResourceDefinition",
+    namespaced: false,
+  },
+  leases: { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease", namespaced: true },
+  ciliumEndpointSlices: {
+    group: "cilium.io",
+    version: "v2alpha1",
+    plural: "ciliumendpointslices",
+    kind: "CiliumEndpointSlice",
+    namespaced: false,
+  },
   ciliumEndpoints: cilium("ciliumendpoints", "CiliumEndpoint", true),
   ciliumIdentities: cilium("ciliumidentities", "CiliumIdentity", false),
   ciliumNetworkPolicies: cilium("ciliumnetworkpolicies", "CiliumNetworkPolicy", true),
