@@ -4,7 +4,21 @@ import { requireKernel } from "@cilium-ts/testing";
 import { metricsDirection, tracePoint, traceReason } from "../../adapters/datapath/src/gen/index.ts";
 import { tcp, udp } from "./layers.ts";
 import { type Event, type PodPrograms, testIfindex, u32 } from "./pod-programs.ts";
-import { allowAll, at, client, families, host, ip, openTwoPods, outside, placeTwoPods, received, sent, server } from "./two-pods.ts";
+import {
+  allowAll,
+  at,
+  client,
+  type Family,
+  families,
+  host,
+  ip,
+  openTwoPods,
+  outside,
+  placeTwoPods,
+  received,
+  sent,
+  server,
+} from "./two-pods.ts";
 
 const skip = requireKernel();
 
@@ -23,78 +37,86 @@ describe("events", { skip }, () => {
   });
   after(() => programs?.[Symbol.dispose]());
 
+  const packetOf = (family: Family, flags: string): Uint8Array =>
+    sent(client, ip(family, at(client, family), at(server, family)), tcp(4000, 80, flags));
+  const replyOf = (family: Family, flags: string): Uint8Array =>
+    sent(server, ip(family, at(server, family), at(client, family)), tcp(80, 4000, flags));
+
+  function traceRows(family: Family) {
+    return [
+      {
+        send: () => programs.fromPod(client, packetOf(family, "S")),
+        point: tracePoint.toEndpoint,
+        source: server.id,
+        destination: server.id,
+        ifindex: server.ifindex,
+        identities: [client.identity, server.identity],
+        reason: traceReason.new,
+      },
+      {
+        send: () => programs.fromPod(server, replyOf(family, "SA")),
+        point: tracePoint.toEndpoint,
+        source: client.id,
+        destination: client.id,
+        ifindex: client.ifindex,
+        identities: [server.identity, client.identity],
+        reason: traceReason.reply,
+      },
+      {
+        send: () => programs.fromPod(client, packetOf(family, "F")),
+        point: tracePoint.toEndpoint,
+        source: server.id,
+        destination: server.id,
+        ifindex: server.ifindex,
+        identities: [client.identity, server.identity],
+        reason: traceReason.established,
+      },
+      {
+        send: () => programs.fromPod(client, sent(client, ip(family, at(client, family), at(host, family)), udp(1, 2))),
+        point: tracePoint.toHost,
+        source: client.id,
+        destination: 0,
+        ifindex: testIfindex,
+        identities: [client.identity, host.identity],
+        reason: traceReason.new,
+      },
+      {
+        send: () => programs.fromPod(client, sent(client, ip(family, at(client, family), at(outside, family)), udp(1, 2))),
+        point: tracePoint.toStack,
+        source: client.id,
+        destination: 0,
+        ifindex: testIfindex,
+        identities: [client.identity, outside.identity],
+        reason: traceReason.new,
+      },
+      {
+        send: () => programs.toPod(client, received(client, ip(family, at(outside, family), at(client, family)), udp(2, 1))),
+        point: tracePoint.toEndpoint,
+        source: client.id,
+        destination: client.id,
+        ifindex: testIfindex,
+        identities: [outside.identity, client.identity],
+        reason: traceReason.reply,
+      },
+      {
+        send: () => programs.toPod(client, received(client, ip(family, at(host, family), at(client, family)), udp(7, 8))),
+        point: tracePoint.toEndpoint,
+        source: client.id,
+        destination: client.id,
+        ifindex: testIfindex,
+        identities: [host.identity, client.identity],
+        reason: traceReason.new,
+      },
+    ];
+  }
+
   for (const family of families) {
-    const packet = (flags: string): Uint8Array => sent(client, ip(family, at(client, family), at(server, family)), tcp(4000, 80, flags));
-    const reply = (flags: string): Uint8Array => sent(server, ip(family, at(server, family), at(client, family)), tcp(80, 4000, flags));
+    const packet = (flags: string): Uint8Array => packetOf(family, flags);
+    const reply = (flags: string): Uint8Array => replyOf(family, flags);
 
     test(`IPv${family}: a trace tells the ends, the point and the reason`, () => {
-      const rows = [
-        {
-          send: () => programs.fromPod(client, packet("S")),
-          point: tracePoint.toEndpoint,
-          source: server.id,
-          destination: server.id,
-          ifindex: server.ifindex,
-          identities: [client.identity, server.identity],
-          reason: traceReason.new,
-        },
-        {
-          send: () => programs.fromPod(server, reply("SA")),
-          point: tracePoint.toEndpoint,
-          source: client.id,
-          destination: client.id,
-          ifindex: client.ifindex,
-          identities: [server.identity, client.identity],
-          reason: traceReason.reply,
-        },
-        {
-          send: () => programs.fromPod(client, packet("F")),
-          point: tracePoint.toEndpoint,
-          source: server.id,
-          destination: server.id,
-          ifindex: server.ifindex,
-          identities: [client.identity, server.identity],
-          reason: traceReason.established,
-        },
-        {
-          send: () => programs.fromPod(client, sent(client, ip(family, at(client, family), at(host, family)), udp(1, 2))),
-          point: tracePoint.toHost,
-          source: client.id,
-          destination: 0,
-          ifindex: testIfindex,
-          identities: [client.identity, host.identity],
-          reason: traceReason.new,
-        },
-        {
-          send: () => programs.fromPod(client, sent(client, ip(family, at(client, family), at(outside, family)), udp(1, 2))),
-          point: tracePoint.toStack,
-          source: client.id,
-          destination: 0,
-          ifindex: testIfindex,
-          identities: [client.identity, outside.identity],
-          reason: traceReason.new,
-        },
-        {
-          send: () => programs.toPod(client, received(client, ip(family, at(outside, family), at(client, family)), udp(2, 1))),
-          point: tracePoint.toEndpoint,
-          source: client.id,
-          destination: client.id,
-          ifindex: testIfindex,
-          identities: [outside.identity, client.identity],
-          reason: traceReason.reply,
-        },
-        {
-          send: () => programs.toPod(client, received(client, ip(family, at(host, family), at(client, family)), udp(7, 8))),
-          point: tracePoint.toEndpoint,
-          source: client.id,
-          destination: client.id,
-          ifindex: testIfindex,
-          identities: [host.identity, client.identity],
-          reason: traceReason.new,
-        },
-      ];
       placeTwoPods(programs, allowAll(client, server));
-      for (const { send, point, source, destination, ifindex, identities, reason } of rows) {
+      for (const { send, point, source, destination, ifindex, identities, reason } of traceRows(family)) {
         const outcome = send();
         const { notify, payload } = traceOf(outcome.events);
         assert.deepEqual(

@@ -6,7 +6,14 @@ import { repositoryRoot } from "./repository.ts";
 
 /** Programs that ship as one file of JavaScript, and the files that they read beside it: from the tree, to the bundle's folder. */
 const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<Record<string, string>> }> = [
-  { name: "agent", files: { "adapters/kernel/build/kernel.node": "build/kernel.node", "bpf/build/pod.o": "bpf/pod.o", "bpf/build/conntrack.o": "bpf/conntrack.o" } },
+  {
+    name: "agent",
+    files: {
+      "adapters/kernel/build/kernel.node": "build/kernel.node",
+      "bpf/build/pod.o": "bpf/pod.o",
+      "bpf/build/conntrack.o": "bpf/conntrack.o", "bpf/build/overlay.o": "bpf/overlay.o", "bpf/build/host.o": "bpf/host.o",
+    },
+  },
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },
   { name: "hubble", files: {} },
 ];
