@@ -1,8 +1,23 @@
-import { parseCiliumNetworkPolicy } from "@cilium-ts/kubernetes";
+import {
+  type Problem,
+  parseCiliumCidrGroup,
+  parseCiliumClusterwideNetworkPolicy,
+  parseCiliumNetworkPolicy,
+  parseNetworkPolicy,
+} from "@cilium-ts/kubernetes";
 import type { Validators } from "@cilium-ts/kubernetes-server";
+
+/** What an agent may have turned on is for the agent to say. */
+const options = { nodeSelectorLabels: true };
 
 /** What no schema can say about an object, by kind. Policies are checked here as the agent reads them. */
 export const validators: Validators = {
-  CiliumNetworkPolicy: (object) =>
-    parseCiliumNetworkPolicy(object).problems.map(({ path, message }) => ({ reason: "FieldValueInvalid", path, message })),
+  CiliumNetworkPolicy: (object) => parseCiliumNetworkPolicy(object, options).problems.map(asCause),
+  CiliumClusterwideNetworkPolicy: (object) => parseCiliumClusterwideNetworkPolicy(object, options).problems.map(asCause),
+  CiliumCIDRGroup: (object) => parseCiliumCidrGroup(object).problems.map(asCause),
+  NetworkPolicy: (object) => parseNetworkPolicy(object).problems.map(asCause),
 };
+
+function asCause({ path, message }: Problem): ReturnType<Validators[string]>[number] {
+  return { reason: "FieldValueInvalid", path, message };
+}

@@ -1,10 +1,7 @@
 import {
   ciliumIdentityFrom,
   type KubernetesClient,
-  type KubernetesObject,
   namespaceFrom,
-  type ObjectReference,
-  parseCiliumNetworkPolicy,
   podFrom,
   type ReflectOptions,
   type Resource,
@@ -17,6 +14,7 @@ import type { Log } from "../log.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { CustomResourceIdentities } from "./custom-resource-identities.ts";
 import type { Pods } from "./pods.ts";
+import { policyObjects } from "./policy-objects.ts";
 
 export interface WatchClusterOptions {
   readonly client: KubernetesClient;
@@ -32,6 +30,7 @@ export interface WatchClusterOptions {
 
 const watched = ["namespaces", "pods", "identities", "policies"] as const;
 type Watched = (typeof watched)[number];
+type Handlers = Pick<ReflectOptions, "onUpsert" | "onDelete" | "selector">;
 
 /** What the API server says, brought to those who need it. */
 export class ClusterWatch {
@@ -81,37 +80,37 @@ export class ClusterWatch {
           updates.removeIdentity(Number(name));
         },
       }),
-      this.#reflect("policies", resources.ciliumNetworkPolicies, signal, {
-        onUpsert: (object) => this.#policy(object),
-        onDelete: (reference) => updates.removePolicy(policyKey(reference)),
-      }),
+      this.#reflectPolicies(signal),
     ]);
   }
 
-  /** An object that is not valid changes nothing: what it said before, when it was, stays in force. */
-  #policy(object: KubernetesObject): void {
-    const { namespace = "", name = "" } = object.metadata;
-    const { rules, problems } = parseCiliumNetworkPolicy(object, { clusterName: this.#options.clusterName });
-    for (const { path, message } of problems) {
-      this.#options.log.error(`CiliumNetworkPolicy ${namespace}/${name} is not applied: ${path}: ${message}`);
-    }
-    if (problems.length === 0) this.#options.updates.upsertPolicy(policyKey({ namespace, name, uid: "" }), rules);
+  /** Policies are known when all kinds of them are, with all that they refer to. */
+  async #reflectPolicies(signal: AbortSignal): Promise<void> {
+    const watchedObjects = policyObjects(this.#options);
+    const waiting = new Set(watchedObjects.map(({ resource }) => resource));
+    await Promise.all(
+      watchedObjects.map(({ resource, handlers }) =>
+        this.#reflectResource(resource.plural, resource, signal, handlers, () => {
+          waiting.delete(resource);
+          if (waiting.size === 0) this.#synced.get("policies")?.resolve();
+        }),
+      ),
+    );
   }
 
-  #reflect(
-    name: Watched,
-    resource: Resource,
-    signal: AbortSignal,
-    options: Pick<ReflectOptions, "onUpsert" | "onDelete" | "selector">,
-  ): Promise<void> {
+  #reflect(name: Watched, resource: Resource, signal: AbortSignal, handlers: Handlers): Promise<void> {
+    return this.#reflectResource(name, resource, signal, handlers, () => this.#synced.get(name)?.resolve());
+  }
+
+  #reflectResource(name: string, resource: Resource, signal: AbortSignal, handlers: Handlers, onListed: () => void): Promise<void> {
     const { client, clock, log } = this.#options;
     return reflect({
       client,
       resource,
       signal,
       clock,
-      ...options,
-      onListed: () => this.#synced.get(name)?.resolve(),
+      ...handlers,
+      onListed,
       onState: (state) => {
         if (state.kind === "watching") this.#failures.delete(name);
         if (state.kind !== "waiting") return;
@@ -121,8 +120,4 @@ export class ClusterWatch {
       },
     });
   }
-}
-
-function policyKey({ namespace, name }: ObjectReference): string {
-  return `CiliumNetworkPolicy/${namespace}/${name}`;
 }

@@ -1,6 +1,6 @@
 import type { LocalIdentity, LocalIdentityAllocator } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
-import type { NamedPort, PolicyChange, PolicyEngine, Rule } from "@cilium-ts/policy";
+import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, Rule } from "@cilium-ts/policy";
 
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
@@ -55,6 +55,16 @@ export class PolicyUpdates {
     this.#revision += 1;
     this.#rules.delete(key);
     this.#take(this.#options.engine.removePolicy(key));
+  }
+
+  upsertCidrGroup(group: CidrGroup): void {
+    this.#revision += 1;
+    this.#take(this.#options.engine.upsertCidrGroup(group));
+  }
+
+  removeCidrGroup(name: string): void {
+    this.#revision += 1;
+    this.#take(this.#options.engine.removeCidrGroup(name));
   }
 
   /** All rules in force. */

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KubernetesObject } from "@cilium-ts/kubernetes";
+import type { CidrGroup, Rule } from "@cilium-ts/policy";
+import { policyObjects } from "./policy-objects.ts";
+
+/** What reaches the policy, by key; and what was said in the log. */
+function watch() {
+  const rules = new Map<string, readonly Rule[]>();
+  const groups = new Map<string, CidrGroup>();
+  const errors: string[] = [];
+  const updates = {
+    upsertPolicy: (key: string, own: readonly Rule[]) => void rules.set(key, own),
+    removePolicy: (key: string) => void rules.delete(key),
+    upsertCidrGroup: (group: CidrGroup) => void groups.set(group.name, group),
+    removeCidrGroup: (name: string) => void groups.delete(name),
+  };
+  const log = { error: (message: string) => void errors.push(message), warn() {}, info() {}, debug() {} };
+  const watched = policyObjects({ updates: updates as never, clusterName: "default", log });
+  const of = (kind: string) => {
+    const found = watched.find(({ resource }) => resource.kind === kind);
+    assert.ok(found !== undefined, kind);
+    return found.handlers;
+  };
+  return { rules, groups, errors, of };
+}
+
+const object = (metadata: object, spec: object): KubernetesObject => ({ metadata, spec }) as KubernetesObject;
+
+test("policies of every kind are in force side by side, until they are deleted", async () => {
+  const { rules, of, errors } = watch();
+  await of("NetworkPolicy").onUpsert(object({ name: "one", namespace: "shop" }, { podSelector: {} }));
+  await of("CiliumNetworkPolicy").onUpsert(object({ name: "one", namespace: "shop" }, { endpointSelector: {}, ingress: [{}] }));
+  await of("CiliumClusterwideNetworkPolicy").onUpsert(object({ name: "one" }, { endpointSelector: {}, ingress: [{}] }));
+  assert.deepEqual([...rules.keys()], ["NetworkPolicy/shop/one", "CiliumNetworkPolicy/shop/one", "CiliumClusterwideNetworkPolicy/one"]);
+  await of("CiliumNetworkPolicy").onDelete({ name: "one", namespace: "shop", uid: "" });
+  assert.deepEqual([...rules.keys()], ["NetworkPolicy/shop/one", "CiliumClusterwideNetworkPolicy/one"]);
+  assert.deepEqual(errors, []);
+});
+
+test("an object that is not valid is named with the reason, and leaves what was in force", async () => {
+  const { rules, groups, of, errors } = watch();
+  const cidrs = (externalCIDRs: string[]): KubernetesObject => object({ name: "office" }, { externalCIDRs });
+  await of("CiliumCIDRGroup").onUpsert(cidrs(["10.0.0.0/8"]));
+  await of("CiliumCIDRGroup").onUpsert(cidrs(["10.0.0.0/33"]));
+  await of("CiliumClusterwideNetworkPolicy").onUpsert(object({ name: "hosts" }, { nodeSelector: {}, ingress: [{}] }));
+  assert.deepEqual(groups.get("office")?.cidrs, ["10.0.0.0/8"]);
+  assert.equal(rules.size, 0);
+  assert.match(errors[0] ?? "", /^CiliumCIDRGroup\/office is not applied: spec\.externalCIDRs\[0\]: "10\.0\.0\.0\/33" is no CIDR/);
+  assert.match(errors[1] ?? "", /^CiliumClusterwideNetworkPolicy\/hosts is not applied: spec\.nodeSelector: .*not enforced yet/);
+});

@@ -1,0 +1,76 @@
+import {
+  type KubernetesObject,
+  type ParsedPolicy,
+  type Problem,
+  parseCiliumCidrGroup,
+  parseCiliumClusterwideNetworkPolicy,
+  parseCiliumNetworkPolicy,
+  parseNetworkPolicy,
+  type ReflectOptions,
+  type Resource,
+  resources,
+} from "@cilium-ts/kubernetes";
+import type { Log } from "../log.ts";
+import type { PolicyUpdates } from "../policy/policy-updates.ts";
+
+export interface PolicyObjectsOptions {
+  readonly updates: PolicyUpdates;
+  readonly clusterName: string;
+  readonly log: Log;
+}
+
+export interface WatchedPolicyObjects {
+  readonly resource: Resource;
+  readonly handlers: Pick<ReflectOptions, "onUpsert" | "onDelete">;
+}
+
+const parsers = [
+  [resources.ciliumNetworkPolicies, parseCiliumNetworkPolicy],
+  [resources.ciliumClusterwideNetworkPolicies, parseCiliumClusterwideNetworkPolicy],
+  [resources.networkPolicies, parseNetworkPolicy],
+] as const;
+
+/**
+ * What rules are made of: policies of every kind and the groups that they name. An object that is not valid changes nothing: what it said
+ * before, when it was, stays in force.
+ */
+export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjects[] {
+  const { updates, clusterName } = options;
+  const policies = parsers.map(([resource, parse]): WatchedPolicyObjects => {
+    const upsert = (object: KubernetesObject, { rules, problems }: ParsedPolicy): void => {
+      if (isValid(object, resource, problems, options.log)) updates.upsertPolicy(keyOf(resource, object.metadata), rules);
+    };
+    return {
+      resource,
+      handlers: {
+        onUpsert: (object) => upsert(object, parse(object, { clusterName })),
+        onDelete: (reference) => updates.removePolicy(keyOf(resource, reference)),
+      },
+    };
+  });
+  return [...policies, cidrGroups(options)];
+}
+
+function cidrGroups({ updates, log }: PolicyObjectsOptions): WatchedPolicyObjects {
+  const resource = resources.ciliumCidrGroups;
+  return {
+    resource,
+    handlers: {
+      onUpsert(object) {
+        const { group, problems } = parseCiliumCidrGroup(object);
+        if (isValid(object, resource, problems, log) && group !== undefined) updates.upsertCidrGroup(group);
+      },
+      onDelete: ({ name }) => updates.removeCidrGroup(name),
+    },
+  };
+}
+
+function isValid(object: KubernetesObject, resource: Resource, problems: readonly Problem[], log: Log): boolean {
+  for (const { path, message } of problems) log.error(`${keyOf(resource, object.metadata)} is not applied: ${path}: ${message}`);
+  return problems.length === 0;
+}
+
+/** `CiliumNetworkPolicy/shop/web`, `CiliumCIDRGroup/office`. */
+function keyOf(resource: Resource, { namespace = "", name = "" }: { readonly namespace?: string; readonly name?: string }): string {
+  return resource.namespaced ? `${resource.kind}/${namespace}/${name}` : `${resource.kind}/${name}`;
+}
