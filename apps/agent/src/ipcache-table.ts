@@ -1,4 +1,4 @@
-import type { IpcacheMap } from "@cilium-ts/datapath";
+import type { IpcacheMap, IpcacheRow as KernelRow } from "@cilium-ts/datapath";
 import { Ipcache, type IpcacheChange, type IpcacheRow, type IpcacheSource } from "@cilium-ts/identity";
 import { type AddressBytes, type Prefix, parsePrefix } from "@cilium-ts/net";
 import { Table, type Target } from "@cilium-ts/state";
@@ -48,8 +48,18 @@ export class IpcacheTable {
     return {
       apply: async (row) => void map.upsert(row),
       remove: async (prefix) => map.delete(prefix),
-      realised: async () => map.rows().map((row) => row.prefix),
+      realised: async () => {
+        const prefixes: string[] = [];
+        for (const row of map.rows()) if (!this.#hasDrifted(row)) prefixes.push(row.prefix);
+        return prefixes;
+      },
     };
+  }
+
+  /** True: the prefix is right, what the kernel has of it is not. */
+  #hasDrifted({ prefix, identity, tunnelEndpoint }: KernelRow): boolean {
+    const wanted = this.table.get(prefix);
+    return wanted !== undefined && (wanted.identity !== identity || wanted.tunnelEndpoint !== tunnelEndpoint);
   }
 
   #take(change: IpcacheChange | undefined): void {

@@ -24,6 +24,7 @@ import { IpcacheTable } from "./ipcache-table.ts";
 import type { Log } from "./log.ts";
 import { HostAddresses } from "./network/host-addresses.ts";
 import { createPodPlumbing } from "./network/pod-plumbing.ts";
+import { FormerIdentities } from "./policy/former-identities.ts";
 import { IdentitiesDirectory } from "./policy/identities-directory.ts";
 import { PolicyUpdates } from "./policy/policy-updates.ts";
 import { RealisedPolicies } from "./policy/realised-policies.ts";
@@ -51,6 +52,7 @@ export interface Foundation {
 /** Everything that the node keeps in memory. */
 export interface Node extends PolicyPart {
   readonly endpoints: Endpoints;
+  readonly realised: RealisedPolicies;
   readonly ring: FlowRing;
   readonly pods: Pods;
   readonly cluster: ClusterWatch;
@@ -85,6 +87,7 @@ export function createNode(foundation: Foundation): Node {
     clusterName: options.clusterName,
     pods,
     identities,
+    isUsedHere: (identity) => endpoints.identitiesInUse().has(identity),
     ...policy,
   });
   const routers = [pool.routerIPv4, pool.routerIPv6];
@@ -101,6 +104,7 @@ export function createNode(foundation: Foundation): Node {
     nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
     podLabels: (namespace, name) => pods.pod(namespace, name)?.labels ?? {},
   });
+  const realised = new RealisedPolicies(datapath.policySets, policy.cookies);
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     datapath,
@@ -108,7 +112,7 @@ export function createNode(foundation: Foundation): Node {
     addresses: pool,
     ids: new EndpointIdAllocator(),
     identities,
-    realised: new RealisedPolicies(datapath.policySets, policy.cookies),
+    realised,
     pods,
     files: new EndpointFiles(options.stateDirectory),
     clock,
@@ -132,7 +136,7 @@ export function createNode(foundation: Foundation): Node {
   }
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
-  return { ...policy, endpoints, ring, pods, cluster, identities, directory, published, hostAddresses, remoteNodes, nodeWatch };
+  return { ...policy, endpoints, realised, ring, pods, cluster, identities, directory, published, hostAddresses, remoteNodes, nodeWatch };
 }
 
 function createRemotePart(
@@ -157,7 +161,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): P
     policyRevision: () => updates.revision,
     interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName,
   });
-  const former = new Map(datapath.ipcache.rows().map((row) => [row.prefix, row.identity]));
+  const former = new FormerIdentities(datapath.ipcache.rows());
   const ipcache = new IpcacheTable(datapath.ipcache, ({ key, after }) => {
     if (after === undefined) flows.removePrefix(prefixOf(key));
     else flows.setPrefix(after.prefix, after.identity);
@@ -166,7 +170,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): P
   const updates: PolicyUpdates = new PolicyUpdates({
     engine,
     localIdentities,
-    formerIdentity: (prefix) => former.get(prefix),
+    wantedIdentity: (prefix) => former.wanted(prefix),
     claimPrefix(prefix, { id, labels }) {
       flows.setIdentity(id, labels);
       ipcache.upsert(prefix, "generated", id);

@@ -5,6 +5,8 @@ import type { Labels } from "@cilium-ts/labels";
 
 /** Numbers tried for one label set before giving up: with 65,280 numbers and half of them taken, 32 misses in a row do not happen. */
 const attemptsMax = 32;
+/** How often an object may be there for `create` and gone for `get` before its number is given up. */
+const vanishedMax = 3;
 
 /**
  * Cluster-wide identities as CiliumIdentity objects. The number that is tried first follows from the labels, so agents that race for the
@@ -52,13 +54,22 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
     const known = this.#known(labels);
     if (known !== undefined) return known;
     await this.#synced();
+    signal.throwIfAborted();
     const creating = this.#creating.get(labels.key) ?? this.#create(labels, signal);
     this.#creating.set(labels.key, creating);
     try {
       return await creating;
     } finally {
-      this.#creating.delete(labels.key);
+      if (this.#creating.get(labels.key) === creating) this.#creating.delete(labels.key);
     }
+  }
+
+  /** Makes the object again when somebody has deleted it although it is in use. Throws when the number is that of other labels by now. */
+  async ensure({ id, labels }: Identity, signal: AbortSignal): Promise<void> {
+    const known = this.#byId.get(id);
+    const made = known ?? (await this.#createNumbered(id, labels, signal));
+    if (made?.labels.key !== labels.key) throw new Error(`identity ${id} of ${labels.key} has been given to other labels`);
+    this.upsert(made);
   }
 
   /** The operator collects identities that no CiliumEndpoint names; there is nothing to give back here. */
@@ -88,16 +99,20 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
 
   /** Undefined when the number belongs to other labels. */
   async #createNumbered(id: number, labels: Labels, signal: AbortSignal): Promise<Identity | undefined> {
-    try {
-      await this.#client.create(resources.ciliumIdentities, ciliumIdentityObject({ id, labels }), { signal });
-      return { id, labels };
-    } catch (cause) {
-      if (!(cause instanceof KubernetesError && cause.reason === "AlreadyExists")) throw cause;
+    for (let attempt = 0; attempt < vanishedMax; attempt += 1) {
+      try {
+        await this.#client.create(resources.ciliumIdentities, ciliumIdentityObject({ id, labels }), { signal });
+        return { id, labels };
+      } catch (cause) {
+        if (!(cause instanceof KubernetesError && cause.reason === "AlreadyExists")) throw cause;
+      }
+      const existing = await this.#client.get(resources.ciliumIdentities, { name: String(id) }, { signal });
+      if (existing === undefined) continue; // Deleted in this moment: the number is free.
+      const identity = ciliumIdentityFrom(existing);
+      if (identity !== undefined) this.upsert(identity);
+      return identity?.labels.key === labels.key ? identity : undefined;
     }
-    const existing = await this.#client.get(resources.ciliumIdentities, { name: String(id) }, { signal });
-    const identity = existing === undefined ? undefined : ciliumIdentityFrom(existing);
-    if (identity !== undefined) this.upsert(identity);
-    return identity?.labels.key === labels.key ? identity : undefined;
+    return undefined;
   }
 }
 

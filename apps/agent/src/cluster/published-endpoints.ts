@@ -1,5 +1,5 @@
 import type { EndpointRow } from "@cilium-ts/endpoint";
-import { ciliumEndpointObject, type KubernetesClient, resources } from "@cilium-ts/kubernetes";
+import { ciliumEndpointObject, type KubernetesClient, type KubernetesObject, resources } from "@cilium-ts/kubernetes";
 import { Table, type Target } from "@cilium-ts/state";
 
 /** What the cluster is shown of one endpoint. */
@@ -7,17 +7,26 @@ interface PublishedRow {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  readonly endpointId: number;
+  readonly createdAtMs: number;
   /** The object, as text: equal text, nothing to write. */
   readonly content: string;
 }
 
-/** Endpoints of pods, as CiliumEndpoint objects. */
+/** What we have put into the API server under a name. */
+interface Written {
+  readonly cniAttachmentId: string;
+  /** Undefined: by an earlier run, so we do not know. */
+  readonly content: string | undefined;
+}
+
+/** Endpoints of pods, as CiliumEndpoint objects. A pod's object has the pod's name, and so may that of the pod that takes its place. */
 export class PublishedEndpoints {
   readonly table = new Table<string, PublishedRow>({ name: "published endpoints", keyOf: (row) => row.key, sources: ["endpoints"] });
   readonly #client: KubernetesClient;
   readonly #nodeAddress: () => string;
   readonly #podLabels: (namespace: string, name: string) => Readonly<Record<string, string>>;
-  readonly #written = new Map<string, string>();
+  readonly #written = new Map<string, Written>();
 
   constructor(options: {
     client: KubernetesClient;
@@ -32,37 +41,57 @@ export class PublishedEndpoints {
   set(row: EndpointRow): void {
     if (row.podName === "") return;
     const key = `${row.podNamespace}/${row.podName}`;
+    const known = this.table.get(key);
+    // The endpoint of the pod that had the name before is on its way out.
+    if (known !== undefined && known.endpointId !== row.id && known.createdAtMs > row.createdAtMs) return;
     const podLabels = this.#podLabels(row.podNamespace, row.podName);
     const object = ciliumEndpointObject({ ...row, podLabels, identityLabels: row.labels, nodeAddress: this.#nodeAddress() });
     const content = JSON.stringify(object);
-    if (this.table.get(key)?.content === content) return;
-    this.table.upsert({ key, namespace: row.podNamespace, name: row.podName, content });
+    if (known?.content === content) return;
+    const { id: endpointId, createdAtMs, podNamespace: namespace, podName: name } = row;
+    this.table.upsert({ key, namespace, name, endpointId, createdAtMs, content });
   }
 
+  /** Also for an endpoint of an earlier run that could not be restored: its object is there still. */
   delete(row: EndpointRow): void {
-    this.table.delete(`${row.podNamespace}/${row.podName}`);
+    if (row.podName === "") return;
+    const key = `${row.podNamespace}/${row.podName}`;
+    const known = this.table.get(key);
+    if (known !== undefined && known.endpointId !== row.id) return;
+    if (!this.#written.has(key)) this.#written.set(key, { cniAttachmentId: row.cniAttachmentId, content: undefined });
+    this.table.delete(key);
   }
 
   /** Objects of other nodes' pods are not ours to list or remove, so what is realised is what we wrote. */
   get target(): Target<string, PublishedRow> {
     return {
       apply: async (row, signal) => {
-        if (this.#written.get(row.key) === row.content) return;
+        if (this.#written.get(row.key)?.content === row.content) return;
         const name = { namespace: row.namespace, name: row.name };
-        await this.#client.patch(
-          resources.ciliumEndpoints,
-          name,
-          { type: "apply", body: JSON.parse(row.content), force: true },
-          { signal },
-        );
-        this.#written.set(row.key, row.content);
+        const body: KubernetesObject = JSON.parse(row.content);
+        await this.#client.patch(resources.ciliumEndpoints, name, { type: "apply", body, force: true }, { signal });
+        this.#written.set(row.key, { cniAttachmentId: attachmentOf(body), content: row.content });
       },
-      remove: async (key, signal) => {
-        const [namespace = "", name = ""] = key.split("/");
-        await this.#client.delete(resources.ciliumEndpoints, { namespace, name }, { signal });
-        this.#written.delete(key);
-      },
+      remove: (key, signal) => this.#remove(key, signal),
       realised: async () => this.#written.keys(),
     };
   }
+
+  /** Only as long as the object is ours: a pod of that name may have come to another node, or come back to this one. */
+  async #remove(key: string, signal: AbortSignal): Promise<void> {
+    const written = this.#written.get(key);
+    if (written === undefined) return;
+    const [namespace = "", name = ""] = key.split("/");
+    const object = await this.#client.get(resources.ciliumEndpoints, { namespace, name }, { signal });
+    if (object !== undefined && attachmentOf(object) === written.cniAttachmentId) {
+      const { uid = "", resourceVersion = "" } = object.metadata;
+      await this.#client.delete(resources.ciliumEndpoints, { namespace, name }, { signal, uid, resourceVersion });
+    }
+    this.#written.delete(key);
+  }
+}
+
+function attachmentOf(object: KubernetesObject): string {
+  const status = object.status as { "external-identifiers"?: { "cni-attachment-id"?: string } } | undefined;
+  return status?.["external-identifiers"]?.["cni-attachment-id"] ?? "";
 }

@@ -1,3 +1,4 @@
+import { clusterIdentityMin } from "@cilium-ts/identity";
 import {
   ciliumIdentityFrom,
   type KubernetesClient,
@@ -26,6 +27,8 @@ export interface WatchClusterOptions {
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;
   readonly flows: FlowHistory;
+  /** Whether an endpoint of this node has the identity. */
+  isUsedHere(identity: number): boolean;
 }
 
 const watched = ["namespaces", "pods", "identities", "policies"] as const;
@@ -69,13 +72,15 @@ export class ClusterWatch {
       this.#reflect("identities", resources.ciliumIdentities, signal, {
         onUpsert: (object) => {
           const identity = ciliumIdentityFrom(object);
-          if (identity === undefined) return;
+          // Below stand the numbers that mean the same in every cluster: nobody may give them other labels.
+          if (identity === undefined || identity.id < clusterIdentityMin) return;
           identities.upsert(identity);
           flows.setIdentity(identity.id, identity.labels);
           updates.upsertIdentity(identity.id, identity.labels);
         },
         onDelete: ({ name }) => {
           identities.remove(Number(name));
+          if (this.#options.isUsedHere(Number(name))) return; // It is made again, and means the same meanwhile.
           flows.removeIdentity(Number(name));
           updates.removeIdentity(Number(name));
         },

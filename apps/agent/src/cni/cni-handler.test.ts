@@ -34,6 +34,9 @@ function createEndpoints(notReady?: string): { endpoints: CniEndpoints; log: str
       log.push(`remove ${id}`);
       row = undefined;
     },
+    async removeLeftover(attachmentId) {
+      log.push(`remove what is left of ${attachmentId}`);
+    },
     complaint: async () => undefined,
   };
   return { endpoints, log };

@@ -9,7 +9,10 @@ export interface CniEndpoints {
   add(request: CniRequest): Promise<EndpointRow>;
   byAttachmentId(id: string): EndpointRow | undefined;
   byContainerId(id: string): readonly EndpointRow[];
+  /** Happens once, however often it is asked for. */
   remove(endpoint: EndpointRow): Promise<void>;
+  /** Of an attachment that has no endpoint: what an agent that died half-way may have left. */
+  removeLeftover(attachmentId: string): Promise<void>;
   /** Undefined when all is well with the endpoint; otherwise what is not. */
   complaint(endpoint: EndpointRow): Promise<string | undefined>;
   /** Undefined when the agent can take calls; otherwise why not. */
@@ -90,11 +93,13 @@ export class CniHandler {
 
   /** Succeeds for what is gone already, or was never there. */
   async #delete(request: CniRequest): Promise<undefined> {
-    const rows =
-      request.interfaceName === ""
-        ? this.#endpoints.byContainerId(request.containerId)
-        : [this.#endpoints.byAttachmentId(`${request.containerId}:${request.interfaceName}`)];
-    for (const row of rows) if (row !== undefined) await this.#endpoints.remove(row);
+    if (request.interfaceName === "") {
+      for (const row of this.#endpoints.byContainerId(request.containerId)) await this.#endpoints.remove(row);
+      return;
+    }
+    const id = `${request.containerId}:${request.interfaceName}`;
+    const row = this.#endpoints.byAttachmentId(id);
+    await (row === undefined ? this.#endpoints.removeLeftover(id) : this.#endpoints.remove(row));
   }
 
   async #check(request: CniRequest): Promise<undefined> {

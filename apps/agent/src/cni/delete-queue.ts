@@ -1,4 +1,4 @@
-import { readdir, readFile, unlink } from "node:fs/promises";
+import { readdir, readFile, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { CniAnswer } from "./cni-handler.ts";
@@ -17,8 +17,16 @@ const fileSizeBytesMax = 1 << 20;
 
 /** Serves the deletions that the plugin wrote down while no agent was there, until aborted. */
 export async function serveDeleteQueue(options: DeleteQueueOptions): Promise<void> {
+  let said = "";
   while (!options.signal.aborted) {
-    await replayDeleteQueue(options);
+    try {
+      await replayDeleteQueue(options);
+      said = "";
+    } catch (cause) {
+      const problem = `the delete queue ${options.directory} cannot be served, and is tried again: ${errorMessage(cause)}`;
+      if (problem !== said) options.onProblem(problem);
+      said = problem;
+    }
     await options.clock.sleep(lookAgainMs, options.signal).catch(() => {}); // Rejects only on abort.
   }
 }
@@ -30,7 +38,7 @@ export async function replayDeleteQueue(options: Omit<DeleteQueueOptions, "clock
     const path = join(options.directory, name);
     const request = await parse(path);
     if (request === undefined) {
-      options.onProblem(`${path} is no CNI request and is dropped`);
+      options.onProblem(`${path} is no deletion that the CNI plugin wrote down, and is dropped`);
       await unlink(path);
       continue;
     }
@@ -39,6 +47,7 @@ export async function replayDeleteQueue(options: Omit<DeleteQueueOptions, "clock
       options.onProblem(`${path}: ${JSON.stringify(answer.body)}; it stays for the next attempt`);
       continue;
     }
+    if (answer.status >= 400) options.onProblem(`${path} can never be served, and is dropped: ${JSON.stringify(answer.body)}`);
     await unlink(path);
     done += 1;
   }
@@ -50,14 +59,16 @@ async function list(directory: string): Promise<string[]> {
     return (await readdir(directory)).filter((name) => name.endsWith(".json"));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new Error(`the delete queue ${directory} cannot be read: ${errorMessage(cause)}`, { cause });
+    throw cause;
   }
 }
 
+/** Undefined: it is not what the plugin leaves here. */
 async function parse(path: string): Promise<unknown> {
   try {
-    const content = await readFile(path, "utf8");
-    return content.length > fileSizeBytesMax ? undefined : JSON.parse(content);
+    if ((await stat(path)).size > fileSizeBytesMax) return undefined;
+    const request: unknown = JSON.parse(await readFile(path, "utf8"));
+    return (request as { command?: unknown } | null)?.command === "DEL" ? request : undefined;
   } catch {
     return undefined;
   }

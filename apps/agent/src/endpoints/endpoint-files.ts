@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type EndpointRow, encodeEndpointState, endpointFileSizeBytesMax, parseEndpointState } from "@cilium-ts/endpoint";
 
@@ -26,13 +26,20 @@ export class EndpointFiles {
     rmSync(join(this.#directory, String(id)), { recursive: true, force: true });
   }
 
-  /** Every row that can be read; of the others, why not. What cannot be read stays where it is, for somebody to look at. */
+  /**
+   * Every row that can be read; of the others, why not. What cannot be read stays where it is, for somebody to look at; where writing
+   * had only begun there is nothing to look at.
+   */
   read(): { rows: EndpointRow[]; problems: string[] } {
     const rows: EndpointRow[] = [];
     const problems: string[] = [];
     for (const name of readdirSync(this.#directory)) {
       if (!/^[0-9]+$/.test(name)) continue;
       const path = join(this.#directory, name, fileName);
+      if (!existsSync(path)) {
+        rmSync(join(this.#directory, name), { recursive: true, force: true });
+        continue;
+      }
       const parsed = parseFile(path);
       if (typeof parsed === "string") problems.push(`${path}: ${parsed}`);
       else if (String(parsed.id) !== name) problems.push(`${path}: it is of endpoint ${parsed.id}`);

@@ -2,7 +2,6 @@ import type { Datapath, DatapathEndpoint } from "@cilium-ts/datapath";
 import {
   changeEndpoint,
   createEndpoint,
-  type EndpointChange,
   type EndpointIdAllocator,
   EndpointIndex,
   type EndpointRow,
@@ -10,10 +9,10 @@ import {
   restoreEndpoint,
   setEndpointState,
 } from "@cilium-ts/endpoint";
-import { type ClusterIdentityAllocator, type Identity, reservedIdentities } from "@cilium-ts/identity";
+import { type ClusterIdentityAllocator, clusterIdentityMin, type Identity, reservedIdentities } from "@cilium-ts/identity";
 import { Labels } from "@cilium-ts/labels";
-import { type AddressBytes, formatAddress, formatMac, parseAddress, parseMac } from "@cilium-ts/net";
-import { type NamedPort, type PolicyEngine, type PolicySubject, protocols, type ResolvedPolicy, subjectKey } from "@cilium-ts/policy";
+import { formatAddress, formatMac, parseMac } from "@cilium-ts/net";
+import type { PolicyEngine, ResolvedPolicy } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { CniEndpoints } from "../cni/cni-handler.ts";
 import { CniError, type CniRequest, cniErrorCode } from "../cni/cni-request.ts";
@@ -24,7 +23,11 @@ import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { RealisedPolicies } from "../policy/realised-policies.ts";
 import type { AddressPool } from "./address-pool.ts";
 import type { EndpointFiles } from "./endpoint-files.ts";
+import { Enforcement } from "./enforcement.ts";
+import { addressesOf, kernelKey, policyPorts } from "./kernel-shape.ts";
+import type { PodPlumbing } from "./pod-plumbing.ts";
 import type { PodFacts, PodSource } from "./pod-source.ts";
+import { Undo } from "./undo.ts";
 
 export interface EndpointsOptions {
   readonly datapath: Pick<Datapath, "endpoints">;
@@ -48,43 +51,20 @@ export interface EndpointsOptions {
   onChange(id: number, row: EndpointRow | undefined, before: EndpointRow | undefined): void;
 }
 
-/** Devices and routes of pods. */
-export interface PodPlumbing {
-  connect(request: PlumbingRequest): Promise<{ ifindex: number; netnsCookie: string }>;
-  /** Absent: nothing happens. */
-  disconnect(hostDevice: string): Promise<void>;
-  /** The index of the device; undefined when it is gone. */
-  find(hostDevice: string): Promise<number | undefined>;
-}
-
-export interface PlumbingRequest {
-  readonly namespacePath: string;
-  readonly interfaceName: string;
-  readonly hostDevice: string;
-  readonly mac: Uint8Array;
-  readonly hostMac: Uint8Array;
-  readonly mtu: number;
-  readonly ipv4: AddressBytes;
-  readonly ipv6: AddressBytes;
-}
-
-/** A pod's policy, as the kernel has it. */
-interface Enforced {
-  readonly subject: string;
-  readonly fingerprint: string;
-  readonly set: number;
-}
-
 /** The workloads of this node, from their CNI call to their end. */
 export class Endpoints implements CniEndpoints {
   readonly index = new EndpointIndex();
   readonly #options: EndpointsOptions;
-  readonly #enforced = new Map<number, Enforced>();
-  /** Who has a subject's policy. */
-  readonly #bySubject = new Map<string, Set<number>>();
+  readonly #enforcement: Enforcement;
+  /** Removals under way, by endpoint. */
+  readonly #removing = new Map<number, Promise<void>>();
+  /** Endpoints whose file is not what it should be. */
+  readonly #unsaved = new Set<number>();
 
   constructor(options: EndpointsOptions) {
+    const { datapath, engine, realised, updates } = options;
     this.#options = options;
+    this.#enforcement = new Enforcement({ rows: datapath.endpoints, engine, realised, revision: () => updates.revision });
   }
 
   notReady(): string | undefined {
@@ -99,49 +79,53 @@ export class Endpoints implements CniEndpoints {
     return this.index.byContainerId(id);
   }
 
+  /** Cluster-wide identities of our endpoints, with their labels. */
+  identitiesInUse(): Map<number, Labels> {
+    const identities = new Map<number, Labels>();
+    for (const { identity, labels } of this.index.rows())
+      if (identity >= clusterIdentityMin && !identities.has(identity)) identities.set(identity, Labels.parse(labels));
+    return identities;
+  }
+
+  /** What the kernel enforces for the endpoint; undefined as long as that comes from an earlier run. */
+  policyOf(id: number): ResolvedPolicy | undefined {
+    return this.#enforcement.policyOf(id);
+  }
+
   async add(request: CniRequest): Promise<EndpointRow> {
-    await using undo = new AsyncDisposableStack();
-    const id = this.#takeId(undo);
-    const owner = request.pod === undefined ? request.containerId : `${request.pod.namespace}/${request.pod.name}`;
-    const { ipv4, ipv6 } = this.#options.addresses.allocate(owner);
-    undo.defer(() => {
-      for (const address of [ipv4, ipv6]) this.#options.addresses.release(address);
-    });
-    const attachmentId = `${request.containerId}:${request.interfaceName}`;
-    const hostDevice = hostDeviceName(attachmentId);
-    const mac = this.#macOf(request);
+    const { addresses, ids, plumbing, log } = this.#options;
+    const mac = macOf(request);
+    await using undo = new Undo((message) => log.error(message));
+    const id = takeId(ids);
+    undo.release(`endpoint id ${id}`, () => ids.release(id));
+    const pair = addresses.allocate(request.pod === undefined ? request.containerId : `${request.pod.namespace}/${request.pod.name}`);
+    for (const address of [pair.ipv4, pair.ipv6]) undo.release(`address ${formatAddress(address)}`, () => addresses.release(address));
+    const hostDevice = hostDeviceName(`${request.containerId}:${request.interfaceName}`);
     const hostMac = randomMac();
     const facts = this.#factsOf(request);
+    // Not waited for: the plumbing may fail while the cluster still thinks about its answer.
+    const releaseIdentity = (): void => void facts.then(({ identity }) => this.#releaseIdentity(identity.id)).catch(() => {});
+    undo.add("the identity", releaseIdentity);
+    undo.add(`device ${hostDevice}`, () => plumbing.disconnect(hostDevice));
+    const { namespacePath, interfaceName, mtu = this.#options.mtu } = request;
     facts.catch(() => {}); // Awaited below; the plumbing may fail first.
-    undo.defer(() => this.#options.plumbing.disconnect(hostDevice));
-    const { ifindex, netnsCookie } = await this.#options.plumbing.connect({
-      namespacePath: request.namespacePath,
-      interfaceName: request.interfaceName,
-      hostDevice,
-      mac,
-      hostMac,
-      mtu: request.mtu ?? this.#options.mtu,
-      ipv4,
-      ipv6,
-    });
+    const connected = await plumbing.connect({ namespacePath, interfaceName, hostDevice, mac, hostMac, mtu, ...pair });
     const { pod, identity } = await facts;
-    undo.defer(() => this.#releaseIdentity(identity.id));
     const created = createEndpoint(
       {
         id,
         containerId: request.containerId,
-        containerIfname: request.interfaceName,
+        containerIfname: interfaceName,
         podNamespace: request.pod?.namespace ?? "",
         podName: request.pod?.name ?? "",
         podUid: pod?.uid ?? request.pod?.uid ?? "",
-        ifindex,
+        ...connected,
         hostDeviceName: hostDevice,
         mac: formatMac(mac),
         hostMac: formatMac(hostMac),
-        ipv4: formatAddress(ipv4),
-        ipv6: formatAddress(ipv6),
-        netnsPath: request.namespacePath,
-        netnsCookie,
+        ipv4: formatAddress(pair.ipv4),
+        ipv6: formatAddress(pair.ipv6),
+        netnsPath: namespacePath,
         labels: identity.labels.format(),
         identity: identity.id,
         serviceAccount: pod?.serviceAccount ?? "",
@@ -150,25 +134,24 @@ export class Endpoints implements CniEndpoints {
       },
       this.#options.clock.nowMs(),
     );
-    const row = this.#enforceFirst(created, identity.labels, undo);
-    undo.move(); // From here on it stays.
+    const row = this.#begin(created, identity.labels, undo);
+    undo.keep();
+    this.#catchUp(id);
     return row;
   }
 
-  async remove(row: EndpointRow): Promise<void> {
-    const leaving = this.#transition(row, "disconnecting", "removed");
-    this.#put(leaving);
-    const { datapath, addresses, files, ids, plumbing } = this.#options;
-    this.#withdrawAddresses(leaving);
-    datapath.endpoints.remove(kernelKey(leaving));
-    this.#release(leaving.id);
-    await plumbing.disconnect(leaving.hostDeviceName);
-    for (const address of addressesOf(leaving)) addresses.release(address);
-    await this.#releaseIdentity(leaving.identity);
-    files.remove(leaving.id);
-    ids.release(leaving.id);
-    this.index.delete(leaving.id);
-    this.#options.onChange(leaving.id, undefined, leaving);
+  /** However often and from wherever it is asked for: it happens once. One that failed can be asked for again. */
+  remove(row: EndpointRow): Promise<void> {
+    const current = this.index.byId(row.id);
+    if (current === undefined || current.cniAttachmentId !== row.cniAttachmentId) return Promise.resolve();
+    const running = this.#removing.get(row.id) ?? this.#remove(current).finally(() => this.#removing.delete(row.id));
+    this.#removing.set(row.id, running);
+    return running;
+  }
+
+  /** Of an attachment without an endpoint: what an agent that died in its ADD may have left. */
+  async removeLeftover(attachmentId: string): Promise<void> {
+    await this.#options.plumbing.disconnect(hostDeviceName(attachmentId));
   }
 
   async complaint(row: EndpointRow): Promise<string | undefined> {
@@ -181,49 +164,61 @@ export class Endpoints implements CniEndpoints {
 
   /**
    * Takes up what an earlier run left: endpoints whose devices are still there. Their rows in the kernel stay as they are until
-   * `regenerate`; what belongs to nobody any more is removed.
+   * `enforceRestored`; what belongs to nobody any more is removed.
    */
   async restore(): Promise<void> {
-    const { files, log } = this.#options;
+    const { datapath, files, log, onChange } = this.#options;
     const { rows, problems } = files.read();
     for (const problem of problems) log.warn(`an endpoint cannot be restored: ${problem}`);
+    const gone: EndpointRow[] = [];
     for (const row of rows) {
       const reason = await this.#restoreOne(row);
       if (reason === undefined) continue;
       log.warn(`endpoint ${row.id} (${row.podNamespace}/${row.podName}) is not restored: ${reason}`);
-      this.#options.datapath.endpoints.remove(kernelKey(row));
-      files.remove(row.id);
+      gone.push(row);
     }
-    for (const id of this.#options.datapath.endpoints.pinnedIds()) {
+    for (const row of gone) {
+      datapath.endpoints.remove(this.#notOfOthers(kernelKey(row)));
+      files.remove(row.id);
+      onChange(row.id, undefined, row);
+    }
+    for (const id of datapath.endpoints.pinnedIds()) {
       if (this.index.byId(id) !== undefined) continue;
-      const left = this.#options.datapath.endpoints.read(id);
-      if (left === undefined) this.#options.datapath.endpoints.removeLinks(id);
-      else this.#options.datapath.endpoints.remove({ id, ifindex: left.ifindex, ipv4: left.ipv4, ipv6: left.ipv6 });
+      const left = datapath.endpoints.read(id);
+      if (left === undefined) datapath.endpoints.removeLinks(id);
+      else datapath.endpoints.remove(this.#notOfOthers({ id, ifindex: left.ifindex, ipv4: left.ipv4, ipv6: left.ipv6 }));
     }
   }
 
-  /** Every restored endpoint gets its policy, rows and links, where they are not right already. */
-  enforceRestored(): void {
+  /** Every restored endpoint gets its policy, rows and links, where they are not right already. False: some could not, and are tried again. */
+  enforceRestored(): boolean {
+    let all = true;
     for (const row of [...this.index.rows()]) {
       if (row.state !== "restoring") continue;
       try {
-        this.#put(this.#transition(this.#enforce(row, true), "ready", "policy enforced after a restart of the agent"));
+        this.#put(this.#transition(this.#enforcement.enforce(row), "ready", "policy enforced after a restart of the agent"));
       } catch (cause) {
+        all = false;
         this.#failed(row, cause);
       }
     }
+    return all;
   }
 
   /** The policy of these subjects may have changed. */
   regenerate(subjects: ReadonlySet<string>): void {
-    for (const subject of subjects) {
-      for (const id of this.#bySubject.get(subject) ?? []) this.#regenerateOne(id);
-    }
+    for (const subject of subjects) for (const id of this.#enforcement.idsOf(subject)) this.#regenerateOne(id);
   }
 
-  /** Once more those whose policy could not be enforced. */
-  retryFailed(): void {
+  /** Once more those whose policy could not be enforced, or whose file not written. True when nothing is left to be tried. */
+  retryFailed(): boolean {
     for (const row of [...this.index.rows()]) if (row.state === "not-ready") this.#regenerateOne(row.id);
+    for (const id of [...this.#unsaved]) {
+      const row = this.index.byId(id);
+      if (row === undefined) this.#unsaved.delete(id);
+      else this.#save(row);
+    }
+    return this.#unsaved.size === 0 && [...this.index.rows()].every(({ state }) => state !== "not-ready");
   }
 
   /** The pod's labels, port names or owners may have changed. */
@@ -233,19 +228,21 @@ export class Endpoints implements CniEndpoints {
 
   /** Looks at every endpoint's pod: it may have changed while no agent was there, or when it could not be followed. */
   async adoptPods(): Promise<void> {
-    await Promise.all([...this.index.rows()].map((row) => this.#adopt(row.id)));
+    const results = await Promise.allSettled([...this.index.rows()].map((row) => this.#adopt(row.id)));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
   async #adopt(id: number): Promise<void> {
-    for (;;) {
+    const { identities, pods, signal } = this.#options;
+    while (!signal.aborted) {
       const row = this.index.byId(id);
       // What an earlier run enforced stays in force until all policies are known; then everybody is looked at.
       if (row === undefined || row.state === "restoring" || row.state === "disconnecting") return;
-      const facts = this.#options.pods.known(row.podNamespace, row.podName);
-      if (facts === undefined || isAdopted(row, facts)) return;
-      const identity = await this.#options.identities.acquire(facts.labels, this.#options.signal);
+      const facts = pods.known(row.podNamespace, row.podName);
+      if (facts === undefined || !isSamePod(row, facts) || isAdopted(row, facts)) return;
+      const identity = await identities.acquire(facts.labels, signal);
       const current = this.index.byId(id);
-      const latest = this.#options.pods.known(row.podNamespace, row.podName);
+      const latest = pods.known(row.podNamespace, row.podName);
       // The pod may have gone or changed meanwhile: then this identity is not the one.
       if (current === undefined || current.state === "disconnecting" || latest?.labels.key !== facts.labels.key) {
         await this.#releaseIdentity(identity.id);
@@ -256,42 +253,44 @@ export class Endpoints implements CniEndpoints {
     }
   }
 
+  /** Policies of others learn the new identity first, then the kernel, and last everybody whose the addresses are. */
   async #change(current: EndpointRow, facts: PodFacts, identity: Identity): Promise<void> {
-    const { namedPorts, workloads, serviceAccount } = facts;
+    const { uid, namedPorts, workloads, serviceAccount } = facts;
     const labels = identity.labels.format();
-    const changed = changeEndpoint(current, { labels, namedPorts, workloads, serviceAccount, identity: identity.id });
+    const changed = changeEndpoint(current, { labels, namedPorts, workloads, serviceAccount, podUid: uid, identity: identity.id });
+    this.#announce(changed, identity.labels);
+    let enforced: EndpointRow;
     try {
-      this.#announce(changed, identity.labels);
-      this.#put(this.#enforce(changed, true));
-      this.#claimAddresses(changed);
-      this.#options.files.write(changed);
+      enforced = this.#enforcement.enforce(changed);
     } catch (cause) {
-      this.#failed(changed, cause);
+      this.#options.updates.setNamedPorts(current.id, current.identity, policyPorts(current));
+      this.#failed(current, cause);
+      await this.#releaseIdentity(identity.id);
+      throw new Error(`the new labels of pod ${current.podNamespace}/${current.podName} are not in force`, { cause });
     }
+    this.#put(enforced.state === "not-ready" ? this.#transition(enforced, "ready", "policy enforced") : enforced);
+    this.#claimAddresses(enforced);
+    this.#save(this.index.byId(current.id) ?? enforced);
     await this.#releaseIdentity(current.identity);
   }
 
-  #takeId(undo: AsyncDisposableStack): number {
-    const allocation = this.#options.ids.allocate();
-    if (allocation.kind === "full") throw new CniError(cniErrorCode.tryAgainLater, allocation.reason);
-    undo.defer(() => this.#options.ids.release(allocation.id));
-    return allocation.id;
-  }
-
-  #macOf(request: CniRequest): Uint8Array {
-    if (request.mac === undefined) return randomMac();
-    const mac = parseMac(request.mac);
-    if (mac !== undefined) return mac;
-    throw new CniError(cniErrorCode.invalidEnvironment, `mac=${request.mac} in CNI_ARGS is no MAC address: write aa:bb:cc:dd:ee:ff`);
+  /** The pod may have changed between the moment that we asked who it is and the one in which we could be told of changes. */
+  #catchUp(id: number): void {
+    this.#adopt(id).catch((cause) => this.#options.log.error(errorMessage(cause)));
   }
 
   /** A workload that the cluster does not know, or not yet, gets the identity init: always enforced, so closed unless rules open it. */
-  async #factsOf(request: CniRequest): Promise<{ pod: PodFacts | undefined; identity: Identity }> {
+  async #factsOf({ pod: reference }: CniRequest): Promise<{ pod: PodFacts | undefined; identity: Identity }> {
+    const init = { id: reservedIdentities.init, labels: Labels.parse(["reserved:init"]) };
+    if (reference === undefined) return { pod: undefined, identity: init };
     const { pods, identities, signal } = this.#options;
-    const pod = request.pod === undefined ? undefined : await pods.find(request.pod.namespace, request.pod.name, request.pod.uid, signal);
-    const labels = pod?.labels ?? Labels.parse(["reserved:init"]);
-    if (pod === undefined) return { pod, identity: { id: reservedIdentities.init, labels } };
-    return { pod, identity: await identities.acquire(labels, signal) };
+    try {
+      const pod = await pods.find(reference.namespace, reference.name, reference.uid, signal);
+      return { pod, identity: pod === undefined ? init : await identities.acquire(pod.labels, signal) };
+    } catch (cause) {
+      const what = `the identity of pod ${reference.namespace}/${reference.name} cannot be found out`;
+      throw new CniError(cniErrorCode.tryAgainLater, `${what}; try again later`, cause);
+    }
   }
 
   async #releaseIdentity(id: number): Promise<void> {
@@ -302,52 +301,83 @@ export class Endpoints implements CniEndpoints {
   }
 
   /** Policies of others learn the identity first, then the kernel the endpoint, and last everybody its addresses. */
-  #enforceFirst(created: EndpointRow, labels: Labels, undo: AsyncDisposableStack): EndpointRow {
-    const { files, datapath } = this.#options;
+  #begin(created: EndpointRow, labels: Labels, undo: Undo): EndpointRow {
+    const { files, updates, onChange } = this.#options;
     const conflict = this.index.conflict(created);
     if (conflict !== undefined)
       throw new CniError(cniErrorCode.failed, `the endpoint of ${created.cniAttachmentId} cannot be made: ${conflict}`);
+    undo.add(`the port names of endpoint ${created.id}`, () => updates.removeNamedPorts(created.id));
     this.#announce(created, labels);
-    undo.defer(() => {
-      this.#withdrawAddresses(created);
-      datapath.endpoints.remove(kernelKey(created));
-      this.#release(created.id);
-      files.remove(created.id);
-      this.index.delete(created.id);
-    });
-    const row = this.#transition(this.#enforce(created, true), "ready", "policy enforced");
+    undo.add(`the kernel's row of endpoint ${created.id}`, () => this.#enforcement.remove(created));
+    const row = this.#transition(this.#enforcement.enforce(created), "ready", "policy enforced");
+    undo.add(`the file of endpoint ${created.id}`, () => files.remove(created.id));
     files.write(row);
+    undo.add(`the row of endpoint ${created.id}`, () => {
+      this.#withdrawAddresses(created);
+      this.index.delete(created.id);
+      onChange(created.id, undefined, created);
+    });
     this.#put(row);
     this.#claimAddresses(row);
     return row;
   }
 
+  /** What can fail comes first, and what is released last: nothing is given to another while it may be in use here. */
+  async #remove(row: EndpointRow): Promise<void> {
+    const leaving = this.#transition(row, "disconnecting", "removed");
+    this.#put(leaving);
+    const { addresses, files, ids, onChange, plumbing, updates } = this.#options;
+    this.#withdrawAddresses(leaving);
+    this.#enforcement.remove(leaving);
+    updates.removeNamedPorts(leaving.id);
+    await plumbing.disconnect(leaving.hostDeviceName);
+    files.remove(leaving.id);
+    for (const address of addressesOf(leaving)) addresses.release(address);
+    ids.release(leaving.id);
+    this.index.delete(leaving.id);
+    this.#unsaved.delete(leaving.id);
+    onChange(leaving.id, undefined, leaving);
+    await this.#releaseIdentity(leaving.identity);
+  }
+
   async #restoreOne(row: EndpointRow): Promise<string | undefined> {
-    const { addresses, ids, plumbing } = this.#options;
+    const { addresses, clock, datapath, ids, log, plumbing } = this.#options;
     if (row.state === "disconnecting" || row.state === "disconnected") return "it was being removed";
     const ifindex = await plumbing.find(row.hostDeviceName);
     if (ifindex !== row.ifindex)
       return ifindex === undefined ? `its device ${row.hostDeviceName} is gone` : `its device is another one now`;
+    await using undo = new Undo((message) => log.error(message));
     if (!ids.claim(row.id)) return "its number is taken";
-    const kernelRow = this.#options.datapath.endpoints.read(row.id);
-    const restored = changeEndpoint(restoreEndpoint(row, this.#options.clock.nowMs()), { policySet: kernelRow?.policySet ?? 0 });
+    undo.release(`endpoint id ${row.id}`, () => ids.release(row.id));
     try {
-      for (const address of addressesOf(row)) addresses.claim(address, `${row.podNamespace}/${row.podName}`);
+      for (const address of addressesOf(row)) {
+        addresses.claim(address, `${row.podNamespace}/${row.podName}`);
+        undo.release(`address ${formatAddress(address)}`, () => addresses.release(address));
+      }
     } catch (cause) {
-      ids.release(row.id);
       return errorMessage(cause);
     }
+    const { policySet = 0 } = datapath.endpoints.read(row.id) ?? {};
+    const restored = changeEndpoint(restoreEndpoint(row, clock.nowMs()), { policySet });
     this.#announce(restored, Labels.parse(row.labels));
     this.#put(restored);
     this.#claimAddresses(restored);
+    undo.keep();
     return undefined;
+  }
+
+  /** Numbers of devices and addresses come back: what a row that has gone says may be another endpoint's by now. */
+  #notOfOthers({ id, ifindex, ipv4, ipv6 }: ReturnType<typeof kernelKey>): Pick<DatapathEndpoint, "id" | "ifindex" | "ipv4" | "ipv6"> {
+    const unused = (address: typeof ipv4): typeof ipv4 =>
+      address === undefined || this.index.byAddress(formatAddress(address)) !== undefined ? undefined : address;
+    return { id, ifindex: this.index.byIfindex(ifindex) === undefined ? ifindex : 0, ipv4: unused(ipv4), ipv6: unused(ipv6) };
   }
 
   #regenerateOne(id: number): void {
     const row = this.index.byId(id);
     if (row === undefined || row.state === "disconnecting" || row.state === "restoring") return;
     try {
-      const enforced = this.#enforce(row, false);
+      const enforced = this.#enforcement.enforce(row);
       const ready = enforced.state === "not-ready" ? this.#transition(enforced, "ready", "policy enforced") : enforced;
       if (ready !== row) this.#put(ready);
     } catch (cause) {
@@ -355,63 +385,27 @@ export class Endpoints implements CniEndpoints {
     }
   }
 
-  /** What was in force stays in force. */
+  /** What was in force stays in force. Said once, until something else is the matter. */
   #failed(row: EndpointRow, cause: unknown): void {
     const message = `policy could not be enforced, the former one stays in force: ${errorMessage(cause)}`;
-    this.#options.log.error(`endpoint ${row.id} (${row.podNamespace}/${row.podName}): ${message}`);
+    if (row.state !== "not-ready") this.#options.log.error(`endpoint ${row.id} (${row.podNamespace}/${row.podName}): ${message}`);
     this.#put(this.#transition(this.index.byId(row.id) ?? row, "not-ready", message));
   }
 
-  /** The row with the policy that the kernel now enforces for it. Throws when the kernel refuses. */
-  #enforce(row: EndpointRow, whole: boolean): EndpointRow {
-    const { datapath, engine, realised, updates } = this.#options;
-    const subject = subjectOf(row);
-    const key = subjectKey(subject);
-    const policy = engine.resolve(subject);
-    const before = this.#enforced.get(row.id);
-    const changed = before?.fingerprint !== policy.fingerprint;
-    const set = changed ? realised.acquire(policy) : before.set;
-    const next = changeEndpoint(row, enforcementOf(policy, set, updates.revision));
+  /** A restart would take up what the file says, so one that cannot be written is tried again. */
+  #save(row: EndpointRow): void {
     try {
-      if (whole) datapath.endpoints.apply(kernelEndpoint(next));
-      else if (changed) datapath.endpoints.applyRow(kernelEndpoint(next));
+      this.#options.files.write(row);
+      this.#unsaved.delete(row.id);
     } catch (cause) {
-      if (changed) realised.release(policy.fingerprint);
-      throw cause;
+      if (!this.#unsaved.has(row.id)) this.#options.log.error(`endpoint ${row.id} cannot be written to disk: ${errorMessage(cause)}`);
+      this.#unsaved.add(row.id);
     }
-    if (changed && before !== undefined) realised.release(before.fingerprint);
-    if (before !== undefined && before.subject !== key) this.#leaveSubject(row.id, before.subject);
-    this.#enforced.set(row.id, { subject: key, fingerprint: policy.fingerprint, set });
-    this.#joinSubject(row.id, key);
-    const same = !changed && next.policyRevision === row.policyRevision && row.policySet === set;
-    return same ? row : next;
-  }
-
-  #release(id: number): void {
-    const enforced = this.#enforced.get(id);
-    if (enforced === undefined) return;
-    this.#enforced.delete(id);
-    this.#options.realised.release(enforced.fingerprint);
-    this.#leaveSubject(id, enforced.subject);
-  }
-
-  #joinSubject(id: number, key: string): void {
-    const ids = this.#bySubject.get(key);
-    if (ids === undefined) this.#bySubject.set(key, new Set([id]));
-    else ids.add(id);
-  }
-
-  #leaveSubject(id: number, key: string): void {
-    const ids = this.#bySubject.get(key);
-    ids?.delete(id);
-    if (ids === undefined || ids.size > 0) return;
-    this.#bySubject.delete(key);
-    const row = this.index.byId(id);
-    if (row !== undefined && subjectKey(subjectOf(row)) === key) this.#options.engine.forget(subjectOf(row));
   }
 
   #announce(row: EndpointRow, labels: Labels): void {
-    this.#options.updates.upsertIdentity(row.identity, labels, policyPorts(row));
+    this.#options.updates.upsertIdentity(row.identity, labels);
+    this.#options.updates.setNamedPorts(row.id, row.identity, policyPorts(row));
     this.#options.updates.flush();
   }
 
@@ -441,8 +435,22 @@ export class Endpoints implements CniEndpoints {
   }
 }
 
-export function subjectOf(row: EndpointRow): PolicySubject {
-  return { labels: Labels.parse(row.labels), namedPorts: policyPorts(row) };
+function takeId(ids: EndpointIdAllocator): number {
+  const allocation = ids.allocate();
+  if (allocation.kind === "full") throw new CniError(cniErrorCode.tryAgainLater, allocation.reason);
+  return allocation.id;
+}
+
+function macOf({ mac: text }: CniRequest): Uint8Array {
+  if (text === undefined) return randomMac();
+  const mac = parseMac(text);
+  if (mac !== undefined) return mac;
+  throw new CniError(cniErrorCode.invalidEnvironment, `mac=${text} in CNI_ARGS is no MAC address: write aa:bb:cc:dd:ee:ff`);
+}
+
+/** A pod may have taken the name of one whose endpoint is still being taken down. */
+function isSamePod(row: EndpointRow, { uid }: PodFacts): boolean {
+  return row.podUid === "" || row.podUid === uid || row.identity === reservedIdentities.init;
 }
 
 function isAdopted(row: EndpointRow, { labels, namedPorts, workloads }: PodFacts): boolean {
@@ -450,36 +458,4 @@ function isAdopted(row: EndpointRow, { labels, namedPorts, workloads }: PodFacts
   return (
     labels.format().join() === row.labels.join() && texts(namedPorts) === texts(row.namedPorts) && texts(workloads) === texts(row.workloads)
   );
-}
-
-function enforcementOf(policy: ResolvedPolicy, policySet: number, policyRevision: number): EndpointChange {
-  return { policySet, policyRevision, ingressEnforced: policy.ingressEnforced, egressEnforced: policy.egressEnforced };
-}
-
-function policyPorts(row: EndpointRow): NamedPort[] {
-  const numbers = { TCP: protocols.tcp, UDP: protocols.udp, SCTP: protocols.sctp };
-  return row.namedPorts.map(({ name, port, protocol }) => ({ name, port, protocol: numbers[protocol] }));
-}
-
-function addressesOf(row: EndpointRow): AddressBytes[] {
-  return [row.ipv4, row.ipv6].flatMap((text) => (text === undefined ? [] : (parseAddress(text) ?? [])));
-}
-
-function kernelKey(row: EndpointRow): Pick<DatapathEndpoint, "id" | "ifindex" | "ipv4" | "ipv6"> {
-  const address = (text: string | undefined): AddressBytes | undefined => (text === undefined ? undefined : parseAddress(text));
-  return { id: row.id, ifindex: row.ifindex, ipv4: address(row.ipv4), ipv6: address(row.ipv6) };
-}
-
-function kernelEndpoint(row: EndpointRow): DatapathEndpoint {
-  const mac = (text: string): Uint8Array => parseMac(text) ?? new Uint8Array(6);
-  return {
-    ...kernelKey(row),
-    identity: row.identity,
-    policySet: row.policySet,
-    ingressEnforced: row.ingressEnforced,
-    egressEnforced: row.egressEnforced,
-    audit: false,
-    mac: mac(row.mac),
-    hostMac: mac(row.hostMac),
-  };
 }

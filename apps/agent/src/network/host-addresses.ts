@@ -43,8 +43,8 @@ export class HostAddresses {
     const next = new Map((await nodeAddresses(this.#netlink)).map((address) => [formatAddress(address), address]));
     if ([...next.keys()].sort().join() === [...this.#current.keys()].sort().join()) return;
     const before = this.#current;
-    this.#current = next;
     this.#rows.setHostAddresses([...next.values()]);
+    this.#current = next; // Not before the kernel has taken them: a refusal leaves something to be done.
     for (const address of next.values()) this.#ipcache.upsert({ address, length: address.length * 8 }, "local", reservedIdentities.host);
     for (const [text, address] of before) if (!next.has(text)) this.#ipcache.remove({ address, length: address.length * 8 }, "local");
     this.#onChange();

@@ -1,7 +1,7 @@
 import type { Kernel } from "@cilium-ts/kernel";
 import type { AddressBytes } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
-import type { PlumbingRequest, PodPlumbing } from "../endpoints/endpoints.ts";
+import type { PlumbingRequest, PodPlumbing } from "../endpoints/pod-plumbing.ts";
 import { connectPod, disconnectPod } from "./pod-network.ts";
 
 /** Pods' devices over the node's netlink socket. */

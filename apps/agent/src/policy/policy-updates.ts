@@ -5,8 +5,8 @@ import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, Rule } from "@ci
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
   readonly localIdentities: LocalIdentityAllocator;
-  /** The number that the prefix had in an earlier run, which entries in the kernel still mean. */
-  formerIdentity(prefix: string): number | undefined;
+  /** The number that a prefix should have: its own of an earlier run, which entries in the kernel still mean, or one that means nothing there. */
+  wantedIdentity(prefix: string): number | undefined;
   /** The kernel learns whose the addresses of a prefix are, or forgets it. */
   claimPrefix(prefix: string, identity: LocalIdentity): void;
   releasePrefix(prefix: string): void;
@@ -14,6 +14,9 @@ export interface PolicyUpdatesOptions {
   regenerate(subjects: ReadonlySet<string>, revision: number): void;
   onProblem(message: string): void;
 }
+
+/** Names of ports on this node's endpoints, by identity and then by endpoint. */
+type PortsByEndpoint = Map<number, readonly NamedPort[]>;
 
 /**
  * Carries changes of rules and identities to the endpoints, in an order in which no packet is judged by half a change: a new prefix gets
@@ -26,6 +29,9 @@ export class PolicyUpdates {
   readonly #prefixesAdded = new Set<string>();
   readonly #prefixesRemoved = new Set<string>();
   readonly #rules = new Map<string, readonly Rule[]>();
+  readonly #labels = new Map<number, Labels>();
+  readonly #ports = new Map<number, PortsByEndpoint>();
+  readonly #identityOf = new Map<number, number>();
   #scheduled = false;
   #open = false;
   #revision = 1;
@@ -39,10 +45,13 @@ export class PolicyUpdates {
     return this.#revision;
   }
 
-  /** Until every source has delivered, nothing is carried out: what an earlier run enforced stays in force. */
-  open(): void {
+  /**
+   * Until every source has delivered, nothing is carried out: what an earlier run enforced stays in force. `first` brings what was restored
+   * up to date, before addresses move to identities that only new policies know.
+   */
+  open(first: () => void = () => {}): void {
     this.#open = true;
-    this.flush();
+    this.#carryOut(first);
   }
 
   upsertPolicy(key: string, rules: readonly Rule[]): void {
@@ -72,23 +81,60 @@ export class PolicyUpdates {
     return [...this.#rules.values()].flat();
   }
 
-  upsertIdentity(id: number, labels: Labels, namedPorts?: readonly NamedPort[]): void {
-    this.#take(this.#options.engine.upsertIdentity(id, labels, namedPorts));
+  upsertIdentity(id: number, labels: Labels): void {
+    this.#labels.set(id, labels);
+    this.#tellIdentity(id);
   }
 
   removeIdentity(id: number): void {
+    if (!this.#labels.delete(id)) return;
     this.#take(this.#options.engine.removeIdentity(id));
+  }
+
+  /** What an endpoint of this node calls its ports. Rules about an identity mean the ports of all its endpoints. */
+  setNamedPorts(endpointId: number, identity: number, ports: readonly NamedPort[]): void {
+    const before = this.#identityOf.get(endpointId);
+    if (before !== undefined && before !== identity) this.removeNamedPorts(endpointId);
+    this.#identityOf.set(endpointId, identity);
+    const byEndpoint = this.#ports.get(identity) ?? new Map();
+    byEndpoint.set(endpointId, ports);
+    this.#ports.set(identity, byEndpoint);
+    this.#tellIdentity(identity);
+  }
+
+  removeNamedPorts(endpointId: number): void {
+    const identity = this.#identityOf.get(endpointId);
+    if (identity === undefined) return;
+    this.#identityOf.delete(endpointId);
+    const byEndpoint = this.#ports.get(identity);
+    byEndpoint?.delete(endpointId);
+    if (byEndpoint?.size === 0) this.#ports.delete(identity);
+    this.#tellIdentity(identity);
   }
 
   /** Carries out what has gathered, now. */
   flush(): void {
+    this.#carryOut(() => {});
+  }
+
+  #carryOut(first: () => void): void {
     this.#scheduled = false;
     if (!this.#open) return;
     const added = this.#allocate();
+    first();
     this.#regenerate();
     for (const identity of added) this.#options.claimPrefix(identity.prefix, identity);
     this.#retire();
     this.#regenerate();
+  }
+
+  #tellIdentity(id: number): void {
+    const labels = this.#labels.get(id);
+    if (labels === undefined) return;
+    const ports = new Map<string, NamedPort>();
+    for (const named of this.#ports.get(id)?.values() ?? [])
+      for (const port of named) ports.set(`${port.name} ${port.protocol} ${port.port}`, port);
+    this.#take(this.#options.engine.upsertIdentity(id, labels, [...ports.values()]));
   }
 
   #take(change: PolicyChange): void {
@@ -103,7 +149,7 @@ export class PolicyUpdates {
   #allocate(): LocalIdentity[] {
     const allocated: LocalIdentity[] = [];
     for (const prefix of this.#prefixesAdded) {
-      const result = this.#options.localIdentities.acquire(prefix, this.#options.formerIdentity(prefix));
+      const result = this.#options.localIdentities.acquire(prefix, this.#options.wantedIdentity(prefix));
       if (!result.ok) {
         this.#options.onProblem(result.problem);
         continue;

@@ -19,7 +19,6 @@ import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
 import { formatPrefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
-import { subjectOf } from "../endpoints/endpoints.ts";
 import type { NodePool } from "../endpoints/node-pool.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
@@ -47,11 +46,10 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
   const { node, datapath, cni } = parts;
   const { index } = node.endpoints;
   const hostAddressing = addressing(parts);
-  const shape = (row: EndpointRow): ReturnType<typeof endpointShape> =>
-    endpointShape(row, {
-      hostAddressing,
-      ...(row.state !== "disconnecting" && { policy: policyShape(node.engine.resolve(subjectOf(row))) }),
-    });
+  const shape = (row: EndpointRow): ReturnType<typeof endpointShape> => {
+    const policy = node.endpoints.policyOf(row.id);
+    return endpointShape(row, { hostAddressing, ...(policy !== undefined && { policy: policyShape(policy) }) });
+  };
   return {
     health: async () => statusOf(parts),
     configuration: async () => configurationOf(parts),
@@ -91,6 +89,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
 }
 
 function addressOperations({
+  node,
   pool,
   routers,
 }: OperationsOptions): Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress"> {
@@ -115,6 +114,8 @@ function addressOperations({
       return result.ok ? done : refused(status(result.reason), result.problem);
     },
     async releaseAddress({ address }) {
+      const endpoint = node.endpoints.index.byAddress(address);
+      if (endpoint !== undefined) return refused(400, `${address} belongs to endpoint ${endpoint.id}: delete the endpoint`);
       return poolOf(address).release(address) ? done : refused(404, `${address} is not in use`);
     },
   };
