@@ -43,6 +43,7 @@ struct ct_entry {
 	__u32 egress_set;           /* Policy set that admits it at the originator; 0: none does, or not judged. */
 	__u32 ingress_set;          /* Policy set that admits it at the destination; 0: none does, or not judged. */
 	__u32 generation;           /* Of the ipcache, when last judged. */
+	__be32 tunnel_endpoint;     /* Node of the end that is not on this one, as of `generation`; 0: no tunnel leads there. */
 	__u32 reported_s[2];        /* When a trace event was last sent. */
 	__u8 reported_flags[2];     /* TCP flags of {FIN, SYN, RST} reported so far. */
 	__be16 proxy_port;

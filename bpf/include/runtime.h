@@ -18,6 +18,7 @@ struct node_config {
 	__u32 tcp_syn_timeout_s;     /* 60 */
 	__u32 tcp_close_timeout_s;   /* 10 */
 	__u32 any_timeout_s;         /* 60 */
+	__u32 tunnel_ifindex;        /* Device of the tunnel to other nodes; 0: native routing. */
 	__u8 trace_enabled;
 	__u8 verdict_events_enabled;
 	__u8 pad[2];

@@ -16,12 +16,15 @@ struct flow {
 	const struct endpoint *from; /* NULL: not a pod of this node, or the packet comes by way of the node's stack. */
 	const struct endpoint *to;   /* NULL: not a pod of this node. */
 	bool to_host;
+	bool outbound;       /* On its way from a pod or the stack of this node: who is not here is the destination. */
 	bool related;
 	bool at_destination; /* The problem is one of the destination endpoint. */
 	bool report;
 	__u8 reason;         /* enum trace_reason */
 	__u32 source_identity;
 	__u32 destination_identity;
+	__u32 claimed_identity;  /* Of the source, by the word of who hands the packet in; 0: the ipcache knows. */
+	__be32 tunnel_endpoint;  /* Node of the end that is not here; 0: no tunnel leads there. */
 	__u32 now_s;
 	struct connection c;
 };
@@ -69,11 +72,51 @@ static __always_inline fault flow_find(struct __sk_buff *skb, const struct packe
 
 static __always_inline void flow_identify(const struct packet *p, struct flow *f, const __u8 family)
 {
-	f->source_identity = f->from ? f->from->identity : identity_of(&p->source, family);
-	if (f->to)
+	const struct ipcache_entry *entry;
+
+	if (f->from) {
+		f->source_identity = f->from->identity;
+	} else if (f->outbound && f->claimed_identity) {
+		f->source_identity = f->claimed_identity;
+	} else {
+		entry = ipcache_of(&p->source, family);
+		f->source_identity = f->claimed_identity ? f->claimed_identity : entry_identity(entry);
+		if (!f->outbound)
+			f->tunnel_endpoint = entry ? entry->tunnel_endpoint : 0;
+	}
+	if (f->to) {
 		f->destination_identity = f->to->identity;
-	else
-		f->destination_identity = f->to_host ? IDENTITY_HOST : identity_of(&p->destination, family);
+	} else if (f->to_host) {
+		f->destination_identity = IDENTITY_HOST;
+	} else {
+		entry = ipcache_of(&p->destination, family);
+		f->destination_identity = entry_identity(entry);
+		if (f->outbound)
+			f->tunnel_endpoint = entry ? entry->tunnel_endpoint : 0;
+	}
+}
+
+/* Whether the connection is known to lead to another node. */
+static __always_inline bool flow_leads_away(const struct flow *f)
+{
+	const struct ct_entry *entry = f->c.entry;
+
+	return config.tunnel_ifindex && f->outbound && entry->tunnel_endpoint && entry->generation == ipcache_generation();
+}
+
+/* Where a packet of a known connection leaves to. */
+static __always_inline void flow_route(const struct packet *p, struct flow *f, const __u8 family)
+{
+	const struct ipcache_entry *known;
+
+	if (!config.tunnel_ifindex || !f->outbound || f->to || f->to_host)
+		return;
+	if (f->c.entry->generation == ipcache_generation()) {
+		f->tunnel_endpoint = f->c.entry->tunnel_endpoint;
+		return;
+	}
+	known = ipcache_of(&p->destination, family);
+	f->tunnel_endpoint = known ? known->tunnel_endpoint : 0;
 }
 
 /* Whether an end's identity comes from the ipcache, which may have changed its mind. */
@@ -89,6 +132,8 @@ static __always_inline bool flow_remembered(const struct flow *f)
 	if (f->from && unlikely(entry->egress_set != f->from->policy_set || entry->source_identity != f->from->identity))
 		return false;
 	if (f->to && unlikely(entry->ingress_set != f->to->policy_set || entry->destination_identity != f->to->identity))
+		return false;
+	if (f->claimed_identity && entry->source_identity != f->claimed_identity)
 		return false;
 	return !flow_has_remote(f) || entry->generation == ipcache_generation();
 }
@@ -160,6 +205,7 @@ static __always_inline void flow_store(const struct flow *f, const struct packet
 
 	entry->source_identity = verdict->source_identity;
 	entry->destination_identity = verdict->destination_identity;
+	entry->tunnel_endpoint = verdict->tunnel_endpoint;
 	entry->generation = verdict->generation;
 	entry->egress_set = verdict->egress_set;
 	entry->ingress_set = verdict->ingress_set;
@@ -181,6 +227,7 @@ static __always_inline fault flow_admit_anew(struct __sk_buff *skb, const struct
 	flow_identify(p, f, family);
 	verdict.source_identity = f->source_identity;
 	verdict.destination_identity = f->destination_identity;
+	verdict.tunnel_endpoint = f->tunnel_endpoint;
 	if (f->c.entry) {
 		verdict.egress_set = f->c.entry->egress_set;
 		verdict.ingress_set = f->c.entry->ingress_set;
@@ -212,10 +259,12 @@ static __always_inline fault flow_admit(struct __sk_buff *skb, const struct pack
 		f->source_identity = c->entry->destination_identity;
 		f->destination_identity = c->entry->source_identity;
 		f->reason = TRACE_REASON_REPLY;
+		flow_route(p, f, family);
 	} else if (!unlikely(!c->entry || !flow_remembered(f))) {
 		f->source_identity = c->entry->source_identity;
 		f->destination_identity = c->entry->destination_identity;
 		f->reason = TRACE_REASON_ESTABLISHED;
+		flow_route(p, f, family);
 	} else {
 		problem = flow_admit_anew(skb, p, f, family);
 		if (problem)

@@ -17,14 +17,11 @@ typedef __u32 __attribute__((may_alias)) word32;
 _Static_assert(offsetof(struct endpoint, mac) % 8 == 0 && offsetof(struct endpoint, host_mac) == offsetof(struct endpoint, mac) + 6,
 	       "the row holds both MAC addresses as a frame does, so that they are copied as one");
 
-/* One router on the way: the hop limit goes down by one, and the frame is from the gateway to the pod. */
-static __always_inline fault deliver_rewrite(struct __sk_buff *skb, const struct endpoint *to, const __u8 family)
-{
-	const __u32 size = ETH_HLEN + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
-	void *frame = frame_at(skb, 0, size);
+#define HEADERS_SIZE(family) (ETH_HLEN + ((family) == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)))
 
-	if (unlikely(!frame))
-		return FAULT(DROP_INVALID_PACKET_DROPPED);
+/* One router on the way: the hop limit goes down by one. `frame` has HEADERS_SIZE bytes. */
+static __always_inline fault hop(void *frame, const __u8 family)
+{
 	if (family == 4) {
 		struct iphdr *ip = frame + ETH_HLEN;
 		__u32 checksum = ip->check;
@@ -41,7 +38,29 @@ static __always_inline fault deliver_rewrite(struct __sk_buff *skb, const struct
 			return FAULT(DROP_TTL_EXCEEDED);
 		ip->hop_limit--;
 	}
+	return 0;
+}
+
+/* A hop, and the frame is from the gateway to the pod. */
+static __always_inline fault deliver_rewrite(struct __sk_buff *skb, const struct endpoint *to, const __u8 family)
+{
+	void *frame = frame_at(skb, 0, HEADERS_SIZE(family));
+	fault problem;
+
+	if (unlikely(!frame))
+		return FAULT(DROP_INVALID_PACKET_DROPPED);
+	problem = hop(frame, family);
+	if (unlikely(problem))
+		return problem;
 	*(word64 *)frame = *(const word64 *)to->mac;
 	*(word32 *)(frame + 8) = *(const word32 *)(to->mac + 8);
 	return 0;
+}
+
+/* A hop of a packet that this node sends on by itself. */
+static __always_inline fault hop_away(struct __sk_buff *skb, const __u8 family)
+{
+	void *frame = frame_at(skb, 0, HEADERS_SIZE(family));
+
+	return unlikely(!frame) ? FAULT(DROP_INVALID_PACKET_DROPPED) : hop(frame, family);
 }

@@ -68,6 +68,18 @@ enum tcp_flags {
 	TCP_FLAG_ACK = 16,
 };
 
+/* A source that only neighbour discovery and listener messages may have: link-local, or none yet. */
+static __always_inline bool is_link_source(const struct address *source)
+{
+	return (source->half[0] & bpf_cpu_to_be64(0xffc0000000000000ULL)) == bpf_cpu_to_be64(0xfe80000000000000ULL) ||
+	       !(source->half[0] | source->half[1]);
+}
+
+static __always_inline bool is_vlan(const struct __sk_buff *skb)
+{
+	return skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
+}
+
 /* Compares in one family; the family is a constant wherever this is inlined. */
 static __always_inline bool address_equal(const struct address *a, const struct address *b, const __u8 family)
 {

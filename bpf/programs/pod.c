@@ -2,6 +2,7 @@
 /* The two ways past the host side of a pod's veth. One loaded copy serves every pod of the node. */
 #include "lib/admit.h"
 #include "lib/deliver.h"
+#include "lib/destination.h"
 #include "lib/endpoint.h"
 #include "lib/events.h"
 #include "lib/l4.h"
@@ -10,104 +11,23 @@
 #include "lib/neighbour.h"
 #include "lib/packet.h"
 #include "lib/parse.h"
+#include "lib/report.h"
+#include "lib/tunnel.h"
 
 #undef THIS_FILE
 #define THIS_FILE FILE_POD
-
-static __always_inline bool is_vlan(const struct __sk_buff *skb)
-{
-	return skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
-}
-
-/* A source that only neighbour discovery and listener messages may have: link-local, or none yet. */
-static __always_inline bool is_link_source(const struct address *source)
-{
-	return (source->half[0] & bpf_cpu_to_be64(0xffc0000000000000ULL)) == bpf_cpu_to_be64(0xfe80000000000000ULL) ||
-	       !(source->half[0] | source->half[1]);
-}
-
-/* What has no ends, or none that were found yet. */
-CHECKED_ONCE int drop_at(struct __sk_buff *skb, const struct endpoint *ep, __u8 direction, fault problem)
-{
-	struct report r = {
-		.ifindex = skb->ifindex,
-		.direction = direction,
-		.family = skb->protocol == bpf_htons(ETH_P_IPV6) ? 6 : 4,
-	};
-
-	if (ep) {
-		r.source_id = ep->id;
-		if (direction == METRICS_EGRESS)
-			r.source_identity = ep->identity;
-		else
-			r.destination_identity = ep->identity;
-		r.destination_id = direction == METRICS_EGRESS ? 0 : ep->id;
-	}
-	return drop(skb, &r, problem);
-}
-
-static __always_inline int drop_flow(struct __sk_buff *skb, const struct flow *f, bool from_pod, fault problem, const __u8 family)
-{
-	const struct endpoint *reporter = from_pod && !f->at_destination ? f->from : f->to;
-	struct report r = {
-		.source_identity = f->from ? f->from->identity : f->source_identity,
-		.destination_identity = f->to ? f->to->identity : f->destination_identity,
-		.source_id = reporter ? reporter->id : 0,
-		.destination_id = f->to ? f->to->id : 0,
-		.ifindex = skb->ifindex,
-		.family = family,
-		.direction = from_pod && !f->at_destination ? METRICS_EGRESS : METRICS_INGRESS,
-	};
-
-	return drop(skb, &r, problem);
-}
-
-static __always_inline void trace_flow(struct __sk_buff *skb, const struct flow *f, __u16 source_id, __u8 point, __u32 ifindex,
-				       const __u8 family)
-{
-	struct report r = {
-		.source_identity = f->source_identity,
-		.destination_identity = f->destination_identity,
-		.source_id = source_id,
-		.destination_id = f->to ? f->to->id : 0,
-		.ifindex = ifindex,
-		.family = family,
-		.point = point,
-		.reason = f->reason,
-	};
-
-	send_trace(skb, &r);
-}
-
-/* Who the packet is for: an endpoint, the host, or nobody on this node. The connection knows where to look first. */
-static __always_inline fault find_destination(const struct packet *p, struct flow *f, const __u8 family)
-{
-	const struct endpoint *to = NULL;
-	const struct local_address *local;
-
-	if (f->c.entry)
-		to = endpoint_by_id(f->c.entry->endpoint_id[f->c.reply ? 0 : 1]);
-	if (unlikely(!to || !endpoint_has(to, &p->destination, family))) {
-		local = local_address_of(&p->destination, family);
-		if (!local)
-			return 0;
-		if (local->flags & LOCAL_ADDRESS_HOST) {
-			f->to_host = true;
-			return 0;
-		}
-		to = endpoint_by_id(local->endpoint_id);
-	}
-	if (unlikely(!to || !to->policy_set))
-		return FAULT(DROP_EP_NOT_READY);
-	f->to = to;
-	return 0;
-}
 
 static __always_inline int deliver(struct __sk_buff *skb, struct flow *f, const __u8 family)
 {
 	const struct endpoint *to = f->to;
 	fault problem;
 
+	if (config.tunnel_ifindex && !to && f->tunnel_endpoint) {
+		problem = hop_away(skb, family);
+		if (unlikely(problem))
+			return drop_flow(skb, f, problem, family);
+		return tunnel_send(skb, f, f->from, family);
+	}
 	if (!to) {
 		if (unlikely(f->report))
 			trace_flow(skb, f, f->from->id, f->to_host ? TRACE_TO_HOST : TRACE_TO_STACK, skb->ifindex, family);
@@ -116,7 +36,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct flow *f, const 
 	}
 	problem = deliver_rewrite(skb, to, family);
 	if (unlikely(problem))
-		return drop_flow(skb, f, true, problem, family);
+		return drop_flow(skb, f, problem, family);
 	if (unlikely(f->report))
 		trace_flow(skb, f, to->id, TRACE_TO_ENDPOINT, to->ifindex, family);
 	count_forward(skb, METRICS_EGRESS);
@@ -166,14 +86,14 @@ static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet
 static __always_inline int ip_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const __u8 family)
 {
 	struct packet p = {};
-	struct flow f = { .from = ep };
+	struct flow f = { .from = ep, .outbound = true };
 	int action = NEIGHBOUR_NOT;
 	fault problem = judge_from_pod(skb, &p, &f, &action, family);
 
 	if (unlikely(action != NEIGHBOUR_NOT))
 		return pass_neighbour(skb, ep, action, problem);
 	if (unlikely(problem))
-		return drop_flow(skb, &f, true, problem, family);
+		return drop_flow(skb, &f, problem, family);
 	return deliver(skb, &f, family);
 }
 
@@ -231,7 +151,7 @@ static __always_inline int ip_to_pod(struct __sk_buff *skb, const struct endpoin
 	fault problem = judge_to_pod(skb, &p, &f, &link, family);
 
 	if (unlikely(problem))
-		return drop_flow(skb, &f, false, problem, family);
+		return drop_flow(skb, &f, problem, family);
 	if (unlikely(f.report))
 		trace_flow(skb, &f, ep->id, TRACE_TO_ENDPOINT, skb->ifindex, family);
 	count_forward(skb, METRICS_INGRESS);

@@ -49,14 +49,14 @@ const fromPodRows: readonly Row[] = [
   {
     name: "the destination has no policy yet",
     reason: "epNotReady",
-    file: "filePod",
+    file: "fileDestination",
     packet: sent(client, to4, udp(1, 2)),
     set: (pods) => pods.setRow({ ...server, policySet: 0 }),
   },
   {
     name: "the destination's row is gone",
     reason: "epNotReady",
-    file: "filePod",
+    file: "fileDestination",
     packet: sent(client, to6, udp(1, 2)),
     set: (pods) => pods.setLocalAddress(server.ipv6, 5, 0),
   },

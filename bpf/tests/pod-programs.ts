@@ -91,6 +91,7 @@ export const defaultConfig: NodeConfig = {
   tcpSynTimeoutS: 60,
   tcpCloseTimeoutS: 10,
   anyTimeoutS: 60,
+  tunnelIfindex: 0,
   traceEnabled: 1,
   verdictEventsEnabled: 1,
 };
@@ -183,7 +184,8 @@ export class PodPrograms implements Disposable {
     this.map("local_addresses").update(localAddressKey(address), encodeLocalAddress({ endpointId, flags }));
   }
 
-  setIdentity(address: string, prefixBits: number, identity: number): void {
+  /** `node`: where the tunnel to it ends. */
+  setIdentity(address: string, prefixBits: number, identity: number, node = "0.0.0.0"): void {
     const bytes = addressBytes(address);
     const key = encodeIpcacheKey({
       prefixLength: 32 + prefixBits,
@@ -191,7 +193,7 @@ export class PodPrograms implements Disposable {
       family: bytes.length === 4 ? 4 : 6,
       address: padded(bytes),
     });
-    this.map("ipcache").update(key, encodeIpcacheEntry({ identity, tunnelEndpoint: new Uint8Array(4), encryptKey: 0, flags: 0 }));
+    this.map("ipcache").update(key, encodeIpcacheEntry({ identity, tunnelEndpoint: addressBytes(node), encryptKey: 0, flags: 0 }));
   }
 
   setGeneration(ipcacheGeneration: number): void {

@@ -11,7 +11,9 @@ const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<R
     files: {
       "adapters/kernel/build/kernel.node": "build/kernel.node",
       "bpf/build/pod.o": "bpf/pod.o",
-      "bpf/build/conntrack.o": "bpf/conntrack.o", "bpf/build/overlay.o": "bpf/overlay.o", "bpf/build/host.o": "bpf/host.o",
+      "bpf/build/conntrack.o": "bpf/conntrack.o",
+      "bpf/build/overlay.o": "bpf/overlay.o",
+      "bpf/build/host.o": "bpf/host.o",
     },
   },
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },

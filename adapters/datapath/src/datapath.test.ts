@@ -44,7 +44,8 @@ function address(text: string): AddressBytes {
 
 function options(change: Partial<DatapathOptions> = {}): DatapathOptions {
   const routers = { routerIPv4: address("10.0.0.1"), routerIPv6: address("fd00::1") };
-  const objects = { pod: readFileSync(join(build, "pod.o")), conntrack: readFileSync(join(build, "conntrack.o")) };
+  const object = (name: string): Uint8Array => readFileSync(join(build, `${name}.o`));
+  const objects = { pod: object("pod"), conntrack: object("conntrack"), overlay: object("overlay"), host: object("host") };
   return { objects, bpfRoot, ...routers, ...datapathDefaults, conntrackEntriesMax: 1024, ...change };
 }
 
@@ -68,9 +69,9 @@ function entry(change: Partial<PolicySetEntry> = {}): PolicySetEntry {
   };
 }
 
-function links(datapath: Datapath): string[] {
-  return kernel.listPins(join(bpfRoot, "links/7")).map((name) => {
-    using link = kernel.openPinnedLink(join(bpfRoot, "links/7", name));
+function links(datapath: Datapath, directory = "links/7"): string[] {
+  return kernel.listPins(join(bpfRoot, directory)).map((name) => {
+    using link = kernel.openPinnedLink(join(bpfRoot, directory, name));
     return `${name} ${link.id} runs ${[...Object.values(datapath.programs)].find((program) => program.id === link.programId)?.name}`;
   });
 }
@@ -154,6 +155,38 @@ test("the ipcache says whose an address is, and its generation moves only with c
   ipcache.delete("10.0.0.7/32");
   ipcache.delete("10.0.0.7/32");
   assert.equal(ipcache.rows().length, 1);
+});
+
+test("a node with a tunnel runs its programs on the tunnel's and the router's devices, one without has none loaded", { skip }, () => {
+  const peer = Number(readFileSync(`/sys/class/net/${device}p/ifindex`, "utf8"));
+  let before: string[] = [];
+  {
+    using datapath = openDatapath(kernel, options({ tunnelIfindex: peer }));
+    datapath.deviceLinks.apply({ vxlan: peer, host: ifindex });
+    before = [peer, ifindex].flatMap((index) => links(datapath, `links/devices/${index}`));
+    assert.deepEqual(
+      before.map((line) => line.replace(/ [0-9]+ /, " ")),
+      ["from_overlay runs from_overlay", "from_host runs from_host"],
+    );
+  }
+  {
+    using datapath = openDatapath(kernel, options({ tunnelIfindex: peer }));
+    assert.equal(datapath.adopted, true);
+    datapath.deviceLinks.apply({ vxlan: peer, host: ifindex });
+    assert.deepEqual(
+      [peer, ifindex].flatMap((index) => links(datapath, `links/devices/${index}`)),
+      before,
+      "no link was made again",
+    );
+    datapath.deviceLinks.apply({ vxlan: peer });
+    assert.deepEqual(datapath.deviceLinks.pinnedIfindexes(), [peer]);
+    assert.deepEqual(datapath.endpoints.pinnedIds(), [7], "devices are no endpoints");
+  }
+  using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
+  assert.throws(() => datapath.deviceLinks.apply({ vxlan: peer }), /from_overlay is not loaded/);
+  datapath.deviceLinks.apply({});
+  assert.deepEqual(datapath.deviceLinks.pinnedIfindexes(), []);
+  datapath.removeOldPrograms();
 });
 
 test("an endpoint that goes takes its row, addresses and links with it", { skip }, () => {

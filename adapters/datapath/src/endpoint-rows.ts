@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import type { BpfLink, BpfMap, BpfProgram, Kernel } from "@cilium-ts/kernel";
-import { KernelError } from "@cilium-ts/kernel";
+import type { BpfMap, BpfProgram, Kernel } from "@cilium-ts/kernel";
 import { type AddressBytes, addressKeyBytes } from "@cilium-ts/net";
 import {
   decodeEndpoint,
@@ -10,6 +9,7 @@ import {
   endpointFlags,
   localAddressFlags,
 } from "./gen/index.ts";
+import { PinnedLinks } from "./pinned-links.ts";
 
 /** What the programs know of one local workload. */
 export interface DatapathEndpoint {
@@ -47,12 +47,14 @@ const attachments = [
 /** Endpoints in the kernel: their rows, and the links that run our programs on their devices. */
 export class EndpointRows {
   readonly #kernel: Kernel;
+  readonly #links: PinnedLinks;
   readonly #maps: Maps;
   readonly #programs: Programs;
   readonly #linkRoot: string;
 
   constructor(options: { kernel: Kernel; maps: Maps; programs: Programs; linkRoot: string }) {
     this.#kernel = options.kernel;
+    this.#links = new PinnedLinks(options.kernel);
     this.#maps = options.maps;
     this.#programs = options.programs;
     this.#linkRoot = options.linkRoot;
@@ -65,7 +67,10 @@ export class EndpointRows {
     for (const address of addressesOf(endpoint)) {
       this.#maps.addresses.update(addressKey(address), encodeLocalAddress({ endpointId: endpoint.id, flags: 0 }));
     }
-    for (const attachment of attachments) this.#attach(endpoint, attachment);
+    for (const { name, direction } of attachments) {
+      const program = name === "from_pod" ? this.#programs.fromPod : this.#programs.toPod;
+      this.#links.apply({ path: join(this.#linkRoot, String(endpoint.id), name), program, ifindex: endpoint.ifindex, direction });
+    }
   }
 
   /** Only the row: how a policy change reaches the kernel. */
@@ -127,39 +132,8 @@ export class EndpointRows {
 
   removeLinks(id: number): void {
     const directory = join(this.#linkRoot, String(id));
-    for (const { name } of attachments) {
-      const link = this.#openPinned(join(directory, name));
-      if (link === undefined) continue;
-      link.detach();
-      link[Symbol.dispose]();
-    }
+    for (const { name } of attachments) this.#links.remove(join(directory, name));
     this.#kernel.unpin(directory);
-  }
-
-  /** Keeps a link that is right, replaces the program of one that is old, and makes one that is missing. */
-  #attach(endpoint: DatapathEndpoint, attachment: (typeof attachments)[number]): void {
-    const program = attachment.name === "from_pod" ? this.#programs.fromPod : this.#programs.toPod;
-    const path = join(this.#linkRoot, String(endpoint.id), attachment.name);
-    using pinned = this.#openPinned(path);
-    if (pinned?.ifindex === endpoint.ifindex) {
-      if (pinned.programId !== program.id) pinned.update(program);
-      return;
-    }
-    if (pinned !== undefined) {
-      pinned.detach();
-      this.#kernel.unpin(path);
-    }
-    using link = this.#kernel.attachTcx({ program, ifindex: endpoint.ifindex, direction: attachment.direction });
-    link.pin(path);
-  }
-
-  #openPinned(path: string): BpfLink | undefined {
-    try {
-      return this.#kernel.openPinnedLink(path);
-    } catch (cause) {
-      if (cause instanceof KernelError && cause.code === "ENOENT") return undefined;
-      throw cause;
-    }
   }
 }
 

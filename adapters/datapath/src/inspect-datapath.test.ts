@@ -31,7 +31,7 @@ function inspectionOf(
 test("a connection is told from the end that opened it", () => {
   const low = "0a000105 0a000107";
   const ends = "0050 9c40 06 000000"; // Ports 80 and 40000, TCP.
-  const entry = "10270000 03000000 e9030000 ea030000 07000000 09000000 01000000 0000000000000000 0202 0000 0000 0000";
+  const entry = "10270000 03000000 e9030000 ea030000 07000000 09000000 01000000 00000000 0000000000000000 0202 0000 0000 0000";
   assert.deepEqual(inspectionOf("ct4", [[low + ends, entry]]).connections(), [
     {
       protocol: 6,
@@ -53,7 +53,7 @@ test("a connection is told from the end that opened it", () => {
 
 test("IPv6 connections stand beside those of IPv4", () => {
   const ends = "fd000000000000000000000000000005 fd000000000000000000000000000007 9c40 0035 11 000000";
-  const entry = "10270000 24000000 e9030000 02000000 00000000 00000000 01000000 0000000000000000 0000 1f90 0000 0000";
+  const entry = "10270000 24000000 e9030000 02000000 00000000 00000000 01000000 00000000 0000000000000000 0000 1f90 0000 0000";
   const [row] = inspectionOf("ct6", [[ends, entry]]).connections();
   assert.deepEqual([row?.source, row?.destination, row?.destinationPort, row?.proxyPort], ["fd00::5", "fd00::7", 53, 8080]);
   assert.deepEqual(row?.flags, ["FinForward", "Denied"]);

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { BpfMap, BpfProgram, Kernel, LoadedObject } from "@cilium-ts/kernel";
+import { DeviceLinks, type DeviceProgramName } from "./device-links.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
 import { decodeConntrackSweep, decodeRuntime, encodeConntrackSweep, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
 import { IpcacheMap } from "./ipcache-map.ts";
-import type { DatapathOptions } from "./options.ts";
+import type { DatapathObjects, DatapathOptions } from "./options.ts";
 import { PolicySets } from "./policy-sets.ts";
 
 const mapNames = [
@@ -25,10 +26,17 @@ const mapNames = [
 type MapName = (typeof mapNames)[number];
 
 /** Which object a program is compiled into. All objects share the maps. */
-const programObjects = { from_pod: "pod", to_pod: "pod", sweep_conntrack: "conntrack" } as const;
+const programObjects = {
+  from_pod: "pod",
+  to_pod: "pod",
+  sweep_conntrack: "conntrack",
+  from_overlay: "overlay",
+  from_host: "host",
+} as const satisfies Record<string, keyof DatapathObjects>;
 type ProgramName = keyof typeof programObjects;
-const programNames: readonly ProgramName[] = ["from_pod", "to_pod", "sweep_conntrack"];
-const objectNames = ["pod", "conntrack"] as const;
+type Programs = Readonly<Record<Exclude<ProgramName, DeviceProgramName>, BpfProgram> & Partial<Record<DeviceProgramName, BpfProgram>>>;
+const alwaysLoaded: readonly ProgramName[] = ["from_pod", "to_pod", "sweep_conntrack"];
+const tunnelPrograms: readonly ProgramName[] = ["from_overlay", "from_host"];
 
 /** Contracts section 5 of features: conntrack lifetimes, in seconds. */
 const timeoutsS = { tcp: 8_000, tcpSyn: 60, tcpClose: 10, any: 60 };
@@ -36,8 +44,9 @@ const timeoutsS = { tcp: 8_000, tcpSyn: 60, tcpClose: 10, any: 60 };
 /** Everything of ours in the kernel of this node. Closing it leaves the kernel as it is: traffic goes on. */
 export interface Datapath extends Disposable {
   readonly maps: Readonly<Record<MapName, BpfMap>>;
-  readonly programs: Readonly<Record<ProgramName, BpfProgram>>;
+  readonly programs: Programs;
   readonly endpoints: EndpointRows;
+  readonly deviceLinks: DeviceLinks;
   readonly policySets: PolicySets;
   readonly ipcache: IpcacheMap;
   /** Whether the programs of an earlier run were adopted as they are. */
@@ -57,13 +66,18 @@ export interface Datapath extends Disposable {
 export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath {
   kernel.mountBpffs(options.bpfRoot);
   const config = encodeConfig(options);
-  const version = createHash("sha256").update(options.objects.pod).update(options.objects.conntrack).update(config).digest("hex").slice(0, 16);
+  const programNames = options.tunnelIfindex === 0 ? alwaysLoaded : [...alwaysLoaded, ...tunnelPrograms];
+  const version = createHash("sha256")
+    .update(config)
+    .update(Buffer.concat(objectNamesOf(programNames).map((name) => options.objects[name])))
+    .digest("hex")
+    .slice(0, 16);
   const programRoot = join(options.bpfRoot, "programs");
   const adopted = programNames.every((name) => kernel.listPins(join(programRoot, version)).includes(name));
   using owned = new DisposableStack();
   const { maps, programs } = adopted
-    ? adopt(kernel, options, join(programRoot, version), owned)
-    : load(kernel, options, config, join(programRoot, version), owned);
+    ? adopt(kernel, options, programNames, join(programRoot, version), owned)
+    : load(kernel, options, programNames, config, join(programRoot, version), owned);
   const runtime = new RuntimeRow(maps.runtime);
   const endpoints = new EndpointRows({
     kernel,
@@ -71,6 +85,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     programs: { fromPod: programs.from_pod, toPod: programs.to_pod },
     linkRoot: join(options.bpfRoot, "links"),
   });
+  const deviceLinks = new DeviceLinks({ kernel, programs, root: join(options.bpfRoot, "links/devices") });
   const ipcache = new IpcacheMap(maps.ipcache, () => runtime.moveIpcacheGeneration());
   const policySets = new PolicySets(maps.policy, () => runtime.takePolicySetNumber());
   const held = owned.move();
@@ -78,6 +93,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     maps,
     programs,
     endpoints,
+    deviceLinks,
     policySets,
     ipcache,
     adopted,
@@ -96,29 +112,46 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
 
 interface Opened {
   readonly maps: Record<MapName, BpfMap>;
-  readonly programs: Record<ProgramName, BpfProgram>;
+  readonly programs: Programs;
 }
 
-function adopt(kernel: Kernel, options: DatapathOptions, programRoot: string, owned: DisposableStack): Opened {
+type Names = readonly ProgramName[];
+
+function adopt(kernel: Kernel, options: DatapathOptions, names: Names, programRoot: string, owned: DisposableStack): Opened {
   return {
     maps: record(mapNames, (name) => owned.use(kernel.openPinnedMap(mapPin(options, name)))),
-    programs: record(programNames, (name) => owned.use(kernel.openPinnedProgram(join(programRoot, name)))),
+    programs: programsOf(names, (name) => owned.use(kernel.openPinnedProgram(join(programRoot, name)))),
   };
 }
 
-function load(kernel: Kernel, options: DatapathOptions, config: Uint8Array, programRoot: string, owned: DisposableStack): Opened {
-  const loaded = record(objectNames, (name) => owned.use(loadObject(kernel, options, config, name)));
-  const programs = record(programNames, (name) => present(loaded[programObjects[name]].programs.get(name), `program ${name}`));
-  for (const name of programNames) programs[name].pin(join(programRoot, name));
-  return { maps: record(mapNames, (name) => present(loaded.pod.maps.get(name), `map ${name}`)), programs };
+function load(
+  kernel: Kernel,
+  options: DatapathOptions,
+  names: Names,
+  config: Uint8Array,
+  programRoot: string,
+  owned: DisposableStack,
+): Opened {
+  const loaded = new Map(objectNamesOf(names).map((name) => [name, owned.use(loadObject(kernel, options, config, name))]));
+  const programs = programsOf(names, (name) => present(loaded.get(programObjects[name])?.programs.get(name), `program ${name}`));
+  for (const name of names) programs[name]?.pin(join(programRoot, name));
+  return { maps: record(mapNames, (name) => present(loaded.get("pod")?.maps.get(name), `map ${name}`)), programs };
 }
 
-function loadObject(kernel: Kernel, options: DatapathOptions, config: Uint8Array, name: (typeof objectNames)[number]): LoadedObject {
+function programsOf(names: Names, open: (name: ProgramName) => BpfProgram): Programs {
+  return record(names, open);
+}
+
+function objectNamesOf(names: Names): Array<keyof DatapathObjects> {
+  return [...new Set(names.map((name) => programObjects[name]))];
+}
+
+function loadObject(kernel: Kernel, options: DatapathOptions, config: Uint8Array, name: keyof DatapathObjects): LoadedObject {
   const sizes: Partial<Record<MapName, number>> = { ct4: options.conntrackEntriesMax, ct6: options.conntrackEntriesMax };
   return kernel.loadObject({
     name: `${name}.o`,
     bytes: options.objects[name],
-    ...(name === "pod" && { rodata: { config } }),
+    ...(name !== "conntrack" && { rodata: { config } }),
     maps: record(mapNames, (map) => {
       const maxEntries = sizes[map];
       return maxEntries === undefined ? { pinPath: mapPin(options, map) } : { pinPath: mapPin(options, map), maxEntries };
@@ -140,6 +173,7 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     tcpSynTimeoutS: timeoutsS.tcpSyn,
     tcpCloseTimeoutS: timeoutsS.tcpClose,
     anyTimeoutS: timeoutsS.any,
+    tunnelIfindex: options.tunnelIfindex,
     traceEnabled: 1,
     verdictEventsEnabled: 1,
   });

@@ -2,6 +2,8 @@
 export interface DatapathObjects {
   readonly pod: Uint8Array;
   readonly conntrack: Uint8Array;
+  readonly overlay: Uint8Array;
+  readonly host: Uint8Array;
 }
 
 /** What the datapath is told once, at its start. All of it goes into `.rodata`, where the verifier can rely on it. */
@@ -12,6 +14,8 @@ export interface DatapathOptions {
   /** The pods' gateways. */
   readonly routerIPv4: Uint8Array;
   readonly routerIPv6: Uint8Array;
+  /** The tunnel's device; 0: native routing, pods of other nodes are reached through the node's own routes. */
+  readonly tunnelIfindex: number;
   /** How often an established connection is reported, in seconds. 0: every packet. */
   readonly traceIntervalS: number;
   /** Bytes of each packet that an event carries, at most 128. */
@@ -21,6 +25,7 @@ export interface DatapathOptions {
 }
 
 export const datapathDefaults = {
+  tunnelIfindex: 0,
   traceIntervalS: 5,
   tracePayloadSizeBytes: 128,
   conntrackEntriesMax: 131_072,

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openKernel } from "@cilium-ts/kernel";
+import { openNetlink } from "@cilium-ts/netlink";
 import { errorMessage, systemClock } from "@cilium-ts/std";
 import { pino } from "pino";
 import { runAgent } from "./agent.ts";
@@ -9,6 +10,9 @@ import { type AgentOptions, parseSettings } from "./settings.ts";
 
 /** Beside the bundle in what ships, in the tree otherwise. */
 const objectDirectories = [join(import.meta.dirname, "../bpf"), join(import.meta.dirname, "../../../bpf/build")];
+
+/** After a signal everything must have ended within this time. */
+const stopDeadlineMs = 5_000;
 
 const parsed = parseSettings(process.argv.slice(2), process.env, readConfigFile);
 switch (parsed.kind) {
@@ -25,10 +29,29 @@ switch (parsed.kind) {
 
 async function main(options: AgentOptions): Promise<void> {
   const stop = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.once(name, () => {
+      stop.abort(new Error(`stopped by ${name}`));
+      setTimeout(() => process.exit(1), stopDeadlineMs).unref(); // Nothing is lost: what is in the kernel stays.
+    });
+  }
   try {
-    const objects = { pod: readObject("pod"), conntrack: readObject("conntrack") };
-    await runAgent({ kernel: openKernel(), clock: systemClock, log: createLog(options.logLevel), objects }, options, stop.signal);
+    const objects = {
+      pod: readObject("pod"),
+      conntrack: readObject("conntrack"),
+      overlay: readObject("overlay"),
+      host: readObject("host"),
+    };
+    const kernel = openKernel();
+    const log = createLog(options.logLevel);
+    const world = {
+      kernel,
+      clock: systemClock,
+      log,
+      objects,
+      openNetlink: (given?: { namespacePath: string }) => openNetlink(kernel, given),
+    };
+    await runAgent(world, options, stop.signal);
   } catch (cause) {
     if (stop.signal.aborted) return;
     console.error(`cilium-agent: ${errorMessage(cause)}`);

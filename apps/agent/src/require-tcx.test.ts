@@ -28,7 +28,9 @@ test("an agent on a kernel without tcx ends with a sentence and has touched noth
   assert.ok(parsed.kind === "options");
   const silent = (): void => {};
   const log = { error: silent, warn: silent, info: silent, debug: silent };
-  const world: World = { kernel, clock: systemClock, log, objects: { pod: new Uint8Array(), conntrack: new Uint8Array() } };
+  const empty = new Uint8Array();
+  const objects = { pod: empty, conntrack: empty, overlay: empty, host: empty };
+  const world: World = { kernel, clock: systemClock, log, objects };
   await assert.rejects(runAgent(world, parsed.options, new AbortController().signal), /this kernel \(6\.1\.0\) has no tcx/);
   assert.deepEqual([kernel.machine.mounts.size, kernel.machine.pins.size, kernel.machine.sysctls.size], [0, 0, 0]);
 });

@@ -127,6 +127,10 @@ const sourceFiles: readonly string[] = [
   "policy.h",
   "admit.h",
   "deliver.h",
+  "destination.h",
+  "tunnel.h",
+  "overlay.c",
+  "host.c",
 ];
 
 /** The file of the datapath in which a packet was dropped. */

@@ -286,6 +286,14 @@ export const sourceFile = {
   fileAdmit: 9,
   /** FILE_DELIVER */
   fileDeliver: 10,
+  /** FILE_DESTINATION */
+  fileDestination: 11,
+  /** FILE_TUNNEL */
+  fileTunnel: 12,
+  /** FILE_OVERLAY */
+  fileOverlay: 13,
+  /** FILE_HOST */
+  fileHost: 14,
 } as const;
 export type SourceFile = (typeof sourceFile)[keyof typeof sourceFile];
 

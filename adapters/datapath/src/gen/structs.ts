@@ -51,7 +51,7 @@ export function decodeConntrackSweep(bytes: Uint8Array, offset: number = 0): Con
 
 export const conntrackSweepCodec: Codec<ConntrackSweep> = { sizeBytes: 12, encode: encodeConntrackSweep, decode: decodeConntrackSweep };
 
-/** struct ct_entry: 44 bytes. */
+/** struct ct_entry: 48 bytes. */
 export interface CtEntry {
   /** Bytes 0-3: __u32. */
   readonly expiresS: number;
@@ -67,23 +67,25 @@ export interface CtEntry {
   readonly ingressSet: number;
   /** Bytes 24-27: __u32. */
   readonly generation: number;
-  /** Bytes 28-35: __u32[2]. */
+  /** Bytes 28-31: __be32, 4 bytes as they are in memory. */
+  readonly tunnelEndpoint: Uint8Array;
+  /** Bytes 32-39: __u32[2]. */
   readonly reportedS: readonly [number, number];
-  /** Bytes 36-37: __u8[2], 2 bytes as they are in memory. */
+  /** Bytes 40-41: __u8[2], 2 bytes as they are in memory. */
   readonly reportedFlags: Uint8Array;
-  /** Bytes 38-39: __be16, here in host order. */
+  /** Bytes 42-43: __be16, here in host order. */
   readonly proxyPort: number;
-  /** Bytes 40-43: __u16[2]. */
+  /** Bytes 44-47: __u16[2]. */
   readonly endpointId: readonly [number, number];
 }
 
 export const ctEntryLayout = {
-  sizeBytes: 44,
-  offsets: { expiresS: 0, flags: 4, sourceIdentity: 8, destinationIdentity: 12, egressSet: 16, ingressSet: 20, generation: 24, reportedS: 28, reportedFlags: 36, proxyPort: 38, endpointId: 40 },
+  sizeBytes: 48,
+  offsets: { expiresS: 0, flags: 4, sourceIdentity: 8, destinationIdentity: 12, egressSet: 16, ingressSet: 20, generation: 24, tunnelEndpoint: 28, reportedS: 32, reportedFlags: 40, proxyPort: 42, endpointId: 44 },
 } as const;
 
-export function encodeCtEntry(value: CtEntry, target: Uint8Array = new Uint8Array(44), offset: number = 0): Uint8Array {
-  checkRange("ctEntry", target, offset, 44);
+export function encodeCtEntry(value: CtEntry, target: Uint8Array = new Uint8Array(48), offset: number = 0): Uint8Array {
+  checkRange("ctEntry", target, offset, 48);
   const _expiresS = value.expiresS;
   if (_expiresS >>> 0 !== _expiresS) refuseInteger("ctEntry.expiresS", _expiresS, "unsigned 32-bit");
   target[offset] = _expiresS;
@@ -126,39 +128,45 @@ export function encodeCtEntry(value: CtEntry, target: Uint8Array = new Uint8Arra
   target[offset + 25] = _generation >>> 8;
   target[offset + 26] = _generation >>> 16;
   target[offset + 27] = _generation >>> 24;
+  const _tunnelEndpoint = value.tunnelEndpoint;
+  if (_tunnelEndpoint.length !== 4) refuseLength("ctEntry.tunnelEndpoint", _tunnelEndpoint, 4);
+  target[offset + 28] = _tunnelEndpoint[0] as number;
+  target[offset + 29] = _tunnelEndpoint[1] as number;
+  target[offset + 30] = _tunnelEndpoint[2] as number;
+  target[offset + 31] = _tunnelEndpoint[3] as number;
   const _reportedS0 = value.reportedS[0];
   if (_reportedS0 >>> 0 !== _reportedS0) refuseInteger("ctEntry.reportedS[0]", _reportedS0, "unsigned 32-bit");
-  target[offset + 28] = _reportedS0;
-  target[offset + 29] = _reportedS0 >>> 8;
-  target[offset + 30] = _reportedS0 >>> 16;
-  target[offset + 31] = _reportedS0 >>> 24;
+  target[offset + 32] = _reportedS0;
+  target[offset + 33] = _reportedS0 >>> 8;
+  target[offset + 34] = _reportedS0 >>> 16;
+  target[offset + 35] = _reportedS0 >>> 24;
   const _reportedS1 = value.reportedS[1];
   if (_reportedS1 >>> 0 !== _reportedS1) refuseInteger("ctEntry.reportedS[1]", _reportedS1, "unsigned 32-bit");
-  target[offset + 32] = _reportedS1;
-  target[offset + 33] = _reportedS1 >>> 8;
-  target[offset + 34] = _reportedS1 >>> 16;
-  target[offset + 35] = _reportedS1 >>> 24;
+  target[offset + 36] = _reportedS1;
+  target[offset + 37] = _reportedS1 >>> 8;
+  target[offset + 38] = _reportedS1 >>> 16;
+  target[offset + 39] = _reportedS1 >>> 24;
   const _reportedFlags = value.reportedFlags;
   if (_reportedFlags.length !== 2) refuseLength("ctEntry.reportedFlags", _reportedFlags, 2);
-  target[offset + 36] = _reportedFlags[0] as number;
-  target[offset + 37] = _reportedFlags[1] as number;
+  target[offset + 40] = _reportedFlags[0] as number;
+  target[offset + 41] = _reportedFlags[1] as number;
   const _proxyPort = value.proxyPort;
   if ((_proxyPort & 0xffff) !== _proxyPort) refuseInteger("ctEntry.proxyPort", _proxyPort, "unsigned 16-bit");
-  target[offset + 38] = _proxyPort >>> 8;
-  target[offset + 39] = _proxyPort;
+  target[offset + 42] = _proxyPort >>> 8;
+  target[offset + 43] = _proxyPort;
   const _endpointId0 = value.endpointId[0];
   if ((_endpointId0 & 0xffff) !== _endpointId0) refuseInteger("ctEntry.endpointId[0]", _endpointId0, "unsigned 16-bit");
-  target[offset + 40] = _endpointId0;
-  target[offset + 41] = _endpointId0 >>> 8;
+  target[offset + 44] = _endpointId0;
+  target[offset + 45] = _endpointId0 >>> 8;
   const _endpointId1 = value.endpointId[1];
   if ((_endpointId1 & 0xffff) !== _endpointId1) refuseInteger("ctEntry.endpointId[1]", _endpointId1, "unsigned 16-bit");
-  target[offset + 42] = _endpointId1;
-  target[offset + 43] = _endpointId1 >>> 8;
+  target[offset + 46] = _endpointId1;
+  target[offset + 47] = _endpointId1 >>> 8;
   return target;
 }
 
 export function decodeCtEntry(bytes: Uint8Array, offset: number = 0): CtEntry {
-  checkRange("ctEntry", bytes, offset, 44);
+  checkRange("ctEntry", bytes, offset, 48);
   return {
     expiresS: ((bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0,
     flags: ((bytes[offset + 4] as number) | ((bytes[offset + 5] as number) << 8) | ((bytes[offset + 6] as number) << 16) | ((bytes[offset + 7] as number) << 24)) >>> 0,
@@ -167,14 +175,15 @@ export function decodeCtEntry(bytes: Uint8Array, offset: number = 0): CtEntry {
     egressSet: ((bytes[offset + 16] as number) | ((bytes[offset + 17] as number) << 8) | ((bytes[offset + 18] as number) << 16) | ((bytes[offset + 19] as number) << 24)) >>> 0,
     ingressSet: ((bytes[offset + 20] as number) | ((bytes[offset + 21] as number) << 8) | ((bytes[offset + 22] as number) << 16) | ((bytes[offset + 23] as number) << 24)) >>> 0,
     generation: ((bytes[offset + 24] as number) | ((bytes[offset + 25] as number) << 8) | ((bytes[offset + 26] as number) << 16) | ((bytes[offset + 27] as number) << 24)) >>> 0,
-    reportedS: [((bytes[offset + 28] as number) | ((bytes[offset + 29] as number) << 8) | ((bytes[offset + 30] as number) << 16) | ((bytes[offset + 31] as number) << 24)) >>> 0, ((bytes[offset + 32] as number) | ((bytes[offset + 33] as number) << 8) | ((bytes[offset + 34] as number) << 16) | ((bytes[offset + 35] as number) << 24)) >>> 0],
-    reportedFlags: copyBytes(bytes, offset + 36, 2),
-    proxyPort: ((bytes[offset + 38] as number) << 8) | (bytes[offset + 39] as number),
-    endpointId: [(bytes[offset + 40] as number) | ((bytes[offset + 41] as number) << 8), (bytes[offset + 42] as number) | ((bytes[offset + 43] as number) << 8)],
+    tunnelEndpoint: copyBytes(bytes, offset + 28, 4),
+    reportedS: [((bytes[offset + 32] as number) | ((bytes[offset + 33] as number) << 8) | ((bytes[offset + 34] as number) << 16) | ((bytes[offset + 35] as number) << 24)) >>> 0, ((bytes[offset + 36] as number) | ((bytes[offset + 37] as number) << 8) | ((bytes[offset + 38] as number) << 16) | ((bytes[offset + 39] as number) << 24)) >>> 0],
+    reportedFlags: copyBytes(bytes, offset + 40, 2),
+    proxyPort: ((bytes[offset + 42] as number) << 8) | (bytes[offset + 43] as number),
+    endpointId: [(bytes[offset + 44] as number) | ((bytes[offset + 45] as number) << 8), (bytes[offset + 46] as number) | ((bytes[offset + 47] as number) << 8)],
   };
 }
 
-export const ctEntryCodec: Codec<CtEntry> = { sizeBytes: 44, encode: encodeCtEntry, decode: decodeCtEntry };
+export const ctEntryCodec: Codec<CtEntry> = { sizeBytes: 48, encode: encodeCtEntry, decode: decodeCtEntry };
 
 /** struct ct_key4: 16 bytes, padding at 13-15. */
 export interface CtKey4 {
@@ -1091,7 +1100,7 @@ export function decodeMetricsValue(bytes: Uint8Array, offset: number = 0): Metri
 
 export const metricsValueCodec: Codec<MetricsValue> = { sizeBytes: 16, encode: encodeMetricsValue, decode: decodeMetricsValue };
 
-/** struct node_config: 48 bytes, padding at 46-47. */
+/** struct node_config: 52 bytes, padding at 50-51. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1109,19 +1118,21 @@ export interface NodeConfig {
   readonly tcpCloseTimeoutS: number;
   /** Bytes 40-43: __u32. */
   readonly anyTimeoutS: number;
-  /** Byte 44: __u8. */
+  /** Bytes 44-47: __u32. */
+  readonly tunnelIfindex: number;
+  /** Byte 48: __u8. */
   readonly traceEnabled: number;
-  /** Byte 45: __u8. */
+  /** Byte 49: __u8. */
   readonly verdictEventsEnabled: number;
 }
 
 export const nodeConfigLayout = {
-  sizeBytes: 48,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, traceEnabled: 44, verdictEventsEnabled: 45 },
+  sizeBytes: 52,
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, traceEnabled: 48, verdictEventsEnabled: 49 },
 } as const;
 
-export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(48), offset: number = 0): Uint8Array {
-  checkRange("nodeConfig", target, offset, 48);
+export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(52), offset: number = 0): Uint8Array {
+  checkRange("nodeConfig", target, offset, 52);
   const _routerIpv4 = value.routerIpv4;
   if (_routerIpv4.length !== 4) refuseLength("nodeConfig.routerIpv4", _routerIpv4, 4);
   target[offset] = _routerIpv4[0] as number;
@@ -1182,19 +1193,25 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   target[offset + 41] = _anyTimeoutS >>> 8;
   target[offset + 42] = _anyTimeoutS >>> 16;
   target[offset + 43] = _anyTimeoutS >>> 24;
+  const _tunnelIfindex = value.tunnelIfindex;
+  if (_tunnelIfindex >>> 0 !== _tunnelIfindex) refuseInteger("nodeConfig.tunnelIfindex", _tunnelIfindex, "unsigned 32-bit");
+  target[offset + 44] = _tunnelIfindex;
+  target[offset + 45] = _tunnelIfindex >>> 8;
+  target[offset + 46] = _tunnelIfindex >>> 16;
+  target[offset + 47] = _tunnelIfindex >>> 24;
   const _traceEnabled = value.traceEnabled;
   if ((_traceEnabled & 0xff) !== _traceEnabled) refuseInteger("nodeConfig.traceEnabled", _traceEnabled, "unsigned 8-bit");
-  target[offset + 44] = _traceEnabled;
+  target[offset + 48] = _traceEnabled;
   const _verdictEventsEnabled = value.verdictEventsEnabled;
   if ((_verdictEventsEnabled & 0xff) !== _verdictEventsEnabled) refuseInteger("nodeConfig.verdictEventsEnabled", _verdictEventsEnabled, "unsigned 8-bit");
-  target[offset + 45] = _verdictEventsEnabled;
-  target[offset + 46] = 0;
-  target[offset + 47] = 0;
+  target[offset + 49] = _verdictEventsEnabled;
+  target[offset + 50] = 0;
+  target[offset + 51] = 0;
   return target;
 }
 
 export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeConfig {
-  checkRange("nodeConfig", bytes, offset, 48);
+  checkRange("nodeConfig", bytes, offset, 52);
   return {
     routerIpv4: copyBytes(bytes, offset, 4),
     routerIpv6: copyBytes(bytes, offset + 4, 16),
@@ -1204,12 +1221,13 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     tcpSynTimeoutS: ((bytes[offset + 32] as number) | ((bytes[offset + 33] as number) << 8) | ((bytes[offset + 34] as number) << 16) | ((bytes[offset + 35] as number) << 24)) >>> 0,
     tcpCloseTimeoutS: ((bytes[offset + 36] as number) | ((bytes[offset + 37] as number) << 8) | ((bytes[offset + 38] as number) << 16) | ((bytes[offset + 39] as number) << 24)) >>> 0,
     anyTimeoutS: ((bytes[offset + 40] as number) | ((bytes[offset + 41] as number) << 8) | ((bytes[offset + 42] as number) << 16) | ((bytes[offset + 43] as number) << 24)) >>> 0,
-    traceEnabled: (bytes[offset + 44] as number),
-    verdictEventsEnabled: (bytes[offset + 45] as number),
+    tunnelIfindex: ((bytes[offset + 44] as number) | ((bytes[offset + 45] as number) << 8) | ((bytes[offset + 46] as number) << 16) | ((bytes[offset + 47] as number) << 24)) >>> 0,
+    traceEnabled: (bytes[offset + 48] as number),
+    verdictEventsEnabled: (bytes[offset + 49] as number),
   };
 }
 
-export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 48, encode: encodeNodeConfig, decode: decodeNodeConfig };
+export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 52, encode: encodeNodeConfig, decode: decodeNodeConfig };
 
 /** struct policy_entry: 12 bytes. */
 export interface PolicyEntry {

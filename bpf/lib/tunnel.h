@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The way to other nodes: VXLAN over IPv4, with the sender's identity as the network's number (VNI). */
+#pragma once
+#include "lib/deliver.h"
+#include "lib/ipcache.h"
+#include "lib/report.h"
+
+#undef THIS_FILE
+#define THIS_FILE FILE_TUNNEL
+
+#define TUNNEL_TTL 64
+#define IDENTITY_SCOPE_SHIFT 24 /* Above it: what only this node knows. */
+#define IDENTITY_SCOPE_CIDR 1
+#define IDENTITY_SCOPE_REMOTE_NODE 2
+
+/* What the other node is told. It sees this node as a remote one, and knows of the world what it knows itself. */
+static __always_inline __u32 tunnel_id_of(__u32 identity)
+{
+	if (identity == IDENTITY_HOST)
+		return IDENTITY_REMOTE_NODE;
+	if (identity == IDENTITY_WORLD_IPV4 || identity == IDENTITY_WORLD_IPV6 || identity >> IDENTITY_SCOPE_SHIFT)
+		return IDENTITY_WORLD;
+	return identity;
+}
+
+static __always_inline bool is_world(__u32 identity)
+{
+	return identity == IDENTITY_WORLD || identity == IDENTITY_WORLD_IPV4 || identity == IDENTITY_WORLD_IPV6 ||
+	       identity >> IDENTITY_SCOPE_SHIFT == IDENTITY_SCOPE_CIDR;
+}
+
+static __always_inline bool is_remote_node(__u32 identity)
+{
+	return identity == IDENTITY_REMOTE_NODE || identity == IDENTITY_KUBE_APISERVER ||
+	       identity >> IDENTITY_SCOPE_SHIFT == IDENTITY_SCOPE_REMOTE_NODE;
+}
+
+/* Whose a packet is by the tunnel's word; 0: nobody can be that. Of nodes and the world this node may know more. */
+static __always_inline __u32 tunnel_identity(__u32 tunnel_id, const struct address *source, const __u8 family)
+{
+	__u32 known;
+
+	if (tunnel_id == IDENTITY_HOST || tunnel_id >> IDENTITY_SCOPE_SHIFT)
+		return 0;
+	if (tunnel_id != IDENTITY_WORLD && tunnel_id != IDENTITY_REMOTE_NODE)
+		return tunnel_id;
+	known = identity_of(source, family);
+	if (tunnel_id == IDENTITY_WORLD ? is_world(known) : is_remote_node(known))
+		return known;
+	return tunnel_id;
+}
+
+/* Sends the packet to the node at f->tunnel_endpoint. `from`: the endpoint that reports it, NULL: the host. */
+static __always_inline int tunnel_send(struct __sk_buff *skb, const struct flow *f, const struct endpoint *from, const __u8 family)
+{
+	struct bpf_tunnel_key key = {
+		.tunnel_id = tunnel_id_of(f->source_identity),
+		.remote_ipv4 = bpf_ntohl(f->tunnel_endpoint),
+		.tunnel_ttl = TUNNEL_TTL,
+	};
+
+	if (unlikely(bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX)))
+		return drop_flow(skb, f, FAULT(DROP_NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT), family);
+	if (unlikely(f->report))
+		trace_flow(skb, f, from ? from->id : 0, TRACE_TO_OVERLAY, config.tunnel_ifindex, family);
+	count_forward(skb, METRICS_EGRESS);
+	return bpf_redirect(config.tunnel_ifindex, 0);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* What other nodes send through the tunnel. */
+#include "lib/admit.h"
+#include "lib/deliver.h"
+#include "lib/destination.h"
+#include "lib/l4.h"
+#include "lib/parse.h"
+#include "lib/report.h"
+#include "lib/tunnel.h"
+
+#undef THIS_FILE
+#define THIS_FILE FILE_OVERLAY
+
+#define PACKET_HOST 0 /* linux/if_packet.h */
+
+static __always_inline fault judge_from_overlay(struct __sk_buff *skb, __u32 tunnel_id, struct packet *p, struct flow *f,
+						const __u8 family)
+{
+	fault problem = parse_ip(skb, p, family);
+
+	if (problem)
+		return problem;
+	f->claimed_identity = tunnel_identity(tunnel_id, &p->source, family);
+	if (!f->claimed_identity)
+		return FAULT(DROP_INVALID_IDENTITY);
+	f->source_identity = f->claimed_identity;
+	problem = parse_l4(skb, p, family);
+	if (problem)
+		return problem;
+	problem = flow_find(skb, p, f, family);
+	if (problem)
+		return problem;
+	problem = find_destination(p, f, family);
+	if (problem)
+		return problem;
+	/* The tunnel ends here: what is not for this node was sent by mistake, or to a pod that has gone. */
+	if (!f->to && !f->to_host)
+		return ipcache_of(&p->destination, family) ? FAULT(DROP_STALE_OR_UNROUTABLE_IP) : FAULT(DROP_UNKNOWN_L3_TARGET_ADDRESS);
+	return flow_admit(skb, p, f, family);
+}
+
+static __always_inline int ip_from_overlay(struct __sk_buff *skb, __u32 tunnel_id, const __u8 family)
+{
+	struct packet p = {};
+	struct flow f = {};
+	fault problem = judge_from_overlay(skb, tunnel_id, &p, &f, family);
+
+	if (!problem && f.to)
+		problem = deliver_rewrite(skb, f.to, family);
+	if (unlikely(problem))
+		return drop_flow(skb, &f, problem, family);
+	/* The frame inside is for no device of this node: whoever takes it next would think that it is somebody else's. */
+	bpf_skb_change_type(skb, PACKET_HOST);
+	if (unlikely(f.report))
+		trace_flow(skb, &f, f.to ? f.to->id : 0, f.to ? TRACE_TO_ENDPOINT : TRACE_TO_HOST, f.to ? f.to->ifindex : skb->ifindex,
+			   family);
+	count_forward(skb, METRICS_INGRESS);
+	return f.to ? bpf_redirect_peer(f.to->ifindex, 0) : TC_ACT_OK;
+}
+
+/* tcx ingress of the tunnel's device. */
+SEC("tc")
+int from_overlay(struct __sk_buff *skb)
+{
+	struct bpf_tunnel_key key = {};
+
+	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
+		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_ERROR_RETRIEVING_TUNNEL_KEY));
+	if (is_vlan(skb))
+		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_VLAN_FILTERED));
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		return ip_from_overlay(skb, key.tunnel_id, 4);
+	case bpf_htons(ETH_P_IPV6):
+		return ip_from_overlay(skb, key.tunnel_id, 6);
+	}
+	return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_UNSUPPORTED_L2_PROTOCOL));
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
