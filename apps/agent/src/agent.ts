@@ -4,7 +4,7 @@ import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import { openKubernetes } from "@cilium-ts/kubernetes";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
-import { openNetlink } from "@cilium-ts/netlink";
+import type { Netlink } from "@cilium-ts/netlink";
 import { startHubble } from "@cilium-ts/observer";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
@@ -22,6 +22,7 @@ import { Readiness } from "./readiness.ts";
 import { requireTcx } from "./require-tcx.ts";
 import { createOperations } from "./serve/operations.ts";
 import type { AgentOptions } from "./settings.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 import { agentVersion } from "./version.ts";
 
 /** What the agent takes from outside; tests bring their own. */
@@ -30,9 +31,11 @@ export interface World {
   readonly clock: Clock;
   readonly log: Log;
   readonly objects: DatapathObjects;
+  /** Of the namespace at the path, or of our own. */
+  openNetlink(options?: { readonly namespacePath: string }): Netlink;
 }
 
-const conntrackSweepMs = 10_000;
+const sweepMs = 10_000;
 const retryFailedMs = 30_000;
 const resyncMs = 60_000;
 const forgetFlowsMs = 5_000;
@@ -51,7 +54,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   readiness.reached("api");
 
   await using client = await openKubernetes({ fieldManager: "cilium-agent", ...kubeconfigOf(options) });
-  await using netlink = openNetlink(kernel);
+  await using netlink = world.openNetlink();
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
   const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
   const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
@@ -81,18 +84,19 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   tasks.run("serve the API", (signal) => serveAgentApi({ socket, routes, signal, onFailure }));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
   tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
-  tasks.run("learn about the node", (signal) => every(clock, learnNodeMs, signal, () => learnNode(localNode, node, routers, signal)));
+  tasks.run("learn about the node", (signal) => every(world, learnNodeMs, signal, () => learnNode(localNode, node, routers, signal)));
   tasks.run("publish the node", (signal) => keep(world, localNode.table, localNode.target, "CiliumNode", signal));
   const remoteRoutes = createRemoteRoutes({ netlink, mode: options.routingMode, routerIPv4, routerIPv6, hostDevice, mtu });
   tasks.run("route to other nodes", (signal) => keep(world, node.remoteNodes.routes, remoteRoutes, "route", signal));
-  tasks.run("enforce what was restored", () => enforceOnceSynced(node, datapath, readiness, log));
+  tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
   tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));
   tasks.run("program the ipcache", (signal) => keep(world, node.ipcache.table, node.ipcache.target, "ipcache", signal));
   tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
   tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
-  tasks.run("sweep connections", (signal) => every(clock, conntrackSweepMs, signal, () => void datapath.sweepConntrack()));
-  tasks.run("retry endpoints", (signal) => every(clock, retryFailedMs, signal, () => retryEndpoints(node, log)));
-  tasks.run("forget old flow context", (signal) => every(clock, forgetFlowsMs, signal, () => forgetOldContext(kernel, node)));
+  tasks.run("sweep connections", (signal) => every(world, sweepMs, signal, () => void datapath.sweepConntrack()));
+  tasks.run("sweep policies", (signal) => every(world, sweepMs, signal, () => void node.realised.sweep()));
+  tasks.run("retry endpoints", (signal) => every(world, retryFailedMs, signal, () => retryEndpoints(node, datapath, readiness)));
+  tasks.run("forget old flow context", (signal) => every(world, forgetFlowsMs, signal, () => forgetOldContext(kernel, node)));
   tasks.run("serve the delete queue", (signal) =>
     serveDeleteQueue({ directory: options.deleteQueueDirectory, clock, signal, handle: (body) => cni.handle(body), onProblem: log.warn }),
   );
@@ -122,39 +126,32 @@ function datapathOptions({ objects }: World, options: AgentOptions, pool: NodePo
 }
 
 /** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */
-async function enforceOnceSynced(node: Node, datapath: Datapath, readiness: Readiness, log: Log): Promise<void> {
-  await node.cluster.synced("identities");
+async function enforceOnceSynced({ log }: World, node: Node, datapath: Datapath, readiness: Readiness, signal: AbortSignal): Promise<void> {
+  const { cluster, endpoints, nodeWatch } = node;
+  await unlessAborted(cluster.synced("identities"), signal);
   readiness.reached("identities");
-  await Promise.all([
-    node.cluster.synced("policies"),
-    node.cluster.synced("pods"),
-    node.cluster.synced("namespaces"),
-    node.nodeWatch.synced(),
-  ]);
+  const rest = [cluster.synced("policies"), cluster.synced("pods"), cluster.synced("namespaces"), nodeWatch.synced()];
+  await unlessAborted(Promise.all(rest), signal);
   readiness.reached("policies");
-  node.updates.open();
-  node.endpoints.enforceRestored();
-  const pruned = datapath.policySets.prune();
+  let all = true;
+  node.updates.open(() => {
+    all = endpoints.enforceRestored();
+  });
+  const pruned = all ? datapath.policySets.prune() : 0;
   datapath.removeOldPrograms();
   node.ipcache.table.markSynced("agent");
   node.published.table.markSynced("endpoints");
   readiness.reached("endpoints");
-  log.info(`policy is enforced on ${node.endpoints.index.size} endpoints; ${pruned} policy sets of an earlier run were removed`);
-  await adoptPods(node, log);
+  log.info(`policy is enforced on ${endpoints.index.size} endpoints; ${pruned} policy sets of an earlier run were removed`);
+  await retryEndpoints(node, datapath, readiness).catch((cause) => log.error(`${errorMessage(cause)}; it is tried again`));
 }
 
-function retryEndpoints(node: Node, log: Log): Promise<void> {
-  node.endpoints.retryFailed();
-  return adoptPods(node, log);
-}
-
-/** Endpoints become what their pods are now. One that cannot stays what it was, and is looked at again. */
-async function adoptPods(node: Node, log: Log): Promise<void> {
-  try {
-    await node.endpoints.adoptPods();
-  } catch (cause) {
-    log.error(`the new labels of pods are not in force on all endpoints, and are tried again: ${errorMessage(cause)}`);
-  }
+async function retryEndpoints(node: Node, datapath: Datapath, readiness: Readiness): Promise<void> {
+  if (readiness.missing() !== undefined) return;
+  // An endpoint that could not get its policy has a set of an earlier run as long as that lasts.
+  if (node.endpoints.retryFailed()) datapath.policySets.prune();
+  await node.identitiesInUse.ensureAll();
+  await node.endpoints.adoptPods(); // One that cannot become what its pod is now stays what it was, and is looked at again.
 }
 
 /** Keeps a target equal to its table; each failure is said once until it is over. */
@@ -202,9 +199,18 @@ function forgetOldContext(kernel: Kernel, { ring, flows }: Node): void {
   flows.context.forgetBefore(Math.min(oldestNs, nowNs - 60e9));
 }
 
-async function every(clock: Clock, intervalMs: number, signal: AbortSignal, work: () => void | Promise<void>): Promise<void> {
+/** Now and after each interval, until aborted. A failure is said once until it is over, and never ends the rest. */
+async function every(world: World, intervalMs: number, signal: AbortSignal, work: () => void | Promise<void>): Promise<void> {
+  let said = "";
   while (!signal.aborted) {
-    await work();
-    await clock.sleep(intervalMs, signal).catch(() => {}); // Rejects only on abort.
+    try {
+      await work();
+      said = "";
+    } catch (cause) {
+      const message = errorMessage(cause);
+      if (message !== said && !signal.aborted) world.log.error(`${message}; it is tried again in ${intervalMs / 1_000} s`);
+      said = message;
+    }
+    await world.clock.sleep(intervalMs, signal).catch(() => {}); // Rejects only on abort.
   }
 }

@@ -10,6 +10,7 @@ import type { Netlink } from "@cilium-ts/netlink";
 import { CookieTable, PolicyEngine } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
+import { IdentitiesInUse } from "./cluster/identities-in-use.ts";
 import { Pods } from "./cluster/pods.ts";
 import { PublishedEndpoints } from "./cluster/published-endpoints.ts";
 import { RemoteEndpoints } from "./cluster/remote-endpoints.ts";
@@ -39,6 +40,8 @@ export interface Foundation {
   readonly options: AgentOptions;
   readonly datapath: Datapath;
   readonly netlink: Netlink;
+  /** Of another namespace. */
+  openNetlink(options: { readonly namespacePath: string }): Netlink;
   readonly client: KubernetesClient;
   readonly pool: NodePool;
   readonly readiness: Readiness;
@@ -57,6 +60,7 @@ export interface Node extends PolicyPart {
   readonly pods: Pods;
   readonly cluster: ClusterWatch;
   readonly identities: CustomResourceIdentities;
+  readonly identitiesInUse: IdentitiesInUse;
   readonly directory: IdentitiesDirectory;
   readonly published: PublishedEndpoints;
   readonly hostAddresses: HostAddresses;
@@ -75,10 +79,11 @@ interface PolicyPart {
 
 /** Wires the tables to each other. Nothing runs yet. */
 export function createNode(foundation: Foundation): Node {
-  const { kernel, clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
+  const { clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
   const policy = createPolicyPart(foundation, () => endpoints);
   const pods = new Pods({ client, clusterName: options.clusterName, onChange: (namespace, name) => void podChanged(namespace, name) });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
+  const identitiesInUse = new IdentitiesInUse({ identities, log, signal, inUse: () => endpoints.identitiesInUse() });
   const cluster: ClusterWatch = new ClusterWatch({
     client,
     clock,
@@ -87,7 +92,7 @@ export function createNode(foundation: Foundation): Node {
     clusterName: options.clusterName,
     pods,
     identities,
-    isUsedHere: (identity) => endpoints.identitiesInUse().has(identity),
+    keepIdentity: (id) => identitiesInUse.keep(id),
     ...policy,
   });
   const routers = [pool.routerIPv4, pool.routerIPv6];
@@ -108,7 +113,7 @@ export function createNode(foundation: Foundation): Node {
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     datapath,
-    plumbing: createPodPlumbing(kernel, netlink, { ipv4: pool.routerIPv4, ipv6: pool.routerIPv6 }),
+    plumbing: createPodPlumbing(foundation, { ipv4: pool.routerIPv4, ipv6: pool.routerIPv6 }),
     addresses: pool,
     ids: new EndpointIdAllocator(),
     identities,
@@ -136,7 +141,8 @@ export function createNode(foundation: Foundation): Node {
   }
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
-  return { ...policy, endpoints, realised, ring, pods, cluster, identities, directory, published, hostAddresses, remoteNodes, nodeWatch };
+  const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published, remoteNodes, nodeWatch };
+  return { ...policy, ...clusterPart, endpoints, realised, ring, hostAddresses };
 }
 
 function createRemotePart(

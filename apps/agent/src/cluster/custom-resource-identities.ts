@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type ClusterIdentityAllocator, clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
 import { ciliumIdentityFrom, ciliumIdentityObject, type KubernetesClient, KubernetesError, resources } from "@cilium-ts/kubernetes";
 import type { Labels } from "@cilium-ts/labels";
+import { unlessAborted } from "../unless-aborted.ts";
 
 /** Numbers tried for one label set before giving up: with 65,280 numbers and half of them taken, 32 misses in a row do not happen. */
 const attemptsMax = 32;
@@ -53,8 +54,7 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
   async acquire(labels: Labels, signal: AbortSignal): Promise<Identity> {
     const known = this.#known(labels);
     if (known !== undefined) return known;
-    await this.#synced();
-    signal.throwIfAborted();
+    await unlessAborted(this.#synced(), signal);
     const creating = this.#creating.get(labels.key) ?? this.#create(labels, signal);
     this.#creating.set(labels.key, creating);
     try {

@@ -27,8 +27,8 @@ export interface WatchClusterOptions {
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;
   readonly flows: FlowHistory;
-  /** Whether an endpoint of this node has the identity. */
-  isUsedHere(identity: number): boolean;
+  /** An identity's object was deleted. True: an endpoint of this node has it, so it stays. */
+  keepIdentity(id: number): boolean;
 }
 
 const watched = ["namespaces", "pods", "identities", "policies"] as const;
@@ -80,7 +80,7 @@ export class ClusterWatch {
         },
         onDelete: ({ name }) => {
           identities.remove(Number(name));
-          if (this.#options.isUsedHere(Number(name))) return; // It is made again, and means the same meanwhile.
+          if (this.#options.keepIdentity(Number(name))) return;
           flows.removeIdentity(Number(name));
           updates.removeIdentity(Number(name));
         },

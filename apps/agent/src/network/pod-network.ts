@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { type Kernel, KernelError } from "@cilium-ts/kernel";
 import { type AddressBytes, type Prefix, parsePrefix } from "@cilium-ts/net";
-import { type Netlink, NetlinkError, type Operation, openNetlink, throwFirstFailure } from "@cilium-ts/netlink";
+import { type Netlink, NetlinkError, type Operation, throwFirstFailure } from "@cilium-ts/netlink";
 import { CniError, cniErrorCode } from "../cni/cni-request.ts";
 
 export interface PodNetworkRequest {
@@ -16,6 +16,13 @@ export interface PodNetworkRequest {
   readonly ipv6: AddressBytes;
   readonly routerIPv4: AddressBytes;
   readonly routerIPv6: AddressBytes;
+}
+
+export interface PodNetworkWorld {
+  readonly kernel: Kernel;
+  /** Of the node. */
+  readonly netlink: Netlink;
+  openNetlink(options: { readonly namespacePath: string }): Netlink;
 }
 
 export interface PodNetwork {
@@ -39,7 +46,7 @@ export function randomMac(): Uint8Array {
  * Connects a pod: a veth pair whose other end is born in the pod's namespace with its name, addresses and routes there, and the
  * node's routes to it. A failure part-way leaves nothing.
  */
-export async function connectPod(kernel: Kernel, netlink: Netlink, request: PodNetworkRequest): Promise<PodNetwork> {
+export async function connectPod({ kernel, netlink, openNetlink }: PodNetworkWorld, request: PodNetworkRequest): Promise<PodNetwork> {
   checkNamespace(kernel, request.namespacePath);
   await removeLeftover(netlink, request.hostDevice);
   const link = await netlink.links.createVeth({
@@ -52,12 +59,12 @@ export async function connectPod(kernel: Kernel, netlink: Netlink, request: PodN
     kernel.writeSysctls({ values: hostSysctls(request.hostDevice) });
     kernel.writeSysctls({ namespacePath: request.namespacePath, values: podSysctls(request.interfaceName) });
     if (link.peerIndex === undefined) throw new Error(`link ${request.hostDevice} has no peer in ${request.namespacePath}`);
-    await using inside = openNetlink(kernel, { namespacePath: request.namespacePath });
+    await using inside = openNetlink({ namespacePath: request.namespacePath });
     throwFirstFailure(await inside.batch(podOperations(request, link.peerIndex)));
     throwFirstFailure(await netlink.batch(hostOperations(request, link.index)));
     return { ifindex: link.index };
   } catch (cause) {
-    await removeLeftover(netlink, request.hostDevice);
+    await removeLeftover(netlink, request.hostDevice).catch(() => {}); // Why it failed counts; who asked disconnects once more.
     throw cause;
   }
 }
