@@ -64,7 +64,7 @@ describe("a program that cannot start", { skip: requireKernel() }, () => {
 
   test("without root says what it needs root for", async () => {
     // A directory that anybody may enter: the checkout may be root's alone.
-    const copy = "/tmp/" + cluster.lab.name;
+    const copy = `/tmp/${cluster.lab.name}`;
     try {
       cpSync(join(repositoryRoot, "apps/agent/build"), copy, { recursive: true });
       cpSync(process.execPath, join(copy, "node"));

@@ -73,10 +73,10 @@ export class Cluster implements AsyncDisposable {
     return this.#startIn(place);
   }
 
-  /** A second address for the machine outside. */
+  /** A second address for the machine outside, from which it does not speak by itself. */
   async addAddress(to: Workload, ipv4: string, ipv6: string): Promise<Place> {
     await ipIn(to.namespacePath, "address add", `${ipv4}/24`, "dev eth0");
-    await ipIn(to.namespacePath, "address add", `${ipv6}/64`, "dev eth0 nodad");
+    await ipIn(to.namespacePath, "address add", `${ipv6}/64`, "dev eth0 nodad preferred_lft 0");
     return { name: `${to.name} (${ipv4})`, namespacePath: to.namespacePath, ipv4, ipv6 };
   }
 

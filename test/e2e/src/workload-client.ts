@@ -53,13 +53,13 @@ export class Workload implements Place {
   }
 
   /** What comes of an attempt that is expected to be answered, or refused. */
-  ask(to: Place, family: Family, protocol: Protocol, port: number, sizeBytes = 1): Promise<Outcome> {
-    return this.#call({ do: "ask", protocol, address: to[family], port, sizeBytes, timeoutMs: answerTimeoutMs }) as Promise<Outcome>;
+  ask(to: Place, family: Family, protocol: Protocol, port: number, sizeBytes = 1, timeoutMs = answerTimeoutMs): Promise<Outcome> {
+    return this.#call({ do: "ask", protocol, address: to[family], port, sizeBytes, timeoutMs }) as Promise<Outcome>;
   }
 
   /** What comes of an attempt that is expected to be dropped. */
   askInVain(to: Place, family: Family, protocol: Protocol, port: number): Promise<Outcome> {
-    return this.#call({ do: "ask", protocol, address: to[family], port, timeoutMs: dropTimeoutMs }) as Promise<Outcome>;
+    return this.ask(to, family, protocol, port, 1, dropTimeoutMs);
   }
 
   async stream(name: string, to: Place, family: Family, port: number): Promise<void> {
