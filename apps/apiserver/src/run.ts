@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { writePrivate } from "@cilium-ts/certificates";
 import {
   type ApiServer,
   type Certificates,
@@ -12,7 +13,6 @@ import {
   startApiServer,
   type Tokens,
   type Validators,
-  writePrivate,
 } from "@cilium-ts/kubernetes-server";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { Logger } from "pino";
