@@ -1,8 +1,10 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { errorMessage } from "@cilium-ts/std";
+import type { PolicyExplanation } from "./policy-explanation-shape.ts";
 import type {
   BPFMap,
   BPFMapList,
+  ClusterNodeStatus,
   DaemonConfiguration,
   Endpoint,
   EndpointChangeRequest,
@@ -55,6 +57,10 @@ export class AgentClient implements Disposable {
 
   configuration(signal: AbortSignal): Promise<DaemonConfiguration> {
     return this.#get("/config", signal);
+  }
+
+  clusterNodes(signal: AbortSignal): Promise<ClusterNodeStatus> {
+    return this.#get("/cluster/nodes", signal);
   }
 
   allocateAddresses(
@@ -123,6 +129,11 @@ export class AgentClient implements Disposable {
 
   policySelectors(signal: AbortSignal): Promise<readonly SelectorIdentityMapping[]> {
     return this.#get("/policy/selectors", signal);
+  }
+
+  /** Parties in the forms of `parsePolicyParty`. Our own agent's operation only. */
+  explainPolicy(request: { from: string; to: string; protocol: string; port: number }, signal: AbortSignal): Promise<PolicyExplanation> {
+    return this.#get("/policy/explain", signal, { query: { ...request, port: String(request.port) } });
   }
 
   addresses(signal: AbortSignal, options: { cidr?: string } = {}): Promise<readonly IPListEntry[]> {

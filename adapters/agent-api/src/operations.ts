@@ -1,8 +1,11 @@
 import type { Refusal, Success } from "./answer.ts";
 import type { EndpointId } from "./endpoint-id.ts";
+import type { PolicyExplanation } from "./policy-explanation-shape.ts";
+import type { PolicyParty } from "./policy-party.ts";
 import type {
   BPFMap,
   BPFMapList,
+  ClusterNodeStatus,
   DaemonConfiguration,
   Endpoint,
   EndpointChangeRequest,
@@ -28,6 +31,8 @@ import type {
 export interface AgentOperations {
   health(request: { readonly brief: boolean; readonly requireKubernetes: boolean }, signal: AbortSignal): Promise<StatusResponse>;
   configuration(signal: AbortSignal): Promise<DaemonConfiguration>;
+  /** Every node that is known, this one among them. */
+  clusterNodes(signal: AbortSignal): Promise<ClusterNodeStatus>;
 
   /** Both families when none is given. With `expiration` an address that no endpoint claims comes back by itself. */
   allocateAddresses(
@@ -69,6 +74,11 @@ export interface AgentOperations {
   /** Undefined when labels are given and no rule has them. */
   policy(request: { readonly labels: Labels }, signal: AbortSignal): Promise<Policy | undefined>;
   policySelectors(signal: AbortSignal): Promise<readonly SelectorIdentityMapping[]>;
+  /** Our own: why the one may or may not talk to the other. 400: a party is not the only one of that name; 404: there is none. */
+  explainPolicy(
+    request: { readonly from: PolicyParty; readonly to: PolicyParty; readonly protocol: ExplainedProtocol; readonly port: number },
+    signal: AbortSignal,
+  ): Promise<Success<200, PolicyExplanation> | Refusal<400 | 404>>;
 
   /** Prefixes and their identities: those inside the CIDR, when one is given. Undefined when there is none. */
   addresses(
@@ -82,3 +92,7 @@ export interface AgentOperations {
   /** Our own: a call of the CNI plugin and its result, neither of which this package looks into. */
   cni(request: unknown, signal: AbortSignal): Promise<{ readonly status: number; readonly body: unknown }>;
 }
+
+/** Protocols that rules can name. */
+export const explainedProtocols = ["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"] as const;
+export type ExplainedProtocol = (typeof explainedProtocols)[number];

@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { type Answer, found, refused } from "./answer.ts";
 import { type EndpointId, parseEndpointId } from "./endpoint-id.ts";
-import type { AgentOperations } from "./operations.ts";
+import { type AgentOperations, explainedProtocols } from "./operations.ts";
+import { type PolicyParty, parsePolicyParty } from "./policy-party.ts";
 import { type ApiRequest, type Route, route } from "./router.ts";
 import { type EndpointChangeRequest, endpointStates, type Labels } from "./shapes.ts";
 
@@ -21,6 +22,7 @@ function nodeRoutes(operations: AgentOperations): Route[] {
       return found(await operations.health(request, signal));
     }),
     route("GET", "/config", async ({ signal }) => found(await operations.configuration(signal))),
+    route("GET", "/cluster/nodes", async ({ signal }) => found(await operations.clusterNodes(signal))),
     route("GET", "/map", async ({ signal }) => found(await operations.maps(signal))),
     route("GET", "/map/{name}", async ({ parameters: { name }, signal }) =>
       foundOr(await operations.map(name, signal), `there is no BPF map ${JSON.stringify(name)}`),
@@ -116,7 +118,27 @@ function policyRoutes(operations: AgentOperations): Route[] {
       ),
     ),
     route("GET", "/policy/selectors", async ({ signal }) => found(await operations.policySelectors(signal))),
+    route("GET", "/policy/explain", (request) => explain(operations, request)),
   ];
+}
+
+async function explain(operations: AgentOperations, { query, signal }: ApiRequest): Promise<Answer> {
+  const parties: PolicyParty[] = [];
+  for (const name of ["from", "to"]) {
+    const parsed = parsePolicyParty(query.get(name) ?? "");
+    if (parsed.kind === "bad") return refused(400, `${name}: ${parsed.reason}`);
+    parties.push(parsed.party);
+  }
+  const [from, to] = parties;
+  if (from === undefined || to === undefined) throw new Error("two parties were read");
+  const named = query.get("protocol") ?? "TCP";
+  const protocol = explainedProtocols.find((known) => known.toLowerCase() === named.toLowerCase());
+  if (protocol === undefined) return refused(400, `protocol is one of ${explainedProtocols.join(", ")}, not ${JSON.stringify(named)}`);
+  const port = query.get("port") ?? "";
+  const portMax = protocol.startsWith("ICMP") ? 255 : 65_535;
+  if (!/^[0-9]{1,5}$/.test(port) || Number(port) > portMax)
+    return refused(400, `port is a number up to ${portMax}${portMax === 255 ? " (the ICMP type)" : ""}, not ${JSON.stringify(port)}`);
+  return operations.explainPolicy({ from, to, protocol, port: Number(port) }, signal);
 }
 
 function foundOr(body: unknown, absent: string): Answer {

@@ -1,6 +1,7 @@
 import { created, done, found, refused } from "./answer.ts";
 import type { EndpointId } from "./endpoint-id.ts";
 import type { AgentOperations } from "./operations.ts";
+import type { ExplainedDirection } from "./policy-explanation-shape.ts";
 import type { Endpoint } from "./shapes.ts";
 
 const addressing = { ipv4: { enabled: true, ip: "10.0.0.1" } };
@@ -15,7 +16,7 @@ export function scriptedOperations(asked: unknown[], own: Partial<AgentOperation
   return { ...nodeOperations(asked), ...addressOperations(asked), ...endpointOperations(asked), ...policyOperations, ...own };
 }
 
-type NodeOperations = Pick<AgentOperations, "health" | "configuration" | "maps" | "map" | "cni">;
+type NodeOperations = Pick<AgentOperations, "health" | "configuration" | "clusterNodes" | "maps" | "map" | "cni">;
 
 function nodeOperations(asked: unknown[]): NodeOperations {
   return {
@@ -24,6 +25,7 @@ function nodeOperations(asked: unknown[]): NodeOperations {
       return { cilium: { state: "Ok", msg: "" } };
     },
     configuration: async () => ({ status: { addressing } }),
+    clusterNodes: async () => ({ self: "default/n1", "nodes-added": [{ name: "default/n1", source: "local" }] }),
     maps: async () => ({ maps: [{ path: "/sys/fs/bpf/tc/globals/x" }] }),
     map: async (name) => (name === "x" ? { path: "/sys/fs/bpf/tc/globals/x" } : undefined),
     async cni(request) {
@@ -54,7 +56,20 @@ function addressOperations(asked: unknown[]): AddressOperations {
   };
 }
 
-type PolicyOperations = Pick<AgentOperations, "identities" | "identity" | "identityEndpoints" | "policy" | "policySelectors">;
+type PolicyOperations = Pick<
+  AgentOperations,
+  "identities" | "identity" | "identityEndpoints" | "policy" | "policySelectors" | "explainPolicy"
+>;
+
+const openDirection: ExplainedDirection = {
+  verdict: "allowed",
+  enforced: false,
+  reason: "no policy selects it",
+  match: "all",
+  rules: [],
+  policies: [],
+  changes: [],
+};
 
 const policyOperations: PolicyOperations = {
   identities: async () => [{ id: 1 }],
@@ -62,6 +77,11 @@ const policyOperations: PolicyOperations = {
   identityEndpoints: async () => [{ identity: { id: 1 }, refCount: 1 }],
   policy: async ({ labels }) => (labels.length === 0 ? { revision: 3, policy: "[]" } : undefined),
   policySelectors: async () => [],
+  async explainPolicy({ from, to, protocol, port }) {
+    if (from.kind !== "endpoint" || to.kind !== "identity") return refused(404, "there is no such party");
+    const parties = { from: { identity: 300, labels: [] }, to: { identity: to.id, labels: [] } };
+    return found({ ...parties, protocol, port, verdict: "allowed", egress: openDirection, ingress: openDirection });
+  },
 };
 
 type EndpointOperations = Omit<AgentOperations, keyof (NodeOperations & AddressOperations & PolicyOperations)>;

@@ -133,6 +133,26 @@ const answers: { method: string; path: string; body?: string; headers?: Record<s
   { method: "GET", path: "/v1/policy", body: '["k8s:a=b"]', status: 404, text: '"no policy has the labels k8s:a=b"\n' },
   { method: "GET", path: "/v1/policy", body: '{"a":1}', status: 400, text: '"the body must be a list of labels, as strings"\n' },
   { method: "GET", path: "/v1/policy/selectors", status: 200, text: "[]\n" },
+  { method: "GET", path: "/v1/policy/explain?from=7&to=world", status: 400, text: '"port is a number up to 65535, not \\"\\""\n' },
+  { method: "GET", path: "/v1/policy/explain?from=7&to=world&port=80", status: 404, text: '"there is no such party"\n' },
+  {
+    method: "GET",
+    path: "/v1/policy/explain?from=identity:4294967296&port=80",
+    status: 400,
+    text: '"from: \\"identity:4294967296\\": an identity is a number up to 4294967295"\n',
+  },
+  {
+    method: "GET",
+    path: "/v1/policy/explain?from=7&to=world&port=80&protocol=gre",
+    status: 400,
+    text: '"protocol is one of TCP, UDP, SCTP, ICMP, ICMPv6, not \\"gre\\""\n',
+  },
+  {
+    method: "GET",
+    path: "/v1/cluster/nodes",
+    status: 200,
+    text: '{"self":"default/n1","nodes-added":[{"name":"default/n1","source":"local"}]}\n',
+  },
   { method: "GET", path: "/v1/ip", status: 200, text: '[{"cidr":"10.0.0.5/32","identity":300}]\n' },
   { method: "GET", path: "/v1/ip?cidr=192.0.2.0/24", status: 404, text: '"no address in 192.0.2.0/24 is known"\n' },
   { method: "GET", path: "/v1/map/x", status: 200, text: '{"path":"/sys/fs/bpf/tc/globals/x"}\n' },
@@ -484,6 +504,9 @@ test("every method of the client asks for what it is named after", async () => {
     assert.equal((await client.identityEndpoints(never)).length, 1);
     assert.equal((await client.policy(never)).revision, 3);
     assert.deepEqual(await client.policySelectors(never), []);
+    const explained = await client.explainPolicy({ from: "7", to: "identity:2", protocol: "udp", port: 53 }, never);
+    assert.deepEqual([explained.to.identity, explained.protocol, explained.port, explained.verdict], [2, "UDP", 53, "allowed"]);
+    assert.equal((await client.clusterNodes(never)).self, "default/n1");
     assert.equal((await client.addresses(never, { cidr: "10.0.0.0/8" })).length, 1);
     assert.equal((await client.maps(never)).maps?.length, 1);
     assert.ok((await client.map("x", never)).path);

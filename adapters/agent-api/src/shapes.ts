@@ -327,6 +327,24 @@ export interface ClusterStatus {
   readonly self?: string;
 }
 
+export interface ClusterNodeStatus {
+  /** `cluster/name` of this node. */
+  readonly self?: string;
+  readonly "nodes-added"?: readonly NodeElement[];
+  readonly "nodes-removed"?: readonly NodeElement[];
+  readonly "client-id"?: number;
+}
+
+export interface NodeElement {
+  /** `cluster/name` */
+  readonly name?: string;
+  readonly "primary-address"?: NodeAddressing;
+  readonly "secondary-addresses"?: readonly NodeAddressingElement[];
+  readonly "health-endpoint-address"?: NodeAddressing;
+  readonly "ingress-address"?: NodeAddressing;
+  readonly source?: string;
+}
+
 export interface ControllerStatus {
   readonly name?: string;
   readonly uuid?: string;

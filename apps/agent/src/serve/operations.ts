@@ -16,14 +16,17 @@ import type { Datapath } from "@cilium-ts/datapath";
 import type { EndpointRow } from "@cilium-ts/endpoint";
 import { clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
 import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
-import { formatPrefix, parsePrefix, prefixContains } from "@cilium-ts/net";
+import { formatPrefix, parseAddress, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
+import { subjectOf } from "../endpoints/kernel-shape.ts";
 import type { NodePool } from "../endpoints/node-pool.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
 import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";
+import { clusterNodesShape } from "./cluster-nodes.ts";
+import { type ExplainOptions, explainPolicy } from "./explain-policy.ts";
 import { mapList, mapShape } from "./map-shape.ts";
 import { policyShape } from "./policy-shape.ts";
 
@@ -53,6 +56,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
   return {
     health: async () => statusOf(parts),
     configuration: async () => configurationOf(parts),
+    clusterNodes: async () => nodesOf(parts),
     ...addressOperations(parts),
     endpoints: async ({ labels }) => [...index.rows()].filter((row) => hasAll(row.labels, labels)).map(shape),
     endpoint: async (id) => rowsOf(node, id).map(shape)[0],
@@ -81,6 +85,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
     policy: async ({ labels }) =>
       labels.length > 0 ? undefined : { revision: node.updates.revision, policy: JSON.stringify(node.updates.rules(), undefined, 2) },
     policySelectors: async () => [],
+    explainPolicy: async (request) => explainPolicy(explainOptions(parts), request),
     addresses: async ({ cidr, labels }) => addressesOf(node, cidr, labels),
     maps: async () => mapList(parts.options.bpfRoot, datapath),
     map: async (name) => mapShape(parts.options.bpfRoot, datapath, name),
@@ -138,6 +143,35 @@ function rowsOf({ endpoints }: Node, id: EndpointId): readonly EndpointRow[] {
     case "address":
       return one(index.byAddress(id.address));
   }
+}
+
+function nodesOf({ node, options, pool }: OperationsOptions): Awaited<ReturnType<AgentOperations["clusterNodes"]>> {
+  const { clusterName, nodeName } = options;
+  const podRanges = { ipv4: formatPrefix(pool.pools.ipv4.prefix), ipv6: formatPrefix(pool.pools.ipv6.prefix) };
+  return clusterNodesShape({
+    clusterName,
+    nodeName,
+    podRanges,
+    addresses: node.hostAddresses.underlay(),
+    others: node.remoteNodes.nodes(),
+  });
+}
+
+function explainOptions({ node, options }: OperationsOptions): ExplainOptions {
+  const { engine, directory, endpoints, ipcache, updates } = node;
+  return {
+    engine,
+    world: { allowLocalhost: options.allowLocalhost, clusterName: options.clusterName },
+    rules: () => updates.rules(),
+    sources: {
+      endpoints: () => endpoints.index.rows(),
+      endpointsOf: (id) => rowsOf(node, id),
+      identities: () => directory.all(),
+      labelsOf: (identity) => directory.get(identity)?.labels,
+      identityOf: (address) => ipcache.identityOf(parseAddress(address) ?? new Uint8Array(4)),
+      namedPortsOf: (row) => subjectOf(row).namedPorts ?? [],
+    },
+  };
 }
 
 function hasAll(labels: readonly string[], wanted: readonly string[]): boolean {

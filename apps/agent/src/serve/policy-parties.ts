@@ -1,0 +1,109 @@
+import { type ExplainedParty, type PolicyParty, type Refusal, refused } from "@cilium-ts/agent-api";
+import type { EndpointRow } from "@cilium-ts/endpoint";
+import { identityScope, reservedIdentityByName, reservedName } from "@cilium-ts/identity";
+import { Labels } from "@cilium-ts/labels";
+import type { NamedPort } from "@cilium-ts/policy";
+
+/** One end of a connection that is to be explained. */
+export interface Party {
+  readonly identity: number;
+  readonly labels: Labels;
+  readonly namedPorts: readonly NamedPort[];
+  /** Of this node, when the party is a workload here. */
+  readonly row: EndpointRow | undefined;
+  /** Workloads have policies; nodes and the world do not. */
+  readonly hasPolicy: boolean;
+  /** For sentences: `default/web`, `reserved:world`. */
+  readonly text: string;
+}
+
+/** What is known of names, labels and addresses. */
+export interface PartySources {
+  endpoints(): Iterable<EndpointRow>;
+  endpointsOf(party: Extract<PolicyParty, { kind: "endpoint" }>["id"]): readonly EndpointRow[];
+  identities(): Iterable<{ readonly id: number; readonly labels: Labels }>;
+  labelsOf(identity: number): Labels | undefined;
+  identityOf(address: string): number;
+  namedPortsOf(row: EndpointRow): readonly NamedPort[];
+}
+
+/** Identities that a refusal lists. */
+const listedMax = 10;
+
+export function findParty(sources: PartySources, party: PolicyParty, what: string): Party | Refusal<400 | 404> {
+  switch (party.kind) {
+    case "endpoint":
+      return endpointParty(sources, sources.endpointsOf(party.id)[0]) ?? noEndpoint(party, what);
+    case "identity":
+      return identityParty(sources, party.id) ?? refused(404, `${what}: there is no identity ${party.id}`);
+    case "name":
+      return namedParty(sources, party.name, what);
+    case "labels":
+      return labelledParty(sources, party.labels, what);
+    case "address": {
+      const row = [...sources.endpoints()].find(({ ipv4, ipv6 }) => ipv4 === party.address || ipv6 === party.address);
+      const found = endpointParty(sources, row) ?? identityParty(sources, sources.identityOf(party.address));
+      return found ?? refused(404, `${what}: nobody is known to have address ${party.address}`);
+    }
+  }
+}
+
+export function partyShape({ identity, labels, row }: Party): ExplainedParty {
+  const workload = row === undefined ? {} : { endpoint: row.id, pod: `${row.podNamespace}/${row.podName}` };
+  return { identity, labels: labels.format(), ...workload };
+}
+
+function noEndpoint({ id }: Extract<PolicyParty, { kind: "endpoint" }>, what: string): Refusal<404> {
+  const name = id.kind === "pod" ? `pod ${id.namespace}/${id.name}` : `endpoint ${Object.values(id).slice(1).join(":")}`;
+  return refused(404, `${what}: there is no ${name} on this node; a pod of another node is named by its labels, identity or address`);
+}
+
+function namedParty(sources: PartySources, name: string, what: string): Party | Refusal<404> {
+  const reserved = reservedIdentityByName(name);
+  const pods = [...sources.endpoints()].filter(({ podNamespace, podName }) => podNamespace === "default" && podName === name);
+  const found = reserved === undefined ? endpointParty(sources, pods[0]) : identityParty(sources, reserved);
+  return found ?? refused(404, `${what}: "${name}" is neither a reserved identity nor a pod of namespace default on this node`);
+}
+
+/** By labels as people write them: without a source, of any. */
+function labelledParty(sources: PartySources, wanted: readonly string[], what: string): Party | Refusal<400 | 404> {
+  const matches = [...sources.identities()].filter(({ labels }) => {
+    const texts = labels.format();
+    return wanted.every((label) => texts.some((text) => text === label || text.slice(text.indexOf(":") + 1) === label));
+  });
+  const [first, second] = matches;
+  if (first === undefined) return refused(404, `${what}: no identity has the labels ${wanted.join(",")}`);
+  if (second !== undefined) {
+    const shown = matches.slice(0, listedMax).map(({ id }) => id);
+    const more = matches.length > shown.length ? ` and ${matches.length - shown.length} more` : "";
+    return refused(
+      400,
+      `${what}: ${matches.length} identities have the labels ${wanted.join(",")}: ${shown.join(", ")}${more}; name one as identity:${first.id}`,
+    );
+  }
+  return identityParty(sources, first.id) ?? refused(404, `${what}: identity ${first.id} has gone`);
+}
+
+function endpointParty(sources: PartySources, row: EndpointRow | undefined): Party | undefined {
+  if (row === undefined) return undefined;
+  const labels = Labels.parse(row.labels);
+  return {
+    identity: row.identity,
+    labels,
+    namedPorts: sources.namedPortsOf(row),
+    row,
+    hasPolicy: true,
+    text: `${row.podNamespace}/${row.podName}`,
+  };
+}
+
+/** A workload of this node stands for all that have its identity: only it says what its port names mean. */
+function identityParty(sources: PartySources, identity: number): Party | undefined {
+  const row = [...sources.endpoints()].find((candidate) => candidate.identity === identity);
+  if (row !== undefined) return endpointParty(sources, row);
+  const labels = sources.labelsOf(identity);
+  if (labels === undefined || identity === 0) return undefined;
+  const reserved = reservedName(identity);
+  const text = reserved === undefined ? `identity ${identity} (${labels.format().join(",")})` : `reserved:${reserved}`;
+  return { identity, labels, namedPorts: [], row: undefined, hasPolicy: identityScope(identity) === "cluster", text };
+}
