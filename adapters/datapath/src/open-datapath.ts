@@ -134,6 +134,7 @@ function load(
 ): Opened {
   const loaded = new Map(objectNamesOf(names).map((name) => [name, owned.use(loadObject(kernel, options, config, name))]));
   const programs = programsOf(names, (name) => present(loaded.get(programObjects[name])?.programs.get(name), `program ${name}`));
+  kernel.unpin(programRoot); // A start that died between two pins has left some.
   for (const name of names) programs[name]?.pin(join(programRoot, name));
   return { maps: record(mapNames, (name) => present(loaded.get("pod")?.maps.get(name), `map ${name}`)), programs };
 }
