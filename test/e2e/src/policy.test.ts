@@ -270,6 +270,21 @@ describe("a policy between pods", { skip: requireKernel() }, () => {
     assert.equal(drop?.traffic_direction, "EGRESS");
   });
 
+  test("lets the answers of what it allows through, whatever it says of the other direction", async () => {
+    await cluster.apply(
+      policy("server", "server", { egress: [{}], ingress: [{ fromEndpoints: [client] }] }),
+      policy("client", "client", { ingress: [{}], egress: [{ toEndpoints: [{ matchLabels: { app: "server" } }] }] }),
+    );
+    await check(`
+      client  tcp/8081  server  answered
+      client  udp/5353  server  answered
+      client  icmp      server  answered
+      client  udp/9     server  ECONNREFUSED
+      server  tcp/7001  client  dropped
+      client  tcp/9002  world   dropped
+    `);
+  });
+
   test("is about its own namespace unless it names another", async () => {
     await cluster.apply(policy("own", "server", { ingress: [{ fromEndpoints: [client] }] }));
     await check(`
@@ -282,6 +297,17 @@ describe("a policy between pods", { skip: requireKernel() }, () => {
       client    tcp/8081  server  dropped
       stranger  tcp/8081  server  answered
     `);
+  });
+
+  test("follows the labels of namespaces", async () => {
+    const peer = { matchLabels: { "io.cilium.k8s.namespace.labels.team": "red" } };
+    await cluster.apply(policy("team", "server", { ingress: [{ fromEndpoints: [peer] }] }));
+    await check("stranger tcp/8081 server dropped");
+    await cluster.lab.kubectl.run(["label", "namespace", "elsewhere", "team=red"]);
+    await eventually(() => check("stranger tcp/8081 server answered"));
+    await check("client tcp/8081 server dropped");
+    await cluster.lab.kubectl.run(["label", "namespace", "elsewhere", "team-"]);
+    await eventually(() => check("stranger tcp/8081 server dropped"));
   });
 
   test("follows the labels of pods", async () => {

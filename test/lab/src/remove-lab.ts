@@ -7,6 +7,7 @@ import { runToEnd, stopDaemon } from "./shell.ts";
 export async function removeLab(name: string): Promise<void> {
   const record = readLab(name);
   await Promise.all((record?.daemons ?? []).map((daemon) => stopDaemon(daemon, { graceMs: 3_000 })));
+  for (const pid of programsOf(labDirectory(name))) end(pid);
   for (const namespace of namespacesOf(name)) {
     await endProcessesIn(namespace);
     await runToEnd("ip", ["netns", "del", namespace]);
@@ -24,18 +25,36 @@ function namespacesOf(name: string): string[] {
   }
 }
 
+/** Our programs that keep their state there, which are in no record when the start was cut short in the moment after it began them. */
+function programsOf(directory: string): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => {
+      const args = argumentsOf(pid);
+      return args.some((arg) => arg.endsWith("/build/bin/main.js")) && args.some((arg) => arg.startsWith(`${directory}/`));
+    });
+}
+
+function argumentsOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return []; // No process, or one that has ended.
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // Gone already.
+  }
+}
+
 /** Whatever still runs inside, such as a command that somebody started by hand. */
 async function endProcessesIn(namespace: string): Promise<void> {
   const { stdout } = await runToEnd("ip", ["netns", "pids", namespace]);
-  for (const pid of stdout.split("\n").map(Number)) {
-    if (pid > 1) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        // Gone already.
-      }
-    }
-  }
+  for (const pid of stdout.split("\n").map(Number)) if (pid > 1) end(pid);
 }
 
 async function linksOf(name: string): Promise<string[]> {
