@@ -1,4 +1,5 @@
 import type { Selector } from "@cilium-ts/labels";
+import { originHash } from "./origins.ts";
 import { type PortKey, portBlocks, portKeyOf } from "./port-prefix.ts";
 import {
   type Direction,
@@ -142,7 +143,9 @@ function expandProtocol(protocol: Protocol): readonly Protocol[] {
 }
 
 function originOf(rule: Rule, path: string): RuleOrigin {
-  return Object.freeze(rule.log === undefined ? { policy: rule.policy, path } : { policy: rule.policy, path, log: rule.log });
+  const origin = Object.freeze(rule.log === undefined ? { policy: rule.policy, path } : { policy: rule.policy, path, log: rule.log });
+  originHash(origin); // Remembered now, once for all whom the rule selects.
+  return origin;
 }
 
 function requirementsOf(rule: Rule): Requirements | undefined {

@@ -1,11 +1,11 @@
 import { reservedIdentities } from "@cilium-ts/identity";
 import { type CompiledRule, compareStatements, matchesNamedPort, type Statement } from "./compiled-rule.ts";
+import { Block, BlockList } from "./entry-blocks.ts";
 import { type OriginList, OriginLists, type OriginSet } from "./origin-lists.ts";
 import { reservedOrigins } from "./origins.ts";
-import { anyPortKey, decodePortKey, type PortKey, portKeyOf, widerPortKey } from "./port-prefix.ts";
+import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "./port-prefix.ts";
 import type { Direction, NamedPort, RuleOrigin } from "./rule.ts";
 import type { CachedSelector, SelectorWatcher } from "./selector-cache.ts";
-import { matchTypeOf, precedenceOf, type VerdictEntry } from "./verdict.ts";
 
 /** What a table looks at beside its rules. */
 export interface TableContext {
@@ -22,8 +22,6 @@ export interface TableContext {
 }
 
 const anyIdentity = 0;
-/** Beyond this many new or gone identities sorting anew is quicker than putting each in its place. */
-const placedOneByOneMax = 64;
 /** Origin lists that nobody uses any more are cleared away when there are this many more lists than were in use. */
 const unusedListsMax = 1024;
 
@@ -40,12 +38,10 @@ export class DirectionTable implements SelectorWatcher {
   readonly #bySelector = new Map<CachedSelector, Statement[]>();
   /** About anybody; in order. */
   readonly #aboutAnybody: Statement[] = [];
-  readonly #entries = new Map<number, readonly VerdictEntry[]>();
+  readonly #blocks = new BlockList();
   readonly #origins = new OriginLists();
   /** Lists in use when they were last counted. */
   #originsKept = 0;
-  /** Identities with entries, ascending. */
-  #order: number[] = [];
   #touched: Set<number> | "all" = "all";
   #selecting = 0;
   #closing = 0;
@@ -133,13 +129,10 @@ export class DirectionTable implements SelectorWatcher {
     if (this.#direction === "egress" && this.#naming > 0) this.touch(identity);
   }
 
-  /** Appends the entries in order: by identity, protocol, port prefix length and port. */
-  appendTo(entries: VerdictEntry[]): void {
+  /** Entries of one identity after the other, ascending. */
+  blocks(): readonly Block[] {
     this.#refresh();
-    for (const identity of this.#order) {
-      const own = this.#entries.get(identity) ?? [];
-      for (const entry of own) entries.push(entry);
-    }
+    return this.#blocks.all();
   }
 
   #refresh(): void {
@@ -156,13 +149,9 @@ export class DirectionTable implements SelectorWatcher {
       return;
     }
     touched.delete(anyIdentity);
-    const moved = new Set<number>();
-    for (const identity of touched) {
-      const had = this.#entries.has(identity);
-      this.#compute(identity, this.#statementsAbout(identity));
-      if (had !== this.#entries.has(identity)) moved.add(identity);
-    }
-    this.#reorder(moved);
+    const changes = new Map<number, Block | undefined>();
+    for (const identity of touched) changes.set(identity, this.#compute(identity, this.#statementsAbout(identity)));
+    this.#blocks.change(changes);
     this.#clearOrigins();
   }
 
@@ -178,21 +167,20 @@ export class DirectionTable implements SelectorWatcher {
 
   /** True when another set of ports is denied to anybody: that concerns the entries of everybody. */
   #refreshAnybody(): boolean {
-    const before = denyKeys(this.#entries.get(anyIdentity));
-    const had = this.#entries.has(anyIdentity);
-    this.#compute(anyIdentity, this.#aboutAnybody);
-    if (had !== this.#entries.has(anyIdentity)) this.#reorder(new Set([anyIdentity]));
-    return before !== denyKeys(this.#entries.get(anyIdentity));
+    const before = keysText(this.#deniedToAnybody);
+    this.#blocks.change(new Map([[anyIdentity, this.#compute(anyIdentity, this.#aboutAnybody)]]));
+    return before !== keysText(this.#deniedToAnybody);
   }
 
   #computeAll(): void {
-    this.#entries.clear();
     this.#origins.keepOnly([]);
-    this.#compute(anyIdentity, this.#aboutAnybody);
+    const blocks: Block[] = [];
+    const take = (block: Block | undefined): void => void (block === undefined || blocks.push(block));
+    take(this.#compute(anyIdentity, this.#aboutAnybody));
     if (this.#context.enforcement() !== "open") {
-      for (const [identity, statements] of this.#statementsByIdentity()) this.#compute(identity, statements);
+      for (const [identity, statements] of this.#statementsByIdentity()) take(this.#compute(identity, statements));
     }
-    this.#order = sorted(this.#entries.keys());
+    this.#blocks.replaceAll(blocks);
     this.#originsKept = this.#origins.size;
   }
 
@@ -237,8 +225,11 @@ export class DirectionTable implements SelectorWatcher {
     return this.#direction === "egress" && named.length > 0;
   }
 
-  /** Whatever a deny covers is left out, so that the longest match is a deny wherever any deny matches. */
-  #compute(identity: number, statements: readonly Statement[]): void {
+  /** Whatever a deny covers is left out, so that the longest match is a deny wherever any deny matches. Undefined: no entries. */
+  #compute(identity: number, statements: readonly Statement[]): Block | undefined {
+    const [only] = statements;
+    const simple = statements.length === 1 && only !== undefined ? this.#computeSimple(identity, only) : undefined;
+    if (simple !== undefined) return simple;
     const allow: Cells = new Map();
     const deny: Cells = new Map();
     if (this.#context.enforcement() !== "open") {
@@ -246,9 +237,17 @@ export class DirectionTable implements SelectorWatcher {
     }
     const always = this.#alwaysAllowed(identity);
     if (always !== undefined) allow.set(anyPortKey, this.#origins.with(allow.get(anyPortKey), always));
-    const entries = this.#prune(identity, allow, deny);
-    if (entries.length === 0) this.#entries.delete(identity);
-    else this.#entries.set(identity, entries);
+    return this.#prune(identity, allow, deny);
+  }
+
+  /** One statement about every port, or about one block of them, is by far the most frequent. Undefined: it is not as simple. */
+  #computeSimple(identity: number, { origin, deny, anyPeer, keys, named }: Statement): Block | undefined {
+    const [key] = keys;
+    if (key === undefined || keys.length > 1 || named.length > 0 || anyPeer || identity <= reservedIdentities.host) return undefined;
+    if (this.#deniedToAnybody !== undefined) return undefined;
+    const block = new Block(identity);
+    block.add(this.#direction, key, deny, this.#origins.with(undefined, origin), this.#origins);
+    return block;
   }
 
   #addCells(cells: Cells, { origin, anyPeer, keys, named }: Statement, identity: number): void {
@@ -277,11 +276,11 @@ export class DirectionTable implements SelectorWatcher {
     return host ? reservedOrigins.allowLocalhostIngress[0] : undefined;
   }
 
-  #prune(identity: number, allow: Cells, deny: Cells): VerdictEntry[] {
+  #prune(identity: number, allow: Cells, deny: Cells): Block | undefined {
     const anyDeny = identity === anyIdentity ? undefined : this.#deniedToAnybody;
     const keys = [...allow.keys(), ...deny.keys()];
     if (keys.length > 1) keys.sort((a, b) => a - b);
-    const entries: VerdictEntry[] = [];
+    const block = new Block(identity);
     let previous = -1;
     for (const key of keys) {
       if (key === previous) continue; // Both allowed and denied: the deny was written already.
@@ -290,31 +289,17 @@ export class DirectionTable implements SelectorWatcher {
       if (denied === undefined ? covers(deny, key) : coversNarrower(deny, key)) continue;
       if (anyDeny !== undefined && covers(anyDeny, key)) continue;
       const origins = denied ?? allow.get(key);
-      if (origins !== undefined) {
-        entries.push(createEntry(this.#direction, identity, key, denied !== undefined, this.#origins.listOf(origins)));
-      }
+      if (origins !== undefined) block.add(this.#direction, key, denied !== undefined, origins, this.#origins);
     }
     if (identity === anyIdentity) this.#deniedToAnybody = deny.size === 0 ? undefined : new Set(deny.keys());
-    return entries;
-  }
-
-  #reorder(moved: ReadonlySet<number>): void {
-    if (moved.size > placedOneByOneMax) {
-      this.#order = sorted(this.#entries.keys());
-      return;
-    }
-    for (const identity of moved) {
-      const index = positionOf(this.#order, identity);
-      if (this.#entries.has(identity)) this.#order.splice(index, 0, identity);
-      else this.#order.splice(index, 1);
-    }
+    return block.entries.length === 0 ? undefined : block;
   }
 
   /** Bounds the lists by those in use: rules that went away have left some behind. */
   #clearOrigins(): void {
     if (this.#origins.size <= 2 * this.#originsKept + unusedListsMax) return;
     const used = new Set<OriginList>();
-    for (const entries of this.#entries.values()) for (const { origins } of entries) used.add(origins);
+    for (const { entries } of this.#blocks.all()) for (const { origins } of entries) used.add(origins);
     this.#origins.keepOnly(used);
     this.#originsKept = this.#origins.size;
   }
@@ -358,22 +343,8 @@ function coversNarrower(cells: Keys, key: PortKey): boolean {
   return false;
 }
 
-function createEntry(direction: Direction, identity: number, key: PortKey, deny: boolean, origins: OriginList): VerdictEntry {
-  const { protocol, port, length } = decodePortKey(key);
-  const precedence = precedenceOf(deny, protocol, length);
-  const match = matchTypeOf(identity, protocol, length);
-  return { direction, identity, protocol, port, portPrefixLength: length, deny, precedence, match, origins };
-}
-
-function denyKeys(entries: readonly VerdictEntry[] | undefined): string {
-  return (entries ?? [])
-    .filter(({ deny }) => deny)
-    .map(({ protocol, port, portPrefixLength }) => portKeyOf(protocol, port, portPrefixLength))
-    .join(" ");
-}
-
-function sorted(identities: Iterable<number>): number[] {
-  return [...Uint32Array.from(identities).sort()];
+function keysText(keys: ReadonlySet<PortKey> | undefined): string {
+  return [...(keys ?? [])].sort((a, b) => a - b).join(" ");
 }
 
 function place(statements: Statement[], statement: Statement): void {
@@ -395,18 +366,6 @@ function statementPosition(statements: readonly Statement[], statement: Statemen
     const middle = (low + high) >> 1;
     const candidate = statements[middle];
     if (candidate !== undefined && compareStatements(candidate, statement) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Index of the first number that is not smaller. */
-function positionOf(numbers: readonly number[], number: number): number {
-  let low = 0;
-  let high = numbers.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((numbers[middle] ?? 0) < number) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -1,3 +1,5 @@
+import { mixBits } from "./mix-bits.ts";
+import { originHash } from "./origins.ts";
 import type { RuleOrigin } from "./rule.ts";
 
 /** An entry names at most this many rules, the first by policy key: enough to explain, bounded for those who carry it. */
@@ -10,6 +12,9 @@ interface Node {
   readonly parent: Node | undefined;
   readonly last: RuleOrigin;
   readonly size: number;
+  /** 64 bits that stand for the content of the list. */
+  readonly hashHigh: number;
+  readonly hashLow: number;
   list: OriginList | undefined;
   /** Most lists are followed by one other only. */
   next: Node | undefined;
@@ -78,6 +83,16 @@ export class OriginLists {
 
   #create(parent: Node | undefined, last: RuleOrigin): Node {
     this.#size += 1;
-    return { parent, last, size: parent === undefined ? 1 : parent.size + 1, list: undefined, next: undefined, others: undefined };
+    const [high, low] = originHash(last);
+    return {
+      parent,
+      last,
+      size: parent === undefined ? 1 : parent.size + 1,
+      hashHigh: mixBits((parent?.hashHigh ?? 0) ^ high),
+      hashLow: mixBits((parent?.hashLow ?? 0) + low),
+      list: undefined,
+      next: undefined,
+      others: undefined,
+    };
   }
 }

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { formatLabel } from "@cilium-ts/labels";
 import type { PolicyReference, RuleOrigin } from "./rule.ts";
 
@@ -15,6 +16,7 @@ export const reservedOrigins = {
 
 const policyKeys = new WeakMap<PolicyReference, string>();
 const originKeys = new WeakMap<RuleOrigin, string>();
+const originHashes = new WeakMap<RuleOrigin, readonly [number, number]>();
 const listKeys = new WeakMap<readonly RuleOrigin[], string>();
 
 /** Text that is equal exactly for equal origins. Remembered as long as the origin lives: origins and lists are never changed. */
@@ -22,6 +24,17 @@ export function originKey(origin: RuleOrigin): string {
   return remember(originKeys, origin, ({ policy, path, log }) =>
     JSON.stringify([remember(policyKeys, policy, policyKey), path, log ?? null]),
   );
+}
+
+/** 64 bits that stand for the origin: equal for equal origins, on every node and after every restart. */
+export function originHash(origin: RuleOrigin): readonly [high: number, low: number] {
+  let known = originHashes.get(origin);
+  if (known === undefined) {
+    const digest = hash("sha256", originKey(origin), "buffer");
+    known = [digest.readInt32LE(0), digest.readInt32LE(4)];
+    originHashes.set(origin, known);
+  }
+  return known;
 }
 
 /** Text that is equal exactly for equal lists of origins. */

@@ -14,14 +14,16 @@ const protocolOfIndex: readonly Protocol[] = [
   protocols.icmpv6,
   protocols.sctp,
 ];
-const indexOfProtocol = new Map(protocolOfIndex.map((protocol, index) => [protocol, index]));
+/** By protocol number: 255 has no place. */
+const indexOfProtocol = new Uint8Array(256).fill(255);
+for (const [index, protocol] of protocolOfIndex.entries()) indexOfProtocol[protocol] = index;
 
 /** Every protocol, every port. */
 export const anyPortKey: PortKey = 1;
 
 export function portKeyOf(protocol: Protocol, port: number, length: number): PortKey {
-  const index = indexOfProtocol.get(protocol);
-  if (index === undefined) throw new RangeError(`protocol ${protocol} has no place in policy`);
+  const index = indexOfProtocol[protocol] ?? 255;
+  if (index === 255) throw new RangeError(`protocol ${protocol} has no place in policy`);
   return (index << 17) | (1 << length) | (port >> (16 - length));
 }
 

@@ -1,9 +1,9 @@
 import { CompiledRule, type Requirements } from "./compiled-rule.ts";
 import { DirectionTable, type TableContext } from "./direction-table.ts";
-import { createResolvedPolicy } from "./resolution.ts";
+import { createResolvedPolicy, type ResolvedDirection } from "./resolution.ts";
 import type { NamedPort, Peer, Rule, RuleSection } from "./rule.ts";
 import type { SelectorCache } from "./selector-cache.ts";
-import type { ResolvedPolicy, VerdictEntry } from "./verdict.ts";
+import type { ResolvedPolicy } from "./verdict.ts";
 
 export interface GroupOptions {
   readonly init: boolean;
@@ -77,12 +77,7 @@ export class SubjectGroup {
   }
 
   resolve(): ResolvedPolicy {
-    if (this.#result === undefined) {
-      const entries: VerdictEntry[] = [];
-      this.#ingress.appendTo(entries);
-      this.#egress.appendTo(entries);
-      this.#result = createResolvedPolicy(this.#ingress.enforced, this.#egress.enforced, entries);
-    }
+    this.#result ??= createResolvedPolicy(resolvedDirection(this.#ingress), resolvedDirection(this.#egress));
     return this.#result;
   }
 
@@ -162,6 +157,10 @@ export class SubjectGroup {
     this.#result = undefined;
     this.#options.onTouched(this);
   }
+}
+
+function resolvedDirection(table: DirectionTable): ResolvedDirection {
+  return { enforced: table.enforced, blocks: table.blocks() };
 }
 
 function keyOfRequirements(requirements: Requirements | undefined): string {

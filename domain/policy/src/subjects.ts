@@ -1,5 +1,6 @@
 import { type Labels, SelectorIndex } from "@cilium-ts/labels";
 import type { CompiledRule } from "./compiled-rule.ts";
+import { mixBits } from "./mix-bits.ts";
 import type { NamedPort } from "./rule.ts";
 import type { SubjectGroup } from "./subject-group.ts";
 
@@ -225,15 +226,7 @@ function keyOf(init: boolean, namedPorts: readonly NamedPort[], [one, two]: read
 
 /** Two numbers of 32 bits that look random, of a serial number that never comes again. */
 function hashOf(serial: number): readonly [number, number] {
-  return [mix(serial ^ 0x9e37_79b9), mix(Math.imul(serial, 0x85eb_ca6b) ^ 0x27d4_eb2f)];
-}
-
-/** A permutation of 32-bit numbers (the finalizer of MurmurHash3). */
-function mix(number: number): number {
-  let mixed = number;
-  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85eb_ca6b);
-  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35);
-  return mixed ^ (mixed >>> 16);
+  return [mixBits(serial ^ 0x9e37_79b9), mixBits(Math.imul(serial, 0x85eb_ca6b) ^ 0x27d4_eb2f)];
 }
 
 export function sortNamedPorts(ports: readonly NamedPort[]): readonly NamedPort[] {

@@ -1,0 +1,86 @@
+import { mixBits } from "./mix-bits.ts";
+import type { OriginLists, OriginSet } from "./origin-lists.ts";
+import { decodePortKey, type PortKey } from "./port-prefix.ts";
+import type { Direction } from "./rule.ts";
+import { matchTypeOf, precedenceOf, type VerdictEntry } from "./verdict.ts";
+
+/** The entries of one identity in one direction, ascending by port key, with 64 bits that stand for their content. */
+export class Block {
+  readonly identity: number;
+  readonly entries: VerdictEntry[] = [];
+  hashHigh = 0;
+  hashLow = 0;
+
+  constructor(identity: number) {
+    this.identity = identity;
+  }
+
+  add(direction: Direction, key: PortKey, deny: boolean, origins: OriginSet, lists: OriginLists): void {
+    const { protocol, port, length } = decodePortKey(key);
+    this.entries.push({
+      direction,
+      identity: this.identity,
+      protocol,
+      port,
+      portPrefixLength: length,
+      deny,
+      precedence: precedenceOf(deny, protocol, length),
+      match: matchTypeOf(this.identity, protocol, length),
+      origins: lists.listOf(origins),
+    });
+    const word = deny ? ~key : key;
+    this.hashHigh = mixBits(this.hashHigh ^ origins.hashHigh ^ mixBits(word));
+    this.hashLow = mixBits(this.hashLow + origins.hashLow + word);
+  }
+}
+
+/** Beyond this many changes at once going through all is quicker than putting each in its place. */
+const placedOneByOneMax = 64;
+
+/** Blocks by identity, ascending. */
+export class BlockList {
+  #blocks: Block[] = [];
+
+  all(): readonly Block[] {
+    return this.#blocks;
+  }
+
+  /** In any order, each identity once. */
+  replaceAll(blocks: Block[]): void {
+    this.#blocks = blocks.sort(byIdentity);
+  }
+
+  /** Undefined: the identity has no entries any more. */
+  change(changes: ReadonlyMap<number, Block | undefined>): void {
+    if (changes.size > placedOneByOneMax) {
+      const kept = this.#blocks.filter(({ identity }) => !changes.has(identity));
+      for (const block of changes.values()) if (block !== undefined) kept.push(block);
+      this.replaceAll(kept);
+      return;
+    }
+    for (const [identity, block] of changes) {
+      const index = this.#position(identity);
+      const present = this.#blocks[index]?.identity === identity;
+      if (block === undefined) {
+        if (present) this.#blocks.splice(index, 1);
+      } else if (present) this.#blocks[index] = block;
+      else this.#blocks.splice(index, 0, block);
+    }
+  }
+
+  /** Index of the first block whose identity is not smaller. */
+  #position(identity: number): number {
+    let low = 0;
+    let high = this.#blocks.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#blocks[middle]?.identity ?? 0) < identity) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function byIdentity(a: Block, b: Block): number {
+  return a.identity - b.identity;
+}
