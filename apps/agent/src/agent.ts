@@ -15,8 +15,9 @@ import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import type { Log } from "./log.ts";
-import { applyNodeNetwork, findPodMtu } from "./network/node-network.ts";
+import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";
+import { openTunnel, removeTunnel } from "./network/tunnel.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
 import { requireTcx } from "./require-tcx.ts";
@@ -58,11 +59,14 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
   const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
   const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
-  using datapath = openDatapath(kernel, datapathOptions(world, options, pool));
+  const uplinkMtu = await findUplinkMtu(netlink);
+  const tunnelIfindex = await applyTunnel(kernel, netlink, options, uplinkMtu);
+  using datapath = openDatapath(kernel, datapathOptions(world, options, pool, tunnelIfindex));
   const { routerIPv4, routerIPv6 } = pool;
   const podPrefixes = [pool.pools.ipv4.prefix, pool.pools.ipv6.prefix];
   const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes });
-  const mtu = options.mtu === 0 ? await findPodMtu(netlink, options.routingMode) : options.mtu;
+  const mtu = options.mtu === 0 ? podMtu(uplinkMtu, options.routingMode) : options.mtu;
+  datapath.deviceLinks.apply(tunnelIfindex === 0 ? {} : { vxlan: tunnelIfindex, host: hostDevice });
 
   // Opened last and so closed first: no task outlives what it uses.
   await using tasks = new TaskGroup(parent);
@@ -119,10 +123,21 @@ function ownPodCIDRs({ ipam, ipv4Range, ipv6Range }: AgentOptions): string[] | u
   return ipam === "host-scope" ? [formatPrefix(ipv4Range), formatPrefix(ipv6Range)] : undefined;
 }
 
-function datapathOptions({ objects }: World, options: AgentOptions, pool: NodePool): Parameters<typeof openDatapath>[1] {
+/** The index of the tunnel's device; 0 where nodes reach each other's pods natively. */
+async function applyTunnel(kernel: Kernel, netlink: Netlink, { routingMode, tunnelPort }: AgentOptions, mtu: number): Promise<number> {
+  if (routingMode === "tunnel") return openTunnel({ kernel, netlink, port: tunnelPort, mtu });
+  await removeTunnel(netlink);
+  return 0;
+}
+
+function datapathOptions(
+  { objects }: World,
+  options: AgentOptions,
+  { routerIPv4, routerIPv6 }: NodePool,
+  tunnelIfindex: number,
+): Parameters<typeof openDatapath>[1] {
   const { bpfRoot, traceIntervalS, conntrackEntriesMax } = options;
-  const { routerIPv4, routerIPv6 } = pool;
-  return { ...datapathDefaults, objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax };
+  return { ...datapathDefaults, objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, tunnelIfindex };
 }
 
 /** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */

@@ -51,11 +51,14 @@ const unreachableMetric = 4_000_000;
 /** Bytes that a VXLAN header, with UDP and IPv4 under it and Ethernet in it, takes of each packet. */
 const tunnelOverheadBytes = 50;
 
-/** What fits through the uplink: the smallest MTU of the node's own devices that are up, less the tunnel's part. */
-export async function findPodMtu(netlink: Netlink, mode: "tunnel" | "native"): Promise<number> {
+/** What fits through the uplink: the smallest MTU of the node's own devices that are up. */
+export async function findUplinkMtu(netlink: Netlink): Promise<number> {
   const links = (await netlink.links.list()).filter((link) => link.up && !link.loopback && !/^(lxc|cilium_)/.test(link.name));
-  const uplink = links.length === 0 ? 1_500 : Math.min(...links.map((link) => link.mtu));
-  return uplink - (mode === "tunnel" ? tunnelOverheadBytes : 0);
+  return links.length === 0 ? 1_500 : Math.min(...links.map((link) => link.mtu));
+}
+
+export function podMtu(uplinkMtu: number, mode: "tunnel" | "native"): number {
+  return mode === "tunnel" ? uplinkMtu - tunnelOverheadBytes : uplinkMtu;
 }
 
 async function routerDevice(netlink: Netlink): Promise<Link> {
