@@ -22,6 +22,7 @@ export {
 } from "./client.ts";
 export { type Registration, registerDefinition } from "./custom-resource-definition.ts";
 export { FencedClient } from "./fenced-client.ts";
+export { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
 export { KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
 export { isExpired, KubernetesError } from "./kubernetes-error.ts";
 export type { KubernetesList, KubernetesObject, ObjectMeta, ObjectReference, OwnerReference } from "./kubernetes-object.ts";

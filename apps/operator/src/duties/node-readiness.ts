@@ -1,0 +1,95 @@
+import { type Patch, resources } from "@cilium-ts/kubernetes";
+import type { Cluster } from "../cluster/cluster.ts";
+import { upReason } from "../cluster/read-rows.ts";
+import type { NodeRow } from "../cluster/rows.ts";
+import type { OperatorOptions } from "../settings.ts";
+import { areSynced, type DutyWorld, keep } from "./duty.ts";
+
+type Options = Pick<OperatorOptions, "removesTaints" | "setsCondition">;
+
+/** How soon a node whose agent has become ready is found. */
+const lookIntervalMs = 1_000;
+
+/**
+ * Lets workloads onto nodes whose agent is ready: removes the taint that kept them away, and says NetworkUnavailable=False. A node whose
+ * agent ends later keeps both: its datapath goes on without the agent.
+ */
+export async function markReadyNodes(world: DutyWorld, options: Options, signal: AbortSignal): Promise<void> {
+  const { nodes, ciliumNodes, agentPods } = world.cluster;
+  if (!(await areSynced([nodes, ciliumNodes, agentPods], signal))) return;
+  const target = {
+    apply: (row: Readonly<NodeRow>) => settle(world, options, row, signal),
+    remove: async () => {},
+    realised: async () => {
+      const agents = agentsByNode(world.cluster);
+      return [...nodes.rows()]
+        .filter((row) => isSettled(options, row) || !isAgentReady(world.cluster, row, agents))
+        .map(({ name }) => name);
+    },
+  };
+  await keep(world, { what: "the readiness of node", desired: nodes, target, resyncIntervalMs: lookIntervalMs, signal });
+}
+
+async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>, signal: AbortSignal): Promise<void> {
+  const { cluster, writer, clock, log } = world;
+  if (isSettled(options, row) || !isAgentReady(cluster, row, agentsByNode(cluster))) return;
+  const { name } = row;
+  let { resourceVersion } = row;
+  if (options.setsCondition && !row.isUp) {
+    const patch: Patch = { type: "json", body: conditionPatch(row, new Date(clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z")) };
+    const written = await writer.patch(resources.nodes, { name }, patch, { signal, subresource: "status" });
+    resourceVersion = written.metadata.resourceVersion ?? "";
+    log.info(`node ${name} has a network: its agent is ready`);
+  }
+  if (!options.removesTaints || row.taintIndexes.length === 0) return;
+  await writer.patch(resources.nodes, { name }, { type: "json", body: taintPatch(row, resourceVersion) }, { signal });
+  log.info(`node ${name} takes pods: its agent is ready, and its taint was removed`);
+}
+
+function isSettled({ removesTaints, setsCondition }: Options, row: Readonly<NodeRow>): boolean {
+  return (!removesTaints || row.taintIndexes.length === 0) && (!setsCondition || row.isUp);
+}
+
+/** Whether there is a ready one among the agents' pods, by node. */
+function agentsByNode({ agentPods }: Cluster): ReadonlyMap<string, boolean> {
+  const agents = new Map<string, boolean>();
+  for (const { nodeName, isReady } of agentPods.rows()) agents.set(nodeName, isReady || agents.get(nodeName) === true);
+  return agents;
+}
+
+/**
+ * Where the agent runs as a pod, the pod's readiness tells. Elsewhere the CiliumNode does: the agent writes its own address into it,
+ * and the number of the boot in which it is set up, when its datapath is loaded. So a CiliumNode from before a reboot does not count.
+ */
+function isAgentReady({ ciliumNodes }: Cluster, node: Readonly<NodeRow>, agents: ReadonlyMap<string, boolean>): boolean {
+  const isPodReady = agents.get(node.name);
+  if (isPodReady !== undefined) return isPodReady;
+  const ciliumNode = ciliumNodes.get(node.name);
+  if (ciliumNode === undefined || !ciliumNode.hasInternalAddress) return false;
+  return node.bootId === "" || ciliumNode.bootId === "" || ciliumNode.bootId === node.bootId;
+}
+
+type Operation = Readonly<Record<string, unknown>>;
+
+/** Positions are those of this very version of the object. */
+function conditionPatch(row: Readonly<NodeRow>, now: string): Operation[] {
+  const condition = {
+    type: "NetworkUnavailable",
+    status: "False",
+    reason: upReason,
+    message: "Cilium is running on this node",
+    lastHeartbeatTime: now,
+    lastTransitionTime: now,
+  };
+  const patch: Operation[] = [{ op: "test", path: "/metadata/resourceVersion", value: row.resourceVersion }];
+  if (row.conditionIndex >= 0) patch.push({ op: "replace", path: `/status/conditions/${row.conditionIndex}`, value: condition });
+  else if (row.hasConditions) patch.push({ op: "add", path: "/status/conditions/-", value: condition });
+  else patch.push({ op: "add", path: "/status/conditions", value: [condition] });
+  return patch;
+}
+
+function taintPatch(row: Readonly<NodeRow>, resourceVersion: string): Operation[] {
+  // From the last to the first, as each removal moves those behind it.
+  const removals = row.taintIndexes.toReversed().map((index) => ({ op: "remove", path: `/spec/taints/${index}` }));
+  return [{ op: "test", path: "/metadata/resourceVersion", value: resourceVersion }, ...removals];
+}

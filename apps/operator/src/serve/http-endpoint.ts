@@ -1,0 +1,57 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { ServeAddress } from "../settings.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface HttpEndpoint extends AsyncDisposable {
+  readonly port: number;
+}
+
+const connectionsMax = 100;
+
+/** Answers GET requests by path; everything else is 404 or 405. Bodies are not read. */
+export async function openHttpEndpoint(
+  name: string,
+  { host, port }: ServeAddress,
+  routes: Readonly<Record<string, () => Answer>>,
+): Promise<HttpEndpoint> {
+  const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => answer(routes, request, response));
+  server.maxConnections = connectionsMax;
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    const where = `${host ?? "*"}:${port}`;
+    server.once("error", (cause) => reject(new Error(`the ${name} cannot be served on ${where}; choose another address`, { cause })));
+    server.listen({ port, ...(host !== undefined && { host }) }, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function answer(routes: Readonly<Record<string, () => Answer>>, request: IncomingMessage, response: ServerResponse): void {
+  const [path = ""] = (request.url ?? "").split("?");
+  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  const isRead = request.method === "GET" || request.method === "HEAD";
+  const refusal = {
+    status: route === undefined ? 404 : 405,
+    contentType: "text/plain",
+    body: route === undefined ? "not found\n" : "only GET\n",
+  };
+  const { status, contentType, body } = route !== undefined && isRead ? route() : refusal;
+  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body) });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
