@@ -45,10 +45,11 @@ const verbs: Record<string, Verb> = {
     },
   },
   test: {
-    usage: "test [PART-OF-A-FILE-NAME...]",
-    does: "run the tests",
+    usage: "test [--long] [PART-OF-A-FILE-NAME...]",
+    does: "run the tests; with --long those that are made at random for many more cases",
     async run(args) {
-      const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
+      const { values, positionals } = parseArgs({ args, options: { long: { type: "boolean", default: false } }, allowPositionals: true });
+      if (values.long) process.env.CILIUM_TS_LONG = "1"; // Read by tests, which are processes of their own.
       requireRoot("test");
       await build({ lab: true });
       const { runTests } = await import("./tools/src/run-tests.ts");
@@ -58,7 +59,7 @@ const verbs: Record<string, Verb> = {
     },
   },
   bench: {
-    usage: "bench datapath|control [--json]",
+    usage: "bench datapath|control|policy [--json]",
     does: "measure, as ratios within one run",
     async run(args) {
       requireRoot("bench");

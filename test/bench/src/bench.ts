@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchControl } from "./control.ts";
 import { benchDatapath } from "./datapath.ts";
+import { benchPolicy } from "./policy.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -23,6 +24,7 @@ export async function bench(args: string[]): Promise<number> {
   const benches: Record<string, () => Promise<Row[]>> = {
     datapath: () => benchDatapath(root, { repeats, seconds }),
     control: () => benchControl(root, { repeats }),
+    policy: async () => benchPolicy({ repeats }),
   };
   const chosen = benches[name];
   if (chosen === undefined) throw new Error(`there is no benchmark "${name}": there are ${Object.keys(benches).join(", ")}`);
