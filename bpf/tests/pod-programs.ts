@@ -270,15 +270,7 @@ export class PodPrograms implements Disposable {
   }
 
   drain(): Event[] {
-    const { bytes, records } = this.#ring.drain(this.#ringTarget);
-    const events: Event[] = [];
-    let offset = 0;
-    for (let index = 0; index < records && offset < bytes; index += 1) {
-      const length = new DataView(this.#ringTarget.buffer).getUint32(offset, true);
-      events.push(decodeEvent(this.#ringTarget.slice(offset + 8, offset + 8 + length)));
-      offset += 8 + Math.ceil(length / 8) * 8;
-    }
-    return events;
+    return drainEvents(this.#ring, this.#ringTarget);
   }
 
   [Symbol.dispose](): void {
@@ -300,6 +292,20 @@ export class PodPrograms implements Disposable {
     const dropped = events.find((event) => event.kind === "drop");
     return { action, packet: run.packet, events, dropReason: dropped?.notify.header.subtype };
   }
+}
+
+/** Every event in the ring. The target holds them all. */
+export function drainEvents(ring: RingBuffer, target: Uint8Array): Event[] {
+  const { bytes, records } = ring.drain(target);
+  const view = new DataView(target.buffer, target.byteOffset);
+  const events: Event[] = [];
+  let offset = 0;
+  for (let index = 0; index < records && offset < bytes; index += 1) {
+    const length = view.getUint32(offset, true);
+    events.push(decodeEvent(target.slice(offset + 8, offset + 8 + length)));
+    offset += 8 + Math.ceil(length / 8) * 8;
+  }
+  return events;
 }
 
 function decodeEvent(bytes: Uint8Array): Event {

@@ -1,0 +1,122 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { openKernel } from "@cilium-ts/kernel";
+import { type Datapath, datapathDefaults, openDatapath, type PolicySetEntry } from "../../adapters/datapath/src/index.ts";
+import { addressBytes, macBytes } from "./layers.ts";
+import { drainEvents, type Event } from "./pod-programs.ts";
+
+// One node of cluster.ts, run inside its network namespace: opens a datapath of its own, says "ready", and answers each line (a
+// NodeCommand) with a line of JSON. It leaves nothing behind when its input ends.
+
+export interface NodeSetup {
+  readonly bpfRoot: string;
+  readonly tunnel: boolean;
+  readonly routers: readonly [ipv4: string, ipv6: string];
+  readonly hostAddresses: readonly string[];
+  /** Its device is "pod". */
+  readonly pod: { readonly mac: string; readonly id: number; readonly identity: number; readonly ipv4: string; readonly ipv6: string };
+  readonly ipcache: readonly IpcacheEntry[];
+}
+
+export interface IpcacheEntry {
+  readonly prefix: string;
+  readonly identity: number;
+  readonly tunnelEndpoint?: string;
+}
+
+/** Of the pod: the identities that may talk to it, and it to them; 0 is anybody. */
+export interface NodePolicy {
+  readonly ingress: readonly number[];
+  readonly egress: readonly number[];
+}
+
+export type NodeCommand =
+  | { readonly kind: "policy"; readonly policy: NodePolicy }
+  | { readonly kind: "ipcache"; readonly rows: readonly IpcacheEntry[] }
+  | { readonly kind: "events" };
+
+/** An event in short. `subtype`: the drop's reason, or where the trace was taken. */
+export interface NodeEvent {
+  readonly kind: Event["kind"];
+  readonly subtype: number;
+  readonly source: number;
+  readonly destination: number;
+}
+
+function policyEntries({ ingress, egress }: NodePolicy): PolicySetEntry[] {
+  const allow = (direction: "ingress" | "egress", identity: number): PolicySetEntry => ({
+    ...{ direction, identity, protocol: 0, port: 0, portPrefixLength: 0, deny: false, precedence: 0, cookie: 1 },
+  });
+  return [...ingress.map((identity) => allow("ingress", identity)), ...egress.map((identity) => allow("egress", identity))];
+}
+
+function summary(event: Event): NodeEvent {
+  const { kind, notify } = event;
+  if (kind === "verdict") return { kind, subtype: notify.verdict, source: notify.remoteIdentity, destination: 0 };
+  return { kind, subtype: notify.header.subtype, source: notify.sourceIdentity, destination: notify.destinationIdentity };
+}
+
+/** Endpoint and devices, as an agent would set them. */
+function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => void {
+  const links: ReadonlyArray<{ ifname: string; ifindex: number; address: string }> = JSON.parse(
+    execFileSync("ip", ["-json", "link"], { encoding: "utf8" }),
+  );
+  const find = (name: string): (typeof links)[number] => {
+    const link = links.find(({ ifname }) => ifname === name);
+    if (link === undefined) throw new RangeError(`the node has no device "${name}"`);
+    return link;
+  };
+  const { pod } = setup;
+  const device = find("pod");
+  const flags = { ingressEnforced: true, egressEnforced: true, audit: false };
+  const macs = { mac: macBytes(pod.mac), hostMac: macBytes(device.address) };
+  const addresses = { ipv4: addressBytes(pod.ipv4), ipv6: addressBytes(pod.ipv6) };
+  const endpoint = { id: pod.id, identity: pod.identity, ifindex: device.ifindex, ...flags, ...macs, ...addresses };
+  const enforce = (policy: NodePolicy): void => {
+    datapath.endpoints.applyRow({ ...endpoint, policySet: datapath.policySets.acquire(policyEntries(policy)) });
+  };
+  datapath.endpoints.apply({ ...endpoint, policySet: datapath.policySets.acquire(policyEntries({ ingress: [0], egress: [0] })) });
+  datapath.endpoints.setHostAddresses(setup.hostAddresses.map(addressBytes));
+  if (setup.tunnel) datapath.deviceLinks.apply({ vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex });
+  return enforce;
+}
+
+async function main(setup: NodeSetup): Promise<void> {
+  const kernel = openKernel();
+  const object = (name: string): Uint8Array => readFileSync(join(import.meta.dirname, "../build", `${name}.o`));
+  const tunnelIfindex = setup.tunnel
+    ? JSON.parse(execFileSync("ip", ["-json", "link", "show", "cilium_vxlan"], { encoding: "utf8" }))[0].ifindex
+    : 0;
+  using stack = new DisposableStack();
+  stack.defer(() => {
+    kernel.unmount(setup.bpfRoot);
+    rmSync(setup.bpfRoot, { recursive: true, force: true });
+  });
+  const [routerIPv4, routerIPv6] = setup.routers;
+  const datapath = stack.use(
+    openDatapath(kernel, {
+      ...datapathDefaults,
+      objects: { pod: object("pod"), conntrack: object("conntrack"), overlay: object("overlay"), host: object("host") },
+      bpfRoot: setup.bpfRoot,
+      routerIPv4: addressBytes(routerIPv4),
+      routerIPv6: addressBytes(routerIPv6),
+      tunnelIfindex,
+      conntrackEntriesMax: 1024,
+    }),
+  );
+  const ring = stack.use(kernel.openRingBuffer(datapath.maps.events));
+  const target = new Uint8Array(1 << 22);
+  for (const row of setup.ipcache) datapath.ipcache.upsert(row);
+  const enforce = place(datapath, setup);
+  console.log("ready");
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command: NodeCommand = JSON.parse(line);
+    if (command.kind === "policy") enforce(command.policy);
+    if (command.kind === "ipcache") for (const row of command.rows) datapath.ipcache.upsert(row);
+    console.log(JSON.stringify(command.kind === "events" ? drainEvents(ring, target).map(summary) : "done"));
+  }
+}
+
+if (import.meta.main) await main(JSON.parse(process.argv[2] ?? ""));
