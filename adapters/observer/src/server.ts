@@ -1,21 +1,25 @@
 import { once } from "node:events";
-import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
-import { createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from "node:http2";
-import { connect as connectSocket } from "node:net";
-import { dirname } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { EndpointResolver, type FlowContext, type FlowRing } from "@cilium-ts/flow";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { GrpcCode, GrpcError, ObserverError } from "./errors.ts";
+import { GrpcCode, GrpcError } from "./errors.ts";
 import { readFlowsQuery } from "./flows-query.ts";
 import { type FlowsReaderOptions, sendFlows } from "./flows-reader.ts";
-import { GetFlowsRequestSchema } from "./gen/observer/observer_pb.js";
-import { GrpcStream } from "./grpc-stream.ts";
+import { Health } from "./gen/grpc/health/v1/health_pb.js";
+import { GetFlowsRequestSchema, Observer } from "./gen/observer/observer_pb.js";
+import { Peer } from "./gen/peer/peer_pb.js";
+import { startGrpcServer } from "./grpc-server.ts";
+import type { ListenAddress, ServerTls } from "./listen.ts";
+import { type PeerDirectory, registerPeers } from "./peers.ts";
+import { registerReflection } from "./reflection.ts";
 import { registerServices } from "./services.ts";
 
 export interface HubbleOptions {
   /** Usually /var/run/cilium/hubble.sock. The folder is made; what an earlier agent left there is replaced. */
   readonly socketPath: string;
+  /** Where it listens besides: usually `:4244`. In plain text without `tls`. */
+  readonly tcp?: { readonly address: string; readonly tls?: ServerTls };
+  /** The nodes that the relay finds through this server. */
+  readonly peers?: PeerDirectory;
   readonly ring: FlowRing;
   readonly context: FlowContext;
   readonly version: string;
@@ -29,16 +33,13 @@ export interface HubbleOptions {
 
 export interface HubbleServer extends AsyncDisposable {
   readonly socketPath: string;
+  /** `host:port`, with the port that was found where 0 was asked for. */
+  readonly tcpAddress: string | undefined;
   /** GetFlows calls under way. */
   readonly streamCount: number;
   /** Calls and connections that found the server full. */
   readonly refused: number;
 }
-
-const getFlowsPath = "/observer.Observer/GetFlows";
-const messageBytesMax = 1_048_576;
-/** Bytes a stream may have on the way before its reader waits. */
-const windowBytes = 262_144;
 
 /** Serves until aborted. */
 export async function serveHubble(options: HubbleOptions & { readonly signal: AbortSignal }): Promise<void> {
@@ -46,99 +47,42 @@ export async function serveHubble(options: HubbleOptions & { readonly signal: Ab
   if (!options.signal.aborted) await once(options.signal, "abort");
 }
 
-/** Listens on the socket, for root and its group only. Disposing ends every call with Unavailable and removes the socket. */
+/** Listens on the socket, for root and its group only, and on TCP where asked to. Disposing ends every call with Unavailable. */
 export async function startHubble(options: HubbleOptions): Promise<HubbleServer> {
-  const { socketPath, ring, context, version, clientCountMax = 64, streamCountMax = 64 } = options;
-  await clearSocket(socketPath);
-  const stop = new AbortController();
-  const sessions = new Set<ServerHttp2Session>();
+  const { socketPath, tcp, peers, ring, context, version, clientCountMax, streamCountMax } = options;
   const nowNs = options.nowNs ?? (() => Number(process.hrtime.bigint()));
   const reader: FlowsReaderOptions = { ring, resolver: new EndpointResolver(context), emitter: { name: "Hubble", version }, nowNs };
-  const responseHeaders = { "hubble-server-version": version };
-  const counts = { streams: 0, refused: 0 };
-  const others = connectNodeAdapter({
-    grpc: true,
-    grpcWeb: false,
-    connect: false,
-    readMaxBytes: messageBytesMax,
-    interceptors: [
-      (next) => async (request) => {
-        const response = await next(request);
-        response.header.set("hubble-server-version", version);
-        return response;
+  const listen: ListenAddress[] = [{ kind: "unix", path: socketPath }];
+  if (tcp !== undefined) listen.push({ kind: "tcp", ...tcp });
+  const server = await startGrpcServer({
+    listen,
+    responseHeaders: { "hubble-server-version": version },
+    ...(clientCountMax === undefined ? {} : { clientCountMax }),
+    ...(streamCountMax === undefined ? {} : { streamCountMax }),
+    streams: {
+      "/observer.Observer/GetFlows": async (request, call, signal) => {
+        const query = readFlowsQuery(decodeRequest(request), context.wallClockOffsetNs);
+        call.open();
+        await sendFlows(query, reader, call, signal);
       },
-    ],
-    routes: (router) => registerServices(router, { ...reader, version, signal: stop.signal }),
+    },
+    routes(router, signal) {
+      registerServices(router, { ...reader, version, signal });
+      if (peers !== undefined) registerPeers(router, peers, signal);
+      registerReflection(router, [Observer, Health, ...(peers === undefined ? [] : [Peer])]);
+    },
   });
-
-  async function getFlows(request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
-    const call = new GrpcStream(request, response, responseHeaders);
-    const full = counts.streams >= streamCountMax;
-    counts.streams += 1;
-    await call.serve(async (message, signal) => {
-      if (full) {
-        counts.refused += 1;
-        throw new GrpcError(GrpcCode.resourceExhausted, `${streamCountMax} clients are reading flows already; try again when one has left`);
-      }
-      const query = readFlowsQuery(decodeRequest(message), context.wallClockOffsetNs);
-      call.open();
-      await sendFlows(query, reader, { write: (messages) => call.write(messages, signal) }, signal);
-    }, stop.signal);
-    counts.streams -= 1;
-  }
-
-  const server = createServer({ settings: { maxConcurrentStreams: 100, initialWindowSize: windowBytes }, maxSessionMemory: 16 });
-  server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    if (request.url === getFlowsPath && isGrpc(request)) void getFlows(request, response);
-    else others(request, response);
-  });
-  server.on("session", (session) => {
-    if (sessions.size >= clientCountMax) {
-      counts.refused += 1;
-      session.destroy();
-      return;
-    }
-    sessions.add(session);
-    session.on("close", () => sessions.delete(session));
-    session.on("error", () => session.destroy());
-  });
-  await listen(server, socketPath);
   return {
     socketPath,
+    tcpAddress: server.addresses[1],
     get streamCount() {
-      return counts.streams;
+      return server.streamCount;
     },
     get refused() {
-      return counts.refused;
+      return server.refused;
     },
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      const closed = once(server, "close");
-      server.close();
-      await settle(counts);
-      for (const session of sessions) session.close();
-      const hurry = setTimeout(() => {
-        for (const session of sessions) session.destroy();
-      }, closeDelayMs);
-      await closed;
-      clearTimeout(hurry);
-    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
-}
-
-const closeDelayMs = 500;
-
-/** Lets calls that were told to stop send their status. */
-async function settle(counts: { readonly streams: number }): Promise<void> {
-  for (let turn = 0; turn < 50 && counts.streams > 0; turn += 1) await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
-function isGrpc(request: Http2ServerRequest): boolean {
-  const type = request.headers["content-type"] ?? "";
-  return (
-    request.method === "POST" &&
-    (type === "application/grpc" || type.startsWith("application/grpc+") || type.startsWith("application/grpc;"))
-  );
 }
 
 function decodeRequest(message: Uint8Array): ReturnType<typeof fromBinary<typeof GetFlowsRequestSchema>> {
@@ -147,35 +91,4 @@ function decodeRequest(message: Uint8Array): ReturnType<typeof fromBinary<typeof
   } catch (cause) {
     throw new GrpcError(GrpcCode.invalidArgument, "the request is no GetFlowsRequest", { cause });
   }
-}
-
-/** The permissions are those of the moment of binding: nobody else can connect even for an instant. */
-async function listen(server: Http2Server, socketPath: string): Promise<void> {
-  const mask = process.umask(0o117);
-  try {
-    server.listen(socketPath);
-  } finally {
-    process.umask(mask);
-  }
-  try {
-    await once(server, "listening");
-  } catch (cause) {
-    throw new ObserverError(`cannot listen on ${socketPath}; is the folder writable?`, { cause });
-  }
-}
-
-/** Removes a socket that nobody listens on. One that answers belongs to a running agent and is left alone. */
-async function clearSocket(socketPath: string): Promise<void> {
-  mkdirSync(dirname(socketPath), { recursive: true });
-  const found = lstatSync(socketPath, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new ObserverError(`${socketPath} exists and is no socket: move it away, or choose another path`);
-  const probe = connectSocket(socketPath);
-  const answered = await new Promise<boolean>((resolve) => {
-    probe.once("connect", () => resolve(true));
-    probe.once("error", () => resolve(false));
-  });
-  probe.destroy();
-  if (answered) throw new ObserverError(`${socketPath} is served by another process: stop that agent first`);
-  unlinkSync(socketPath);
 }
