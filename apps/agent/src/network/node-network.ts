@@ -33,7 +33,8 @@ export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ r
   kernel.writeSysctls({ values: [[`/proc/sys/net/ipv4/conf/${hostDevice}/rp_filter`, "0"]] });
   const operations: Operation[] = [
     { kind: "link.set", link: hostDevicePeer, change: { up: true } },
-    { kind: "link.set", link: hostDevice, change: { up: true } },
+    // Nobody is on its other side: whatever leaves by it is encapsulated, or is for us.
+    { kind: "link.set", link: hostDevice, change: { up: true, arp: false } },
     { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv4, prefixLength: 32, scope: "link" } },
     { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv6, prefixLength: 128, noDad: true } },
     // An address of ours that no pod has must not leave by the default route and come back.
