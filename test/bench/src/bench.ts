@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchControl } from "./control.ts";
+import { benchCrossNode } from "./cross-node.ts";
 import { benchDatapath } from "./datapath.ts";
 import { benchPolicy } from "./policy.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
@@ -23,6 +24,7 @@ export async function bench(args: string[]): Promise<number> {
   const seconds = wholeNumber("seconds", values.seconds, 1, 60);
   const benches: Record<string, () => Promise<Row[]>> = {
     datapath: () => benchDatapath(root, { repeats, seconds }),
+    "cross-node": () => benchCrossNode(root, { repeats, seconds }),
     control: () => benchControl(root, { repeats }),
     policy: async () => benchPolicy({ repeats }),
   };
