@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cidrLabels, LocalIdentityAllocator, reservedLabels } from "@cilium-ts/identity";
+import { cidrLabels, reservedLabels } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
 import { parsePrefix } from "@cilium-ts/net";
-import { createRandom, type Random } from "@cilium-ts/testing";
 import { PolicyEngine, type PolicyEngineOptions } from "./engine.ts";
-import { generateCluster } from "./generated-cluster.ts";
 import { type Entity, type NamedPort, type Peer, type PortMatch, protocols, type Rule, type RuleSection } from "./rule.ts";
 import { type PolicySubject, subjectKey } from "./subjects.ts";
 import { matchTypes, type ResolvedPolicy } from "./verdict.ts";
@@ -313,71 +311,3 @@ test("what is forgotten is affected no more", () => {
 test("identity 0 is no peer", () => {
   assert.throws(() => createEngine().upsertIdentity(0, web.labels), /identity 0 stands for any peer/);
 });
-
-/**
- * Whatever order a state is reached in, with whatever detours, it is the same state; and whoever resolves only what is named as
- * affected never holds a stale result.
- */
-test("a state has one result, whatever the way to it, and changes name all that they touch", () => {
-  for (let seed = 1; seed <= 60; seed += 1) checkWays(seed, createRandom(seed));
-});
-
-interface State {
-  readonly policies: ReadonlyMap<string, readonly Rule[]>;
-  readonly identities: ReadonlyMap<number, { readonly labels: Labels; readonly namedPorts: readonly NamedPort[] }>;
-}
-
-function checkWays(seed: number, random: Random): void {
-  const locals = new LocalIdentityAllocator({ families: [4, 6] });
-  const states = [1, 2, 3].map(() => generateState(random, locals));
-  const walker = new PolicyEngine(options);
-  const subjects: PolicySubject[] = [
-    ...new Map(states.flatMap((state) => [...state.identities.values()].map((row) => [subjectKey(row), row]))).values(),
-  ];
-  const held = new Map(subjects.map((subject) => [subjectKey(subject), walker.resolve(subject).fingerprint]));
-  let current: State = { policies: new Map(), identities: new Map() };
-  for (const target of [...states, { policies: new Map(), identities: new Map() }, states[0]]) {
-    assert.ok(target !== undefined);
-    for (const step of shuffle(random, stepsBetween(walker, current, target))) {
-      const affected = step();
-      for (const subject of subjects)
-        if (affected.has(subjectKey(subject))) held.set(subjectKey(subject), walker.resolve(subject).fingerprint);
-    }
-    current = target;
-    const fresh = new PolicyEngine(options);
-    for (const step of stepsBetween(fresh, { policies: new Map(), identities: new Map() }, target)) step();
-    for (const subject of subjects) {
-      assert.equal(held.get(subjectKey(subject)), fresh.resolve(subject).fingerprint, `seed ${seed}, ${subject.labels}`);
-      assert.deepEqual(walker.resolve(subject), fresh.resolve(subject), `seed ${seed}, ${subject.labels}`);
-    }
-  }
-}
-
-function generateState(random: Random, locals: LocalIdentityAllocator): State {
-  const cluster = generateCluster(random);
-  const identities = new Map<number, { labels: Labels; namedPorts: readonly NamedPort[] }>();
-  for (const { id, labels, namedPorts } of cluster.ends) if (id !== undefined) identities.set(id, { labels, namedPorts });
-  const engine = new PolicyEngine(options);
-  for (const [key, rules] of cluster.policies) engine.upsertPolicy(key, rules);
-  for (const prefix of engine.referencedPrefixes()) {
-    const allocation = locals.acquire(prefix);
-    if (allocation.ok) identities.set(allocation.identity.id, { labels: allocation.identity.labels, namedPorts: [] });
-  }
-  return { policies: cluster.policies, identities };
-}
-
-function stepsBetween(engine: PolicyEngine, from: State, to: State): (() => ReadonlySet<string>)[] {
-  const steps: (() => ReadonlySet<string>)[] = [];
-  for (const key of from.policies.keys()) if (!to.policies.has(key)) steps.push(() => engine.removePolicy(key).affected);
-  for (const id of from.identities.keys()) if (!to.identities.has(id)) steps.push(() => engine.removeIdentity(id).affected);
-  for (const [key, rules] of to.policies) steps.push(() => engine.upsertPolicy(key, rules).affected);
-  for (const [id, { labels, namedPorts }] of to.identities) steps.push(() => engine.upsertIdentity(id, labels, namedPorts).affected);
-  return steps;
-}
-
-function shuffle<T>(random: Random, items: readonly T[]): T[] {
-  const rest = [...items];
-  const shuffled: T[] = [];
-  while (rest.length > 0) shuffled.push(...rest.splice(random.below(rest.length), 1));
-  return shuffled;
-}

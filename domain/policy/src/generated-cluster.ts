@@ -5,7 +5,18 @@ import { formatPrefix, maskAddress, parseAddress, parsePrefix, prefixContains, p
 import type { Random } from "@cilium-ts/testing";
 import type { PolicyEngine } from "./engine.ts";
 import type { OracleEnd } from "./oracle.ts";
-import { entities, type NamedPort, type Peer, type PortGroup, type PortMatch, protocols, type Rule, type RuleSection } from "./rule.ts";
+import {
+  type CidrGroup,
+  entities,
+  type NamedPort,
+  type Peer,
+  type PolicyService,
+  type PortGroup,
+  type PortMatch,
+  protocols,
+  type Rule,
+  type RuleSection,
+} from "./rule.ts";
 
 export interface GeneratedEnd extends OracleEnd {
   /** Undefined for addresses outside the cluster: their number comes from the prefixes that are told apart. */
@@ -16,6 +27,8 @@ export interface GeneratedCluster {
   readonly families: readonly (4 | 6)[];
   readonly ends: readonly GeneratedEnd[];
   readonly policies: ReadonlyMap<string, readonly Rule[]>;
+  readonly cidrGroups: readonly CidrGroup[];
+  readonly services: readonly PolicyService[];
   /** Prefixes that have an identity though no rule names them. */
   readonly extraPrefixes: readonly string[];
 }
@@ -26,6 +39,10 @@ const addresses4 = ["10.1.1.1", "10.1.1.2", "10.1.2.1", "10.2.0.1", "10.200.0.1"
 const addresses6 = ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1", "2620::1"];
 const apps = ["web", "db", "api"];
 const namespaces = ["default", "prod"];
+const zones = ["a", "b"];
+const groupNames = ["office", "vpn", "partners"];
+const kinds = ["inside", "outside"];
+const serviceNames = ["front", "back"];
 const portNumbers = [0, 53, 79, 80, 81, 443, 1024, 8080, 65535];
 const portNames = ["http", "dns"];
 
@@ -39,7 +56,9 @@ export function generateCluster(random: Random): GeneratedCluster {
     policies.set(name, rules);
   }
   const extraPrefixes = cidrsOf(families).filter((cidr) => !cidr.endsWith("/0") && random.chance(0.15));
-  return { families, ends: generateEnds(random, families), policies, extraPrefixes };
+  const cidrGroups = generateCidrGroups(random, families);
+  const services = generateServices(random, families);
+  return { families, ends: generateEnds(random, families), policies, cidrGroups, services, extraPrefixes };
 }
 
 /** The number of the end, as an ipcache would tell: the longest prefix that has an identity, or the rest of the world. */
@@ -61,6 +80,8 @@ export function populate(engine: PolicyEngine, cluster: GeneratedCluster, locals
   for (const end of cluster.ends) if (end.id !== undefined) engine.upsertIdentity(end.id, end.labels, end.namedPorts);
   const worlds = cluster.families.length === 1 ? [2] : [2, 9, 10];
   for (const id of worlds) engine.upsertIdentity(id, reservedLabels(id) ?? Labels.empty);
+  for (const group of cluster.cidrGroups) engine.upsertCidrGroup(group);
+  for (const service of cluster.services) engine.upsertService(service);
   for (const prefix of [...engine.referencedPrefixes(), ...cluster.extraPrefixes]) {
     const allocation = locals.acquire(prefix);
     if (!allocation.ok) throw new Error(allocation.problem);
@@ -84,15 +105,49 @@ function generateEnds(random: Random, families: readonly (4 | 6)[]): GeneratedEn
     }
   }
   for (const id of [1, 4, 5, 6, 7]) {
-    if (random.chance(0.7)) ends.push({ id, labels: reservedLabels(id) ?? Labels.empty, namedPorts: [] });
+    const labels = reservedLabels(id) ?? Labels.empty;
+    const ofNode = id === 1 || id === 6 ? [{ source: "node", key: "zone", value: random.pick(zones) }] : [];
+    if (random.chance(0.7)) ends.push({ id, labels: labels.with(ofNode), namedPorts: [] });
   }
-  for (const address of [...(families.includes(4) ? addresses4 : []), ...(families.includes(6) ? addresses6 : [])]) {
+  if (random.chance(0.4)) {
+    ends.push({ id: 0x0200_0001, labels: Labels.parse(["reserved:remote-node", `node:zone=${random.pick(zones)}`]), namedPorts: [] });
+  }
+  for (const address of addressesOf(families)) {
     // The labels of what is outside are whatever the identity of its address has; for the oracle the address is enough.
     const bytes = parseAddress(address);
     if (bytes === undefined) throw new Error(address);
     ends.push({ address, labels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), namedPorts: [] });
   }
   return ends;
+}
+
+function generateCidrGroups(random: Random, families: readonly (4 | 6)[]): CidrGroup[] {
+  return groupNames
+    .filter(() => random.chance(0.7))
+    .map((name) => ({
+      name,
+      labels: Labels.parse([`k8s:kind=${random.pick(kinds)}`]),
+      cidrs: cidrsOf(families).filter(() => random.chance(0.3)),
+    }));
+}
+
+/** Some select endpoints, some have addresses, as those whose endpoints are written by hand. */
+function generateServices(random: Random, families: readonly (4 | 6)[]): PolicyService[] {
+  const services: PolicyService[] = [];
+  for (const namespace of namespaces) {
+    for (const name of serviceNames) {
+      if (random.chance(0.3)) continue;
+      const shared = { namespace, name, labels: Labels.parse([`k8s:kind=${random.pick(kinds)}`]) };
+      const matchLabels = { "k8s:app": random.pick(apps), "k8s:io.kubernetes.pod.namespace": namespace };
+      if (random.chance(0.5)) services.push({ ...shared, selector: Selector.of({ matchLabels }), addresses: [] });
+      else services.push({ ...shared, addresses: addressesOf(families).filter(() => random.chance(0.3)) });
+    }
+  }
+  return services;
+}
+
+function addressesOf(families: readonly (4 | 6)[]): readonly string[] {
+  return [...(families.includes(4) ? addresses4 : []), ...(families.includes(6) ? addresses6 : [])];
 }
 
 function generateNamedPorts(random: Random): NamedPort[] {
@@ -140,7 +195,8 @@ function generateSelector(random: Random): Selector {
 }
 
 function generateSection(random: Random, path: string, families: readonly (4 | 6)[]): RuleSection {
-  const section: { path: string; peers?: readonly Peer[]; ports?: readonly PortGroup[] } = { path };
+  const section: { path: string; peers?: readonly Peer[]; requires?: readonly Selector[]; ports?: readonly PortGroup[] } = { path };
+  if (random.chance(0.05)) section.requires = [generateSelector(random)];
   if (random.chance(0.8))
     section.peers = Array.from({ length: random.chance(0.05) ? 0 : 1 + random.below(3) }, () => generatePeer(random, families));
   if (random.chance(0.75)) {
@@ -153,9 +209,35 @@ function generateSection(random: Random, path: string, families: readonly (4 | 6
 }
 
 function generatePeer(random: Random, families: readonly (4 | 6)[]): Peer {
-  const kind = random.below(3);
-  if (kind === 0) return { kind: "endpoints", selector: generateSelector(random) };
-  if (kind === 1) return { kind: "entity", entity: random.pick(entities) };
+  switch (random.pick(["endpoints", "endpoints", "entity", "entity", "cidr", "cidr", "cidrGroups", "services", "nodes"] as const)) {
+    case "endpoints":
+      return { kind: "endpoints", selector: generateSelector(random) };
+    case "entity":
+      return { kind: "entity", entity: random.pick(entities) };
+    case "cidr":
+      return generateCidr(random, families);
+    case "cidrGroups": {
+      const except = cidrsOf(families).filter((cidr) => !cidr.endsWith("/0") && random.chance(0.1));
+      return { kind: "cidrGroups", ...generateChoice(random, groupNames), except };
+    }
+    case "services": {
+      const place = random.chance(0.6) ? { namespace: random.pick(namespaces) } : {};
+      return { kind: "services", ...place, ...generateChoice(random, serviceNames) };
+    }
+    case "nodes":
+      return {
+        kind: "nodes",
+        selector: random.chance(0.3) ? Selector.everything : Selector.of({ matchLabels: { "node:zone": random.pick(zones) } }),
+      };
+  }
+}
+
+function generateChoice(random: Random, names: readonly string[]): { readonly name: string } | { readonly selector: Selector } {
+  if (random.chance(0.6)) return { name: random.pick(names) };
+  return { selector: random.chance(0.2) ? Selector.everything : Selector.of({ matchLabels: { kind: random.pick(kinds) } }) };
+}
+
+function generateCidr(random: Random, families: readonly (4 | 6)[]): Peer {
   const cidr = random.pick(cidrsOf(families));
   const outer = parsePrefix(cidr);
   const except = cidrsOf(families).filter((text) => {

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LocalIdentityAllocator } from "@cilium-ts/identity";
+import type { Labels } from "@cilium-ts/labels";
+import { createRandom, type Random } from "@cilium-ts/testing";
+import { PolicyEngine, type PolicyEngineOptions } from "./engine.ts";
+import { generateCluster } from "./generated-cluster.ts";
+import type { CidrGroup, NamedPort, PolicyService, Rule } from "./rule.ts";
+import { type PolicySubject, subjectKey } from "./subjects.ts";
+
+const options: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };
+const firstSeed = Number(process.env.POLICY_SEED ?? 1);
+const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_TS_LONG === "1" ? 3_000 : 150;
+
+/**
+ * Whatever order a state is reached in, with whatever detours, it is the same state; and whoever resolves only what is named as
+ * affected never holds a stale result.
+ */
+test(`a state has one result, whatever the way to it, and changes name all that they touch, on ${wayCount} ways`, () => {
+  for (let seed = firstSeed; seed < firstSeed + wayCount; seed += 1) checkWays(seed, createRandom(seed));
+});
+
+interface State {
+  readonly policies: ReadonlyMap<string, readonly Rule[]>;
+  readonly identities: ReadonlyMap<number, { readonly labels: Labels; readonly namedPorts: readonly NamedPort[] }>;
+  readonly cidrGroups: ReadonlyMap<string, CidrGroup>;
+  readonly services: ReadonlyMap<string, PolicyService>;
+}
+
+const nothing: State = { policies: new Map(), identities: new Map(), cidrGroups: new Map(), services: new Map() };
+
+type Step = () => ReadonlySet<string>;
+
+function checkWays(seed: number, random: Random): void {
+  const locals = new LocalIdentityAllocator({ families: [4, 6] });
+  const states = [1, 2, 3].map(() => generateState(random, locals));
+  const walker = new PolicyEngine(options);
+  const subjects: PolicySubject[] = [
+    ...new Map(states.flatMap((state) => [...state.identities.values()].map((row) => [subjectKey(row), row]))).values(),
+  ];
+  const held = new Map(subjects.map((subject) => [subjectKey(subject), walker.resolve(subject).fingerprint]));
+  let current = nothing;
+  for (const target of [...states, nothing, states[0]]) {
+    assert.ok(target !== undefined);
+    // Some changes come twice, some results are asked for late: neither may matter.
+    const affected = new Set<string>();
+    for (const step of shuffle(
+      random,
+      stepsBetween(walker, current, target).flatMap((one) => (random.chance(0.1) ? [one, one] : [one])),
+    )) {
+      for (const key of step()) affected.add(key);
+      if (random.chance(0.5)) settle(walker, subjects, affected, held);
+      if (random.chance(0.05)) forgetOne(walker, random.pick(subjects), held);
+    }
+    settle(walker, subjects, affected, held);
+    current = target;
+    const fresh = new PolicyEngine(options);
+    for (const step of stepsBetween(fresh, nothing, target)) step();
+    for (const subject of subjects) {
+      assert.equal(held.get(subjectKey(subject)), fresh.resolve(subject).fingerprint, `seed ${seed}, ${subject.labels}`);
+      assert.deepEqual(walker.resolve(subject), fresh.resolve(subject), `seed ${seed}, ${subject.labels}`);
+    }
+    assert.deepEqual([...walker.referencedPrefixes()].sort(), [...fresh.referencedPrefixes()].sort(), `seed ${seed}`);
+  }
+}
+
+function settle(engine: PolicyEngine, subjects: readonly PolicySubject[], affected: Set<string>, held: Map<string, string>): void {
+  for (const subject of subjects) {
+    const key = subjectKey(subject);
+    if (affected.has(key)) held.set(key, engine.resolve(subject).fingerprint);
+  }
+  affected.clear();
+}
+
+/** An endpoint goes, and another of its kind comes. */
+function forgetOne(engine: PolicyEngine, subject: PolicySubject, held: Map<string, string>): void {
+  engine.forget(subject);
+  held.set(subjectKey(subject), engine.resolve(subject).fingerprint);
+}
+
+function generateState(random: Random, locals: LocalIdentityAllocator): State {
+  const cluster = generateCluster(random);
+  const identities = new Map<number, { labels: Labels; namedPorts: readonly NamedPort[] }>();
+  for (const { id, labels, namedPorts } of cluster.ends) if (id !== undefined) identities.set(id, { labels, namedPorts });
+  const engine = new PolicyEngine(options);
+  for (const [key, rules] of cluster.policies) engine.upsertPolicy(key, rules);
+  for (const group of cluster.cidrGroups) engine.upsertCidrGroup(group);
+  for (const service of cluster.services) engine.upsertService(service);
+  for (const prefix of engine.referencedPrefixes()) {
+    const allocation = locals.acquire(prefix);
+    if (allocation.ok) identities.set(allocation.identity.id, { labels: allocation.identity.labels, namedPorts: [] });
+  }
+  return {
+    policies: cluster.policies,
+    identities,
+    cidrGroups: new Map(cluster.cidrGroups.map((group) => [group.name, group])),
+    services: new Map(cluster.services.map((service) => [`${service.namespace}/${service.name}`, service])),
+  };
+}
+
+function stepsBetween(engine: PolicyEngine, from: State, to: State): Step[] {
+  const steps: Step[] = [];
+  const gone = <K>(before: ReadonlyMap<K, unknown>, after: ReadonlyMap<K, unknown>): K[] =>
+    [...before.keys()].filter((key) => !after.has(key));
+  for (const key of gone(from.policies, to.policies)) steps.push(() => engine.removePolicy(key).affected);
+  for (const id of gone(from.identities, to.identities)) steps.push(() => engine.removeIdentity(id).affected);
+  for (const name of gone(from.cidrGroups, to.cidrGroups)) steps.push(() => engine.removeCidrGroup(name).affected);
+  for (const key of gone(from.services, to.services)) {
+    const [namespace = "", name = ""] = key.split("/");
+    steps.push(() => engine.removeService(namespace, name).affected);
+  }
+  for (const [key, rules] of to.policies) steps.push(() => engine.upsertPolicy(key, rules).affected);
+  for (const [id, { labels, namedPorts }] of to.identities) steps.push(() => engine.upsertIdentity(id, labels, namedPorts).affected);
+  for (const group of to.cidrGroups.values()) steps.push(() => engine.upsertCidrGroup(group).affected);
+  for (const service of to.services.values()) steps.push(() => engine.upsertService(service).affected);
+  return steps;
+}
+
+function shuffle<T>(random: Random, items: readonly T[]): T[] {
+  const rest = [...items];
+  const shuffled: T[] = [];
+  while (rest.length > 0) shuffled.push(...rest.splice(random.below(rest.length), 1));
+  return shuffled;
+}
