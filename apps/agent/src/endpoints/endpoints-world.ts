@@ -30,9 +30,10 @@ export class EndpointsWorld implements Disposable {
   #nextIfindex = 100;
 
   /** The pod's labels are an app, besides those that every pod has. */
-  setPod(name: string, app: string, facts: Partial<PodFacts> = {}): void {
+  setPod(name: string, app: string, facts: Partial<PodFacts> = {}): Labels {
     const labels = Labels.parse([`k8s:app=${app}`, "k8s:io.kubernetes.pod.namespace=shop", "k8s:io.cilium.k8s.policy.cluster=default"]);
     this.pods.set(`shop/${name}`, { uid: `uid-${name}`, labels, namedPorts: [], workloads: [], serviceAccount: "", ...facts });
+    return labels;
   }
 
   takeIfindex(): number {

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LocalIdentityAllocator, reservedPeers } from "@cilium-ts/identity";
+import { Labels, Selector } from "@cilium-ts/labels";
+import { type Peer, PolicyEngine } from "@cilium-ts/policy";
+import { allow, app } from "../endpoints/endpoints-world.ts";
+import { PolicyUpdates } from "./policy-updates.ts";
+
+const subject = { labels: Labels.parse(["k8s:app=web"]) };
+const cidr = (prefix: string): Peer => ({ kind: "cidr", cidr: prefix, except: [] });
+
+/** What was carried out, in its order: `[2]` is a regeneration with the number of identities that the policy then lets in. */
+function createUpdates(countMax = 100): { updates: PolicyUpdates; engine: PolicyEngine; done: string[] } {
+  const done: string[] = [];
+  const engine = new PolicyEngine({ mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] });
+  const updates = new PolicyUpdates({
+    engine,
+    localIdentities: new LocalIdentityAllocator({ families: [4, 6], countMax }),
+    wantedIdentity: () => undefined,
+    claimPrefix: (prefix) => done.push(`claim ${prefix}`),
+    releasePrefix: (prefix) => done.push(`release ${prefix}`),
+    regenerate: () => done.push(`[${engine.resolve(subject).entries.filter(({ direction }) => direction === "ingress").length}]`),
+    onProblem: (message) => done.push(message),
+  });
+  for (const [id, labels] of reservedPeers()) updates.upsertIdentity(id, labels);
+  engine.resolve(subject);
+  return { updates, engine, done };
+}
+
+test("a new prefix is in all policies before addresses move to it, and out of them only when none is left there", () => {
+  const { updates, done } = createUpdates();
+  updates.open();
+  done.length = 0;
+  updates.upsertPolicy("p", [allow("p", Selector.everything, [cidr("192.0.2.0/24")])]);
+  updates.flush();
+  assert.deepEqual(done, ["[1]", "claim 192.0.2.0/24"]);
+  done.length = 0;
+  updates.upsertPolicy("p", [allow("p", Selector.everything, [cidr("198.51.100.0/24")])]);
+  updates.flush();
+  assert.deepEqual(done, ["[1]", "claim 198.51.100.0/24", "release 192.0.2.0/24"]);
+  done.length = 0;
+  updates.removePolicy("p");
+  updates.flush();
+  assert.deepEqual(done, ["[1]", "release 198.51.100.0/24"]);
+});
+
+test("nothing is carried out before it is opened; then what was restored comes first, and addresses last", () => {
+  const { updates, done } = createUpdates();
+  updates.upsertPolicy("p", [allow("p", Selector.everything, [cidr("192.0.2.0/24")])]);
+  updates.flush();
+  assert.deepEqual(done, []);
+  updates.open(() => done.push("restored"));
+  assert.deepEqual(done, ["restored", "[1]", "claim 192.0.2.0/24"]);
+});
+
+test("changes of one turn are carried out together, and what cancels out is not carried out at all", async () => {
+  const { updates, done } = createUpdates();
+  updates.open();
+  done.length = 0;
+  const { revision } = updates;
+  for (const name of ["a", "b", "c"])
+    updates.upsertPolicy(name, [allow(name, Selector.everything, [{ kind: "endpoints", selector: app(name) }])]);
+  updates.upsertPolicy("d", [allow("d", app("nobody"), [cidr("192.0.2.0/24")])]);
+  updates.removePolicy("d");
+  assert.deepEqual(done, []);
+  await Promise.resolve();
+  assert.deepEqual(done, ["[0]"]);
+  assert.equal(updates.revision, revision + 5);
+});
+
+test("identities that come and go reach the policies that name them", () => {
+  const { updates, done } = createUpdates();
+  updates.open();
+  updates.upsertPolicy("p", [allow("p", Selector.everything, [{ kind: "endpoints", selector: app("client") }])]);
+  updates.flush();
+  done.length = 0;
+  updates.upsertIdentity(300, Labels.parse(["k8s:app=client"]));
+  updates.flush();
+  updates.upsertIdentity(301, Labels.parse(["k8s:app=stranger"]));
+  updates.flush();
+  updates.removeIdentity(300);
+  updates.flush();
+  assert.deepEqual(done, ["[1]", "[0]"]);
+});
+
+test("a prefix that gets no number is named", () => {
+  const { updates, done } = createUpdates(1);
+  updates.open();
+  updates.upsertPolicy("p", [allow("p", Selector.everything, [cidr("192.0.2.0/24"), cidr("198.51.100.0/24")])]);
+  updates.flush();
+  assert.ok(
+    done.some((line) => /no local identity for 198\.51\.100\.0\/24/.test(line)),
+    done.join("\n"),
+  );
+});
