@@ -5,7 +5,6 @@ import type { Kernel } from "@cilium-ts/kernel";
 import { openKubernetes } from "@cilium-ts/kubernetes";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
-import { startHubble } from "@cilium-ts/observer";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { LocalNode } from "./cluster/local-node.ts";
@@ -14,6 +13,7 @@ import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
+import { startNodeHubble } from "./hubble/node-hubble.ts";
 import type { Log } from "./log.ts";
 import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";
@@ -74,14 +74,9 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, mtu, onAddressesChanged, signal: tasks.signal });
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
-  await using _hubble = await startHubble({
-    socketPath: options.hubbleSocketPath,
-    ring: node.ring,
-    context: node.flows.context,
-    version: agentVersion,
-  });
+  await using hubble = await startNodeHubble({ node, options, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
-  const routes = agentRoutes(createOperations({ node, options, routers, pool, datapath, cni, readiness, mtu }));
+  const routes = agentRoutes(createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, mtu }));
   readiness.reached("datapath");
 
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);

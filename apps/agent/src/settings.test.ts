@@ -38,3 +38,25 @@ test("an unknown flag is named", () => {
   const parsed = parse(["--no-such-flag"]);
   assert.ok(parsed.kind === "problems" && parsed.problems[0]?.includes("--no-such-flag"));
 });
+
+test("Hubble's TCP address and certificates are read as Cilium names them", () => {
+  const parsed = parse(["--hubble-listen-address", ":4244", "--hubble-tls-client-ca-files", "/a,/b"], {
+    CILIUM_HUBBLE_TLS_CERT_FILE: "/c",
+    CILIUM_HUBBLE_TLS_KEY_FILE: "/k",
+  });
+  assert.equal(parsed.kind, "options");
+  assert.deepEqual(parsed.kind === "options" && parsed.options.hubble, {
+    listenAddress: ":4244",
+    disableTls: false,
+    tlsCertFile: "/c",
+    tlsKeyFile: "/k",
+    tlsClientCaFiles: ["/a", "/b"],
+    tlsDirectory: "/var/lib/cilium/hubble-tls",
+  });
+  const wrong = parse(["--hubble-listen-address", "4244", "--hubble-tls-cert-file", "/c", "--hubble-disable-tls", "yes"]);
+  assert.deepEqual(wrong.kind === "problems" && wrong.problems, [
+    '--hubble-disable-tls is one of false, true, not "yes"',
+    '--hubble-listen-address is an address such as :4244, not "4244"',
+    "--hubble-tls-cert-file and --hubble-tls-key-file are given both, or none",
+  ]);
+});

@@ -24,6 +24,12 @@ const settings = [
   { name: "state-dir", value: "DIR", fallback: "/var/run/cilium/state", says: "where endpoints are kept over a restart" },
   { name: "socket-path", value: "FILE", fallback: "/var/run/cilium/cilium.sock", says: "unix socket of the agent's API" },
   { name: "hubble-socket-path", value: "FILE", fallback: "/var/run/cilium/hubble.sock", says: "unix socket of the Hubble server" },
+  { name: "hubble-listen-address", value: "ADDRESS", fallback: "", says: "where Hubble listens besides, such as :4244; empty: nowhere" },
+  { name: "hubble-disable-tls", value: "BOOL", fallback: "false", says: "serve Hubble on TCP in plain text" },
+  { name: "hubble-tls-cert-file", value: "FILE", fallback: "", says: "certificate of the Hubble server; empty: one of our own is made" },
+  { name: "hubble-tls-key-file", value: "FILE", fallback: "", says: "its key" },
+  { name: "hubble-tls-client-ca-files", value: "FILES", fallback: "", says: "authorities of Hubble's clients, separated by commas" },
+  { name: "hubble-tls-dir", value: "DIR", fallback: "/var/lib/cilium/hubble-tls", says: "where Hubble's own certificates are made" },
   {
     name: "delete-queue-dir",
     value: "DIR",
@@ -64,6 +70,7 @@ export interface AgentOptions {
   readonly stateDirectory: string;
   readonly socketPath: string;
   readonly hubbleSocketPath: string;
+  readonly hubble: HubbleSettings;
   readonly deleteQueueDirectory: string;
   readonly bpfRoot: string;
   readonly ipv4Range: Prefix;
@@ -79,6 +86,18 @@ export interface AgentOptions {
   readonly flowCapacity: number;
   readonly conntrackEntriesMax: number;
   readonly logLevel: "error" | "warn" | "info" | "debug";
+}
+
+/** How the Hubble server is reached over TCP. */
+export interface HubbleSettings {
+  /** Empty: not at all. */
+  readonly listenAddress: string;
+  readonly disableTls: boolean;
+  /** Empty: certificates of our own, in `tlsDirectory`. */
+  readonly tlsCertFile: string;
+  readonly tlsKeyFile: string;
+  readonly tlsClientCaFiles: readonly string[];
+  readonly tlsDirectory: string;
 }
 
 export type ParsedSettings =
@@ -151,6 +170,16 @@ function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
     stateDirectory: required("state-dir"),
     socketPath: required("socket-path"),
     hubbleSocketPath: required("hubble-socket-path"),
+    hubble: {
+      listenAddress: text("hubble-listen-address"),
+      disableTls: choice("hubble-disable-tls", ["false", "true"], "false") === "true",
+      tlsCertFile: text("hubble-tls-cert-file"),
+      tlsKeyFile: text("hubble-tls-key-file"),
+      tlsClientCaFiles: text("hubble-tls-client-ca-files")
+        .split(/[\s,]+/)
+        .filter((path) => path !== ""),
+      tlsDirectory: required("hubble-tls-dir"),
+    },
     deleteQueueDirectory: required("delete-queue-dir"),
     bpfRoot: required("bpf-root"),
     ipv4Range: range("ipv4-range", 4, 8),
@@ -170,7 +199,20 @@ function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
   if (((options.flowCapacity + 1) & options.flowCapacity) !== 0) {
     problems.push(`--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not ${options.flowCapacity}`);
   }
+  problems.push(...hubbleProblems(options.hubble));
   return problems.length > 0 ? { kind: "problems", problems } : { kind: "options", options: Object.freeze(options) };
+}
+
+function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFiles }: HubbleSettings): string[] {
+  const problems: string[] = [];
+  const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(listenAddress)?.[1]);
+  if (listenAddress !== "" && !(port <= 65_535))
+    problems.push(`--hubble-listen-address is an address such as :4244, not "${listenAddress}"`);
+  if ((tlsCertFile === "") !== (tlsKeyFile === ""))
+    problems.push("--hubble-tls-cert-file and --hubble-tls-key-file are given both, or none");
+  else if (tlsCertFile === "" && tlsClientCaFiles.length > 0)
+    problems.push("--hubble-tls-client-ca-files needs --hubble-tls-cert-file and --hubble-tls-key-file");
+  return problems;
 }
 
 function usage(): string {

@@ -23,6 +23,8 @@ export class RemoteNodes {
   readonly #mode: RoutingMode;
   readonly #nodes = new Map<string, { readonly node: CiliumNode; readonly prefixes: readonly string[] }>();
 
+  readonly #listeners = new Set<() => void>();
+
   constructor(options: { ipcache: IpcacheTable; localName: string; mode: RoutingMode }) {
     this.#ipcache = options.ipcache;
     this.#localName = options.localName;
@@ -35,6 +37,12 @@ export class RemoteNodes {
 
   nodes(): CiliumNode[] {
     return [...this.#nodes.values()].map(({ node }) => node);
+  }
+
+  /** Calls the listener after every change. The returned function ends that. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Where the tunnel to a node ends; undefined in native mode, for this node, and for a node that nobody has heard of. */
@@ -59,6 +67,7 @@ export class RemoteNodes {
     this.#nodes.set(node.name, { node, prefixes });
     for (const former of before?.prefixes ?? []) if (!prefixes.includes(former)) this.#ipcache.remove(former, "custom-resource");
     this.#setRoutes(node, before?.node);
+    for (const listener of this.#listeners) listener();
   }
 
   remove(name: string): void {
@@ -67,6 +76,7 @@ export class RemoteNodes {
     this.#nodes.delete(name);
     for (const prefix of known.prefixes) this.#ipcache.remove(prefix, "custom-resource");
     for (const cidr of known.node.podCIDRs) this.#deleteRoute(cidr, name);
+    for (const listener of this.#listeners) listener();
   }
 
   #setRoutes(node: CiliumNode, before: CiliumNode | undefined): void {

@@ -21,6 +21,7 @@ import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
 import { subjectOf } from "../endpoints/kernel-shape.ts";
 import type { NodePool } from "../endpoints/node-pool.ts";
+import type { NodeHubble } from "../hubble/node-hubble.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
 import type { AgentOptions } from "../settings.ts";
@@ -32,6 +33,7 @@ import { policyShape } from "./policy-shape.ts";
 
 export interface OperationsOptions {
   readonly node: Node;
+  readonly hubble: Pick<NodeHubble, "certificateExpiresMs">;
   readonly options: AgentOptions;
   readonly routers: Routers;
   readonly pool: NodePool;
@@ -218,7 +220,11 @@ function addressing({ pool, routers }: Pick<OperationsOptions, "pool" | "routers
   };
 }
 
-function statusOf({ node, options, pool, datapath, readiness }: OperationsOptions): StatusResponse {
+function certificateText(expiresMs: number | undefined): string {
+  return expiresMs === undefined ? "" : `certificate valid until ${new Date(expiresMs).toISOString()}`;
+}
+
+function statusOf({ node, hubble, options, pool, datapath, readiness }: OperationsOptions): StatusResponse {
   const missing = readiness.missing();
   const failure = node.cluster.failure();
   const { ring } = node;
@@ -228,7 +234,11 @@ function statusOf({ node, options, pool, datapath, readiness }: OperationsOption
     cilium: missing === undefined ? { state: "Ok", msg: `cilium-ts ${agentVersion}` } : { state: "Warning", msg: missing },
     kubernetes: failure === undefined ? { state: "Ok", msg: "" } : { state: "Failure", msg: failure },
     kvstore: { state: "Disabled", msg: "" },
-    hubble: { state: "Ok", msg: "", observer: { "max-flows": ring.capacity, "current-flows": ring.size, "seen-flows": ring.seen } },
+    hubble: {
+      state: "Ok",
+      msg: certificateText(hubble.certificateExpiresMs),
+      observer: { "max-flows": ring.capacity, "current-flows": ring.size, "seen-flows": ring.seen },
+    },
     "datapath-mode": "veth",
     "attach-mode": "tcx",
     ipam: {

@@ -1,0 +1,77 @@
+import { openOwnTls, openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
+import { type HubbleServer, hubbleDomain, startHubble } from "@cilium-ts/observer";
+import type { Clock } from "@cilium-ts/std";
+import type { Log } from "../log.ts";
+import type { Node } from "../node.ts";
+import type { AgentOptions } from "../settings.ts";
+import { agentVersion } from "../version.ts";
+import { NodePeers } from "./node-peers.ts";
+
+/** The node's Hubble server. */
+export interface NodeHubble extends AsyncDisposable {
+  /** Of the certificates in use, milliseconds since the epoch; undefined without TLS. */
+  readonly certificateExpiresMs: number | undefined;
+}
+
+export interface NodeHubbleOptions {
+  readonly node: Node;
+  readonly options: AgentOptions;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Serves on the unix socket, and on TCP where an address was given: by mutual TLS unless that was turned off. */
+export async function startNodeHubble({ node, options, clock, log }: NodeHubbleOptions): Promise<NodeHubble> {
+  await using opened = new AsyncDisposableStack();
+  const { hubble, clusterName, nodeName } = options;
+  const tls = hubble.listenAddress === "" || hubble.disableTls ? undefined : opened.use(await openTls(options, clock, log));
+  const peers = new NodePeers({
+    clusterName,
+    localName: nodeName,
+    listenAddress: hubble.listenAddress,
+    socketPath: options.hubbleSocketPath,
+    usesTls: tls !== undefined,
+    underlay: () => node.hostAddresses.underlay(),
+    remoteNodes: () => node.remoteNodes.nodes(),
+  });
+  opened.defer(node.remoteNodes.watch(() => peers.changed()));
+  const tcp = hubble.listenAddress === "" ? {} : { tcp: { address: hubble.listenAddress, ...(tls === undefined ? {} : { tls }) } };
+  const server: HubbleServer = opened.use(
+    await startHubble({
+      socketPath: options.hubbleSocketPath,
+      ...tcp,
+      peers,
+      ring: node.ring,
+      context: node.flows.context,
+      version: agentVersion,
+    }),
+  );
+  if (server.tcpAddress !== undefined)
+    log.info(`Hubble serves on ${hubble.listenAddress}${tls === undefined ? " in plain text" : " by mutual TLS"}`);
+  const held = opened.move();
+  return {
+    get certificateExpiresMs() {
+      return tls?.current.expiresMs;
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** The files that were named, or certificates of our own. */
+function openTls({ hubble, clusterName }: AgentOptions, clock: Clock, log: Log): Promise<TlsSource> {
+  const onProblem = (message: string): void => log.error(`Hubble's certificates: ${message}`);
+  if (hubble.tlsCertFile === "") {
+    const names = [`*.${hubbleDomain(clusterName)}`];
+    return openOwnTls({
+      folder: hubble.tlsDirectory,
+      authority: "cilium-hubble-ca",
+      name: "server",
+      use: "server",
+      names,
+      clock,
+      onProblem,
+    });
+  }
+  const paths = { certificatePath: hubble.tlsCertFile, keyPath: hubble.tlsKeyFile, authorityPaths: hubble.tlsClientCaFiles };
+  return openTlsFiles({ paths, clock, onProblem });
+}
