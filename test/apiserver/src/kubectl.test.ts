@@ -115,6 +115,30 @@ test("server-side apply, its conflicts, and taking over from a client-side apply
   assert.equal(await succeed("-n demo get pod web -o jsonpath={.metadata.labels.app}"), "other");
 });
 
+test("workloads, roles and ingresses are created, scaled, changed and shown", async () => {
+  const creations: readonly [string, string][] = [
+    ["deployment front --image=nginx:1 --replicas=2", "deployment.apps/front"],
+    ["job once --image=busybox:1", "job.batch/once"],
+    ["cronjob often --image=busybox:1 --schedule=@hourly", "cronjob.batch/often"],
+    ["role reader --verb=get --resource=pods", "role.rbac.authorization.k8s.io/reader"],
+    ["rolebinding readers --role=reader --serviceaccount=demo:bob", "rolebinding.rbac.authorization.k8s.io/readers"],
+    ["pdb some --selector=app=front --min-available=1", "poddisruptionbudget.policy/some"],
+    ["ingress way --class=any --rule=a.example/x=front:80", "ingress.networking.k8s.io/way"],
+  ];
+  for (const [what, name] of creations) assert.equal(await succeed(`-n demo create ${what}`), `${name} created\n`);
+  assert.equal(await succeed("-n demo scale deployment front --replicas=5"), "deployment.apps/front scaled\n");
+  const early = await run("-n demo scale deployment front --current-replicas=2 --replicas=1");
+  assert.match(early.errors, /Expected replicas to be 2, was 5/);
+  assert.equal(await succeed("-n demo set image deployment/front nginx=nginx:2"), "deployment.apps/front image updated\n");
+  assert.match(
+    await succeed("-n demo get deployment -o wide"),
+    /NAME +READY +UP-TO-DATE +AVAILABLE +AGE +CONTAINERS +IMAGES +SELECTOR\nfront +0\/5 +0 +0 +\S+ +nginx +nginx:2 +app=front\n/,
+  );
+  assert.match(await succeed("-n demo describe deployment front"), /Replicas: +5 desired/);
+  assert.match(await succeed("-n demo get ingress"), /NAME +CLASS +HOSTS +ADDRESS +PORTS +AGE\nway +any +a\.example +80/);
+  assert.match(await succeed("-n demo get rolebinding -o wide"), /readers +Role\/reader +\S+ +demo\/bob\n/);
+});
+
 test("explain, api-resources, api-versions, version", async () => {
   assert.match(await succeed("explain cnp.spec.ingress.fromEntities"), /FIELD: fromEntities <\[\]string>[\s\S]*Well-known peers/);
   assert.match(await succeed("explain pod.spec.containers.ports"), /containerPort\t<integer> -required-/);

@@ -1,7 +1,7 @@
 import { coreSchemas } from "../schema/core-v1.ts";
 import { apiextensionsSchemas, coordinationSchemas, discoverySchemas, networkingSchemas } from "../schema/other-groups.ts";
-import type { Schema } from "../schema/schema.ts";
-import { ageColumn, nameColumn } from "./column.ts";
+import { type Given, resourceOf } from "./built-resource.ts";
+import { workloadResources } from "./builtin-workloads.ts";
 import {
   configMapBehaviour,
   namespaceBehaviour,
@@ -26,28 +26,6 @@ import {
 } from "./core-columns.ts";
 import { definitionBehaviour } from "./definition.ts";
 import type { Resource } from "./resource.ts";
-
-type Given = Pick<Resource, "kind" | "plural"> & Partial<Resource>;
-
-function create(group: string, version: string, schemas: ReadonlyMap<string, Schema>, given: Given): Resource {
-  return {
-    group,
-    version,
-    listKind: `${given.kind}List`,
-    singular: given.kind.toLowerCase(),
-    shortNames: [],
-    categories: [],
-    isNamespaced: true,
-    schema: schemas.get(given.kind) ?? {},
-    hasStatus: false,
-    isCustom: false,
-    storageVersion: version,
-    columns: [nameColumn, ageColumn],
-    selectableFields: [],
-    behaviour: {},
-    ...given,
-  };
-}
 
 const eventFields = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"].map(
   (name) => `involvedObject.${name}`,
@@ -110,17 +88,21 @@ const core: readonly Given[] = [
 
 /** The kinds that the server knows without a definition. */
 export const builtinResources: readonly Resource[] = [
-  ...core.map((given) => create("", "v1", coreSchemas, given)),
-  create("coordination.k8s.io", "v1", coordinationSchemas, { kind: "Lease", plural: "leases", columns: leaseColumns }),
-  create("discovery.k8s.io", "v1", discoverySchemas, { kind: "EndpointSlice", plural: "endpointslices", columns: endpointSliceColumns }),
-  create("networking.k8s.io", "v1", networkingSchemas, {
+  ...core.map((given) => resourceOf("", "v1", coreSchemas, given)),
+  resourceOf("coordination.k8s.io", "v1", coordinationSchemas, { kind: "Lease", plural: "leases", columns: leaseColumns }),
+  resourceOf("discovery.k8s.io", "v1", discoverySchemas, {
+    kind: "EndpointSlice",
+    plural: "endpointslices",
+    columns: endpointSliceColumns,
+  }),
+  resourceOf("networking.k8s.io", "v1", networkingSchemas, {
     kind: "NetworkPolicy",
     plural: "networkpolicies",
     singular: "networkpolicy",
     shortNames: ["netpol"],
     columns: networkPolicyColumns,
   }),
-  create("apiextensions.k8s.io", "v1", apiextensionsSchemas, {
+  resourceOf("apiextensions.k8s.io", "v1", apiextensionsSchemas, {
     kind: "CustomResourceDefinition",
     plural: "customresourcedefinitions",
     shortNames: ["crd", "crds"],
@@ -130,4 +112,5 @@ export const builtinResources: readonly Resource[] = [
     columns: definitionColumns,
     behaviour: definitionBehaviour,
   }),
+  ...workloadResources,
 ];

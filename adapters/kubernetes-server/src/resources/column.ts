@@ -24,12 +24,20 @@ export function pathColumn(definition: Mutable): Column {
   const type = String(definition.type ?? "string") as Column["type"];
   const path = parseJsonPath(String(definition.jsonPath ?? ""));
   const cell: Column["cell"] = (object, nowMs) => {
-    const values = path === undefined ? [] : readJsonPath(path, object);
-    const [first] = values;
+    // Kubernetes shows the first of several values, and nothing where the value is of another type than the column.
+    const [first] = path === undefined ? [] : readJsonPath(path, object);
     if (first === undefined || first === null) return null;
-    if (type === "date") return ageOf(first, nowMs);
-    if (values.length > 1) return values.map(cellText).join(",");
-    return type !== "string" && (typeof first === "number" || typeof first === "boolean") ? first : cellText(first);
+    switch (type) {
+      case "date":
+        return typeof first === "string" ? ageOf(first, nowMs) : null;
+      case "integer":
+        return typeof first === "number" ? Math.trunc(first) : null;
+      case "number":
+      case "boolean":
+        return typeof first === type ? (first as number | boolean) : null;
+      default:
+        return cellText(first);
+    }
   };
   return {
     name: String(definition.name ?? ""),

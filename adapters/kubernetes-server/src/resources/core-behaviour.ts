@@ -8,7 +8,8 @@ import type { Behaviour } from "./resource.ts";
 /** The label by which policies select namespaces by name. */
 const namespaceNameLabel = "kubernetes.io/metadata.name";
 
-function member(object: Mutable, name: string): Mutable {
+/** The object under the name, made when it is missing. */
+export function member(object: Mutable, name: string): Mutable {
   const value = object[name];
   if (isObject(value)) return value;
   const fresh: Mutable = {};
@@ -45,7 +46,7 @@ export const podBehaviour: Behaviour = {
   },
   onUpdate: (pod, previous) => completePodSpec(member(pod, "spec"), textAt(previous, "spec", "serviceAccountName")),
   validate(pod, previous) {
-    const problems = [...containerProblems(pod)];
+    const problems = [...containerProblems(member(pod, "spec"), "spec")];
     if (previous !== undefined) problems.push(...podUpdateProblems(pod, previous));
     return problems;
   },
@@ -53,12 +54,17 @@ export const podBehaviour: Behaviour = {
 
 /** Defaults that depend on other fields. An update that leaves them out keeps what was there. */
 function completePodSpec(spec: Mutable, accountBefore: string | undefined): void {
-  for (const container of [...listAt(spec, "containers"), ...listAt(spec, "initContainers")]) {
+  completeContainers(spec);
+  spec.serviceAccountName ??= spec.serviceAccount ?? accountBefore ?? "default";
+  spec.serviceAccount ??= spec.serviceAccountName;
+}
+
+/** Defaults of containers that depend on their image. */
+export function completeContainers(podSpec: Mutable): void {
+  for (const container of [...listAt(podSpec, "containers"), ...listAt(podSpec, "initContainers")]) {
     const [, tag = "latest"] = /:([^/:@]+)(?:@.*)?$/.exec(textAt(container, "image")) ?? [];
     container.imagePullPolicy ??= tag === "latest" ? "Always" : "IfNotPresent";
   }
-  spec.serviceAccountName ??= spec.serviceAccount ?? accountBefore ?? "default";
-  spec.serviceAccount ??= spec.serviceAccountName;
 }
 
 function qualityOfService(spec: Mutable): string {
@@ -73,12 +79,13 @@ function qualityOfService(spec: Mutable): string {
   return containers.every(isGuaranteed) ? "Guaranteed" : "Burstable";
 }
 
-function* containerProblems(pod: Mutable): Generator<Problem> {
-  if (listAt(pod, "spec", "containers").length === 0) yield required("spec.containers");
-  const volumes = new Set(listAt(pod, "spec", "volumes").map((volume) => textAt(volume, "name")));
+/** What is wrong with the containers of the pod spec at the path. */
+export function* containerProblems(spec: Mutable, specPath: string): Generator<Problem> {
+  if (listAt(spec, "containers").length === 0) yield required(`${specPath}.containers`);
+  const volumes = new Set(listAt(spec, "volumes").map((volume) => textAt(volume, "name")));
   for (const list of ["initContainers", "containers"]) {
-    for (const [index, container] of listAt(pod, "spec", list).entries()) {
-      const path = `spec.${list}[${index}]`;
+    for (const [index, container] of listAt(spec, list).entries()) {
+      const path = `${specPath}.${list}[${index}]`;
       yield* present(labelNameProblem(`${path}.name`, textAt(container, "name")));
       if (textAt(container, "image") === "") yield required(`${path}.image`);
       for (const [mountIndex, mount] of listAt(container, "volumeMounts").entries()) {

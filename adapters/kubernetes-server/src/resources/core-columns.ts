@@ -112,7 +112,8 @@ function externalAddresses(service: Mutable): string {
   return [...balanced, ...external].join(",") || "<none>";
 }
 
-function selectorText(selector: unknown): string {
+/** `app=web,tier=front`. */
+export function selectorText(selector: unknown): string {
   if (!isObject(selector)) return "<none>";
   return (
     Object.entries(selector)
@@ -182,5 +183,5 @@ export const networkPolicyColumns: readonly Column[] = [
 
 export const definitionColumns: readonly Column[] = [
   nameColumn,
-  column("Created At", (definition) => textAt(definition, "metadata", "creationTimestamp")),
+  column("Created At", (definition) => textAt(definition, "metadata", "creationTimestamp"), { type: "date" }),
 ];

@@ -6,6 +6,7 @@ import { isObject, type Mutable, type MutableJson, type Schema } from "../schema
 import { ageColumn, listAt, nameColumn, pathColumn, textAt, valueAt } from "./column.ts";
 import { labelNameProblem, subdomainNameProblem } from "./name.ts";
 import type { Behaviour, Resource } from "./resource.ts";
+import { definedScale } from "./scale.ts";
 
 /** Holds a definition until its objects are gone. */
 export const definitionFinalizer = "customresourcecleanup.apiextensions.k8s.io";
@@ -150,6 +151,7 @@ export function definedResources(definition: Mutable): Resource[] {
         isNamespaced: textAt(definition, "spec", "scope") === "Namespaced",
         schema: rootSchema(valueAt(version, "schema", "openAPIV3Schema"), definition, version),
         hasStatus: valueAt(version, "subresources", "status") !== undefined,
+        ...scaleMember(version),
         isCustom: true,
         storageVersion: textAt(storage, "name"),
         columns: [nameColumn, ...(columns.length > 0 ? columns : [ageColumn])],
@@ -157,6 +159,11 @@ export function definedResources(definition: Mutable): Resource[] {
         behaviour: {},
       };
     });
+}
+
+function scaleMember(version: Mutable): Pick<Resource, "scale"> {
+  const scale = definedScale(valueAt(version, "subresources", "scale"));
+  return scale === undefined ? {} : { scale };
 }
 
 function listOfTexts(value: MutableJson | undefined): string[] {

@@ -24,6 +24,14 @@ export interface Behaviour {
   readonly keepsStatusOnCreate?: boolean;
 }
 
+/** Where a kind keeps what the scale subresource shows: paths of members. */
+export interface ScalePaths {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  /** A selector, as an object or as text. */
+  readonly selector: readonly string[] | undefined;
+}
+
 /** One kind in one version, as the API serves it. */
 export interface Resource {
   /** Empty for the core group. */
@@ -38,6 +46,8 @@ export interface Resource {
   readonly isNamespaced: boolean;
   readonly schema: Schema;
   readonly hasStatus: boolean;
+  /** Absent: the kind has no scale subresource. */
+  readonly scale?: ScalePaths;
   /** Made from a CustomResourceDefinition. */
   readonly isCustom: boolean;
   /** The version in which objects are stored; only `apiVersion` differs. */

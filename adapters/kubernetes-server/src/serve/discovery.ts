@@ -1,5 +1,6 @@
 import type { Registry } from "../resources/registry.ts";
 import { apiVersionOf, type Resource } from "../resources/resource.ts";
+import { scaleResource } from "../resources/scale.ts";
 import type { Mutable } from "../schema/schema.ts";
 
 /** The version of the Kubernetes API that the server follows, as /version says it. */
@@ -78,8 +79,22 @@ function describeResource(resource: Resource): Mutable[] {
   const main: Mutable = { name: plural, singularName: singular, namespaced: isNamespaced, kind, verbs };
   if (shortNames.length > 0) main.shortNames = [...shortNames];
   if (categories.length > 0) main.categories = [...categories];
-  if (!resource.hasStatus) return [main];
-  return [main, { name: `${plural}/status`, singularName: "", namespaced: isNamespaced, kind, verbs: statusVerbs }];
+  const described = [main];
+  if (resource.hasStatus)
+    described.push({ name: `${plural}/status`, singularName: "", namespaced: isNamespaced, kind, verbs: statusVerbs });
+  if (resource.scale !== undefined) {
+    const { group, version, kind: scaleKind } = scaleResource;
+    described.push({
+      name: `${plural}/scale`,
+      singularName: "",
+      namespaced: isNamespaced,
+      group,
+      version,
+      kind: scaleKind,
+      verbs: statusVerbs,
+    });
+  }
+  return described;
 }
 
 /** /api and /apis at once, as newer clients ask for it. */
@@ -107,6 +122,12 @@ function aggregatedResource(resource: Resource): Mutable {
   };
   if (resource.shortNames.length > 0) document.shortNames = [...resource.shortNames];
   if (resource.categories.length > 0) document.categories = [...resource.categories];
-  if (resource.hasStatus) document.subresources = [{ subresource: "status", responseKind, verbs: statusVerbs }];
+  const subresources: Mutable[] = [];
+  if (resource.hasStatus) subresources.push({ subresource: "status", responseKind, verbs: statusVerbs });
+  if (resource.scale !== undefined) {
+    const { group, version, kind } = scaleResource;
+    subresources.push({ subresource: "scale", responseKind: { group, version, kind }, verbs: statusVerbs });
+  }
+  if (subresources.length > 0) document.subresources = subresources;
   return document;
 }

@@ -20,11 +20,14 @@ import type { FieldValidation } from "./request.ts";
 /** Checks of whole objects that a schema cannot say; by kind. */
 export type Validators = Readonly<Record<string, (object: Mutable) => readonly Problem[]>>;
 
+/** The part of an object that a request is about; empty: the object. */
+export type Subresource = "" | "status" | "scale";
+
 export interface DraftContext {
   readonly manager: string;
   readonly nowMs: number;
   readonly fieldValidation: FieldValidation;
-  readonly subresource: "" | "status";
+  readonly subresource: Subresource;
   readonly validators: Validators;
   /** Sentences for the client's `Warning` headers. */
   readonly warnings: string[];

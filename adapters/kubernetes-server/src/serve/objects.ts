@@ -5,11 +5,21 @@ import { applyMergePatch } from "../patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "../patch/strategic-merge.ts";
 import { textAt } from "../resources/column.ts";
 import { keyPrefix, objectKey, type Resource } from "../resources/resource.ts";
+import { scaleOf, scaleProblems, scaleResource, withScale } from "../resources/scale.ts";
 import { conform } from "../schema/conform.ts";
-import { isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
+import { anything, isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
 import type { Store, StoredObject } from "../store/store.ts";
-import { ApiError, alreadyExists, badRequest, conflict, forbiddenObject, notFound } from "./api-error.ts";
-import { checkKind, type DraftContext, draftChanged, draftNew, judgeUnknown, type Validators, writerOf } from "./draft.ts";
+import { ApiError, alreadyExists, badRequest, conflict, forbiddenObject, invalidObject, noSuchPath, notFound } from "./api-error.ts";
+import {
+  checkKind,
+  type DraftContext,
+  draftChanged,
+  draftNew,
+  judgeUnknown,
+  type Subresource,
+  type Validators,
+  writerOf,
+} from "./draft.ts";
 import { formatTime, isBeingDeleted, isHeld, metadataOf } from "./object-meta.ts";
 import { decodeObject, encodeObject } from "./object-text.ts";
 import type { FieldValidation } from "./request.ts";
@@ -27,7 +37,7 @@ export interface WriteOptions {
   readonly manager: string;
   readonly isDryRun: boolean;
   readonly fieldValidation: FieldValidation;
-  readonly subresource: "" | "status";
+  readonly subresource: Subresource;
   readonly force: boolean;
 }
 
@@ -104,6 +114,24 @@ export class Objects {
     const patched = patchObject(target.resource, kind, inVersion(target.resource, previous), patch);
     checkKind(target.resource, patched);
     const object = draftChanged(target.resource, patched, previous, context);
+    return this.#writeChanged(target, stored, object, context, options.isDryRun);
+  }
+
+  /** Sets the replicas; the scale is whole, or a patch of what `scaleOf` shows. */
+  scale(target: Target, given: { readonly kind: PatchKind | "whole"; readonly body: MutableJson }, options: WriteOptions): Written {
+    const { resource } = target;
+    const { scale: paths } = resource;
+    if (paths === undefined) throw noSuchPath();
+    if (given.kind === "apply") throw badRequest("the scale cannot be applied; apply the object itself, or patch the scale");
+    const stored = this.#read(target);
+    const previous = decodeObject(stored.text);
+    const scale =
+      given.kind === "whole" ? given.body : patchObject(scaleSchemaless(resource), given.kind, scaleOf(paths, previous), given.body);
+    if (!isObject(scale)) throw badRequest("the body must be a Scale");
+    const problems = scaleProblems(scale);
+    if (problems.length > 0) throw invalidObject(scaleResource, target.name, problems);
+    const context = this.#context(options);
+    const object = draftChanged(resource, withScale(paths, inVersion(resource, previous), scale), previous, context);
     return this.#writeChanged(target, stored, object, context, options.isDryRun);
   }
 
@@ -255,6 +283,11 @@ function patchObject(resource: Resource, kind: Exclude<PatchKind, "apply">, obje
       `the patch cannot be applied to ${resource.kind} ${JSON.stringify(textAt(object, "metadata", "name"))}: ${cause.message}`,
     );
   }
+}
+
+/** A patch of a scale has no lists, so that all forms of merging are one. */
+function scaleSchemaless(resource: Resource): Resource {
+  return { ...resource, ...scaleResource, schema: anything };
 }
 
 function asObject(value: MutableJson): Mutable {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRandom } from "@cilium-ts/testing";
 import { coreSchemas } from "../schema/core-v1.ts";
+import { appsSchemas } from "../schema/workload-groups.ts";
 import { ApiError } from "./api-error.ts";
 import { decodeDeleteOptions, decodeProtobuf } from "./protobuf.ts";
 
@@ -64,4 +65,25 @@ test("whatever the bytes are, the answer is an object or a bad request", () => {
       assert.ok(error instanceof ApiError && error.code === 400, `${cut.toString("hex")}: ${String(error)}`);
     }
   }
+});
+
+const deploymentSchema = appsSchemas.get("Deployment") ?? {};
+const inTemplate = (...fields: Buffer[]) =>
+  envelope("Deployment", field(2, message(field(1, 0), field(3, message(field(2, message(field(2, message(...fields)))))))));
+
+test("a zero that was set counts, and quantities are texts", () => {
+  const limits = message(field(1, message(field(1, "cpu"), field(2, message(field(1, "100m"))))));
+  assert.deepEqual(decodeProtobuf(deploymentSchema, inTemplate(field(1, "main"), field(8, limits))).spec, {
+    replicas: 0,
+    template: { spec: { containers: [{ name: "main", resources: { limits: { cpu: "100m" } } }] } },
+  });
+});
+
+test("a field without a number in the table is refused, and not lost", () => {
+  assert.deepEqual(decodeProtobuf(deploymentSchema, inTemplate(field(10, message()))).kind, "Deployment");
+  const probe = inTemplate(field(10, message(field(2, 1))));
+  assert.throws(
+    () => decodeProtobuf(deploymentSchema, probe),
+    /field 10 of Container is not understood in protobuf; send the object as JSON/,
+  );
 });

@@ -1,55 +1,10 @@
 import { isObject, type Mutable, type MutableJson, type Schema } from "../schema/schema.ts";
-import { badRequest } from "./api-error.ts";
+import { type ApiError, badRequest } from "./api-error.ts";
 import { formatTime } from "./object-meta.ts";
+import { fieldNumbers } from "./protobuf-fields.ts";
 
-/**
- * Objects in Kubernetes' protobuf encoding, which `kubectl create` and other clients with compiled-in types send for core kinds. Answers are
- * always JSON, which the same clients read. Only kinds with a table below are understood; field numbers are those of the Kubernetes API.
- */
-const fieldNumbers: Readonly<Record<string, readonly string[]>> = table(`
-ObjectMeta 1=name 2=generateName 3=namespace 4=selfLink 5=uid 6=resourceVersion 7=generation 8=creationTimestamp 9=deletionTimestamp
-  10=deletionGracePeriodSeconds 11=labels 12=annotations 13=ownerReferences 14=finalizers
-OwnerReference 1=kind 3=name 4=uid 5=apiVersion 6=controller 7=blockOwnerDeletion
-ObjectReference 1=kind 2=namespace 3=name 4=uid 5=apiVersion 6=resourceVersion 7=fieldPath
-LocalObjectReference 1=name
-Namespace 1=metadata 2=spec 3=status
-NamespaceSpec 1=finalizers
-NamespaceStatus 1=phase
-ConfigMap 1=metadata 2=data 3=binaryData 4=immutable
-Secret 1=metadata 2=data 3=type 4=stringData 5=immutable
-ServiceAccount 1=metadata 2=secrets 3=imagePullSecrets 4=automountServiceAccountToken
-Service 1=metadata 2=spec 3=status
-ServiceSpec 1=ports 2=selector 3=clusterIP 4=type 5=externalIPs 7=sessionAffinity 8=loadBalancerIP 9=loadBalancerSourceRanges 10=externalName
-  11=externalTrafficPolicy 12=healthCheckNodePort 13=publishNotReadyAddresses 17=ipFamilyPolicy 18=clusterIPs 19=ipFamilies
-  20=allocateLoadBalancerNodePorts 21=loadBalancerClass 22=internalTrafficPolicy 23=trafficDistribution
-ServicePort 1=name 2=protocol 3=port 4=targetPort 5=nodePort 6=appProtocol
-ServiceStatus 1=loadBalancer
-LoadBalancerStatus 1=ingress
-LoadBalancerIngress 1=ip 2=hostname 3=ipMode
-Lease 1=metadata 2=spec
-LeaseSpec 1=holderIdentity 2=leaseDurationSeconds 3=acquireTime 4=renewTime 5=leaseTransitions 6=strategy 7=preferredHolder
-Event 1=metadata 2=involvedObject 3=reason 4=message 5=source 6=firstTimestamp 7=lastTimestamp 8=count 9=type 10=eventTime 11=series 12=action
-  13=related 14=reportingComponent 15=reportingInstance
-EventSource 1=component 2=host
-EventSeries 1=count 2=lastObservedTime
-`);
-
-function table(text: string): Record<string, string[]> {
-  const numbers: Record<string, string[]> = {};
-  for (const line of text
-    .trim()
-    .replace(/\n {2}/g, " ")
-    .split("\n")) {
-    const [type = "", ...fields] = line.split(" ");
-    const names: string[] = [];
-    for (const field of fields) {
-      const [number = "", name = ""] = field.split("=");
-      names[Number(number)] = name;
-    }
-    numbers[type] = names;
-  }
-  return numbers;
-}
+// Objects in Kubernetes' protobuf encoding, which `kubectl create` and other clients with compiled-in types send for built-in kinds.
+// Answers are always JSON, which the same clients read. What has no number in our table is refused, never lost.
 
 export const protobufType = "application/vnd.kubernetes.protobuf";
 const magic = Buffer.from("k8s\0");
@@ -131,22 +86,41 @@ function* readFields(bytes: Buffer): Generator<Field> {
   }
 }
 
-function decodeMessage(schema: Schema, bytes: Buffer): Mutable {
-  const type = schema.componentName?.split(".").at(-1) ?? "";
+function decodeMessage(schema: Schema, bytes: Buffer, type = schema.componentName?.split(".").at(-1) ?? ""): Mutable {
   const names = fieldNumbers[type] ?? [];
   const result: Mutable = {};
   for (const { number, value } of readFields(bytes)) {
-    const name = names[number];
-    const member = name === undefined ? undefined : schema.properties?.[name];
-    if (name === undefined || member === undefined) continue;
-    const decoded = decodeValue(member.type === "array" ? (member.items ?? {}) : member, value);
-    if (decoded === undefined) continue;
-    if (member.type === "array") result[name] = [...((result[name] as MutableJson[] | undefined) ?? []), decoded];
-    else if (isObject(decoded) && typeof member.additionalProperties === "object")
-      result[name] = { ...(result[name] as Mutable | undefined), ...decoded };
-    else result[name] = decoded;
+    const [, inlined = "", name = "", countsZero = ""] = /^(\*?)([^?]*)(\??)$/.exec(names[number] ?? "") ?? [];
+    if (inlined !== "" && Buffer.isBuffer(value)) Object.assign(result, decodeMessage(schema, value, name));
+    else {
+      const member = Object.hasOwn(schema.properties ?? {}, name) ? schema.properties?.[name] : undefined;
+      if (member !== undefined) addMember(result, name, member, value, countsZero !== "");
+      else if (value !== 0n && !isEmptyMessage(value)) throw unknownField(type, number);
+    }
   }
   return result;
+}
+
+/** Messages without content travel where an empty object would stand in JSON. */
+function isEmptyMessage(value: bigint | Buffer): boolean {
+  return Buffer.isBuffer(value) && value.length === 0;
+}
+
+function unknownField(type: string, number: number): ApiError {
+  return badRequest(`the field ${number} of ${type || "the object"} is not understood in protobuf; send the object as JSON`);
+}
+
+function addMember(result: Mutable, name: string, member: Schema, value: bigint | Buffer, countsZero: boolean): void {
+  const decoded = countsZero && value === 0n ? zeroOf(member) : decodeValue(member.type === "array" ? (member.items ?? {}) : member, value);
+  if (decoded === undefined) return;
+  if (member.type === "array") result[name] = [...((result[name] as MutableJson[] | undefined) ?? []), decoded];
+  else if (isObject(decoded) && typeof member.additionalProperties === "object")
+    result[name] = { ...(result[name] as Mutable | undefined), ...decoded };
+  else result[name] = decoded;
+}
+
+function zeroOf(schema: Schema): MutableJson {
+  return schema.type === "boolean" ? false : 0;
 }
 
 /** Undefined: the value is the empty one of its type, which JSON leaves out. */
@@ -195,11 +169,12 @@ function decodeTime(bytes: Buffer): string | undefined {
   return nanoseconds === 0 ? time : `${time.slice(0, -1)}.${String(Math.floor(nanoseconds / 1_000)).padStart(6, "0")}Z`;
 }
 
-/** Type 1 (1: text), number 2, text 3. */
+/** Type 1 (1: text), number 2, text 3; a quantity is one text, 1. */
 function decodeIntOrString(bytes: Buffer): MutableJson {
   let isText = false;
   let [number, text] = [0, ""];
   for (const field of readFields(bytes)) {
+    if (field.number === 1 && Buffer.isBuffer(field.value)) return field.value.toString();
     if (field.number === 1) isText = field.value !== 0n;
     else if (field.number === 2) number = signedNumber(field.value);
     else if (field.number === 3) text = String(field.value);

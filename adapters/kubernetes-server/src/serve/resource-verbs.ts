@@ -1,13 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { textAt, valueAt } from "../resources/column.ts";
 import { objectKey, type Resource } from "../resources/resource.ts";
+import { scaleOf } from "../resources/scale.ts";
 import { matchesFields, matchesLabels } from "../resources/selector.ts";
 import { required } from "../schema/problem.ts";
 import { isObject, type Mutable } from "../schema/schema.ts";
+import { scaleSchema } from "../schema/workload-groups.ts";
 import type { Store } from "../store/store.ts";
 import { badRequest, invalidObject, methodNotAllowed, notFound, tooLargeRevision } from "./api-error.ts";
 import { mediaType, parseBody, parseObjectBody, readBody, unsupportedMediaType } from "./body.ts";
 import type { Cleaner } from "./cleaner.ts";
+import type { Subresource } from "./draft.ts";
 import { listText, objectText, planList } from "./list.ts";
 import { negotiate, type Representation } from "./negotiate.ts";
 import { decodeObject } from "./object-text.ts";
@@ -52,21 +55,30 @@ export async function serveResource(context: VerbContext, resource: Resource, pa
   if (resource.isNamespaced && path.namespace === undefined)
     throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
   const target: Target = { resource, namespace: path.namespace ?? "", name: path.name };
-  if (method === "GET") return await serveGet(context, target, exchange);
-  if (method === "PUT" || method === "PATCH")
-    return await serveChange(context, target, path.subresource === "status" ? "status" : "", exchange);
+  if (method === "GET") return await serveGet(context, target, subresourceOf(path), exchange);
+  if (method === "PUT" || method === "PATCH") return await serveChange(context, target, subresourceOf(path), exchange);
   if (method === "DELETE" && path.subresource === undefined) return await serveDelete(context, target, exchange);
   throw methodNotAllowed();
 }
 
-async function serveGet(context: VerbContext, target: Target, exchange: Exchange): Promise<void> {
+function subresourceOf(path: ResourcePath): Subresource {
+  return path.subresource === "status" || path.subresource === "scale" ? path.subresource : "";
+}
+
+async function serveGet(context: VerbContext, target: Target, subresource: Subresource, exchange: Exchange): Promise<void> {
   const representation = negotiate(exchange.request.headers.accept);
   const query = parseListQuery(exchange.query, target.resource.selectableFields);
   const key = objectKey(target.resource, target.namespace, target.name);
   if ((context.store.get(key)?.revision ?? 0) > context.hub.durable) await context.store.settled();
   const stored = context.store.get(key);
   if (stored === undefined) throw notFound(target.resource, target.name);
+  if (subresource === "scale") return sendScale(exchange, 200, target.resource, stored.text, representation);
   sendJsonText(exchange.response, 200, representation, objectText(target.resource, stored.text, representation, query, context.nowMs()));
+}
+
+function sendScale(exchange: Exchange, code: number, resource: Resource, text: string, representation: Representation): void {
+  if (resource.scale === undefined) throw methodNotAllowed();
+  sendJsonText(exchange.response, code, representation, JSON.stringify(scaleOf(resource.scale, decodeObject(text))));
 }
 
 async function serveCollection(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
@@ -110,7 +122,7 @@ async function serveWatch(
   await serving;
 }
 
-function writeOptions(exchange: Exchange, subresource: "" | "status"): WriteOptions {
+function writeOptions(exchange: Exchange, subresource: Subresource): WriteOptions {
   const query = parseWriteQuery(exchange.query);
   const [agent = ""] = (exchange.request.headers["user-agent"] ?? "").split("/", 1);
   const manager = query.fieldManager === "" ? agent || "unknown" : query.fieldManager;
@@ -138,24 +150,51 @@ async function serveCreate(context: VerbContext, resource: Resource, path: Resou
   await sendWritten(context, resource, exchange, context.objects.create(resource, namespace, object, writeOptions(exchange, "")));
 }
 
-async function serveChange(context: VerbContext, target: Target, subresource: "" | "status", exchange: Exchange): Promise<void> {
+async function serveChange(context: VerbContext, target: Target, subresource: Subresource, exchange: Exchange): Promise<void> {
   const { request } = exchange;
   const { resource } = target;
   const type = mediaType(request.headers["content-type"]);
   const options = writeOptions(exchange, subresource);
+  if (subresource === "scale") return await serveScaleChange(context, target, type, options, exchange);
   if (request.method === "PUT") {
     const object = readObject(resource, await readBody(request), type);
     return await sendWritten(context, resource, exchange, context.objects.update(target, object, options));
   }
-  const kind = Object.hasOwn(patchKinds, type) ? patchKinds[type] : undefined;
-  const supported = Object.keys(patchKinds).filter((one) => !resource.isCustom || patchKinds[one] !== "strategic");
-  if (kind === undefined || !supported.includes(type)) throw unsupportedMediaType(type, supported);
+  const kind = patchKindOf(resource, type);
   if (kind === "apply" && exchange.query.get("fieldManager") === null) {
     const problem = required("fieldManager", "is required for apply patch");
     throw invalidObject({ group: "meta.k8s.io", plural: "patchoptions", kind: "PatchOptions" }, "", [problem]);
   }
   const patch = parseBody(await readBody(request), type);
   await sendWritten(context, resource, exchange, context.objects.patch(target, kind, patch, options));
+}
+
+function patchKindOf(resource: Resource, type: string): PatchKind {
+  const kind = Object.hasOwn(patchKinds, type) ? patchKinds[type] : undefined;
+  const supported = Object.keys(patchKinds).filter((one) => !resource.isCustom || patchKinds[one] !== "strategic");
+  if (kind === undefined || !supported.includes(type)) throw unsupportedMediaType(type, supported);
+  return kind;
+}
+
+async function serveScaleChange(
+  context: VerbContext,
+  target: Target,
+  type: string,
+  options: WriteOptions,
+  exchange: Exchange,
+): Promise<void> {
+  const { request, response } = exchange;
+  const kind = request.method === "PUT" ? "whole" : patchKindOf(target.resource, type);
+  const bytes = await readBody(request);
+  const body = kind === "whole" ? readScale(bytes, type) : parseBody(bytes, type);
+  const written = context.objects.scale(target, { kind, body }, options);
+  await written.durable;
+  setWarnings(response, written.warnings);
+  sendScale(exchange, 200, target.resource, written.text, negotiate(request.headers.accept));
+}
+
+function readScale(bytes: Buffer, type: string): Mutable {
+  return type === protobufType ? decodeProtobuf(scaleSchema, bytes) : parseObjectBody(bytes, type);
 }
 
 interface DeletionBody {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Registry } from "../resources/registry.ts";
+import type { Resource } from "../resources/resource.ts";
 import type { Mutable } from "../schema/schema.ts";
 import { authenticate, type Tokens } from "../security/authenticate.ts";
 import { StoreError } from "../store/store.ts";
@@ -72,14 +73,22 @@ async function answer(options: RouterOptions, url: URL, request: IncomingMessage
   const resourcePath = parseResourcePath(path);
   if (resourcePath !== undefined) {
     const resource = options.registry.find(resourcePath.apiVersion, resourcePath.plural);
-    const isKnown = resourcePath.subresource === undefined || (resourcePath.subresource === "status" && resource?.hasStatus === true);
-    if (resource === undefined || !isKnown || (resourcePath.namespace !== undefined && !resource.isNamespaced)) throw noSuchPath();
+    if (
+      resource === undefined ||
+      !hasSubresource(resource, resourcePath.subresource) ||
+      (resourcePath.namespace !== undefined && !resource.isNamespaced)
+    )
+      throw noSuchPath();
     const client = `${user?.name ?? ""} ${request.socket.remoteAddress ?? ""}`;
     return await serveResource(options, resource, resourcePath, { request, response, query: url.searchParams, client });
   }
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
   if (isHealth) sendText(response, 200, "text/plain; charset=utf-8", "ok");
   else serveDocument(options, path, request, response);
+}
+
+function hasSubresource(resource: Resource, name: string | undefined): boolean {
+  return name === undefined || (name === "status" && resource.hasStatus) || (name === "scale" && resource.scale !== undefined);
 }
 
 const rootPaths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
