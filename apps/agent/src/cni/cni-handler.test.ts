@@ -88,3 +88,58 @@ test("what cannot be served is an error of the specification", async () => {
   const { body } = await handler.handle({ ...call("ADD"), config: { cniVersion: "9.9.9" } });
   assert.equal((body as { code: number }).code, 1);
 });
+
+test("ADD for the same attachment in another namespace takes the former endpoint down first", async () => {
+  const { endpoints, log } = createEndpoints();
+  const handler = new CniHandler(endpoints, routers);
+  await handler.handle(call("ADD"));
+  await handler.handle({ ...call("ADD"), netns: "/run/netns/again" });
+  assert.deepEqual(log, ["add c1", "remove 7", "add c1"]);
+});
+
+test("DEL of what nobody knows removes what an agent may have left when it died", async () => {
+  const { endpoints, log } = createEndpoints();
+  const handler = new CniHandler(endpoints, routers);
+  assert.equal((await handler.handle(call("DEL"))).status, 200);
+  assert.equal((await handler.handle({ ...call("DEL"), ifname: "" })).status, 200);
+  assert.deepEqual(log, ["remove what is left of c1:eth0"]);
+});
+
+const failures: ReadonlyArray<readonly [string, Partial<CniEndpoints>, object, number, number]> = [
+  ["a failure of ours", { add: () => Promise.reject(new Error("boom")) }, call("ADD"), 500, 999],
+  ["a removal that fails, so that it is tried again", { removeLeftover: () => Promise.reject(new Error("busy")) }, call("DEL"), 500, 999],
+  ["STATUS while the agent starts", { notReady: () => "waiting" }, call("STATUS"), 400, 50],
+  ["ADD behind another plugin", {}, { ...call("ADD"), config: { cniVersion: "1.0.0", prevResult: {} } }, 400, 2],
+];
+for (const [name, change, body, status, code] of failures) {
+  test(`the answer to ${name}`, async () => {
+    const handler = new CniHandler({ ...createEndpoints().endpoints, ...change }, routers);
+    const answer = await handler.handle(body);
+    assert.deepEqual([answer.status, (answer.body as { code: number }).code], [status, code]);
+  });
+}
+
+test("CHECK says what is wrong with an endpoint", async () => {
+  const { endpoints } = createEndpoints();
+  const handler = new CniHandler(
+    { ...endpoints, byAttachmentId: () => endpoint, complaint: async () => "its device lxc1 is gone" },
+    routers,
+  );
+  assert.deepEqual((await handler.handle(call("CHECK"))).body, {
+    cniVersion: "1.0.0",
+    code: 101,
+    msg: "endpoint 7 is not healthy: its device lxc1 is gone",
+  });
+});
+
+test("calls for different containers do not wait for each other, and one that fails holds nobody up", async () => {
+  const { endpoints } = createEndpoints();
+  const held = Promise.withResolvers<EndpointRow>();
+  const add: CniEndpoints["add"] = ({ containerId }) => (containerId === "slow" ? held.promise : Promise.resolve(endpoint));
+  const handler = new CniHandler({ ...endpoints, add }, routers);
+  const slow = handler.handle({ ...call("ADD"), containerId: "slow" });
+  const next = handler.handle({ ...call("DEL"), containerId: "slow" });
+  assert.equal((await handler.handle({ ...call("ADD"), containerId: "quick" })).status, 200);
+  held.reject(new Error("boom"));
+  assert.deepEqual([(await slow).status, (await next).status], [500, 200]);
+});
