@@ -14,10 +14,12 @@ const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<R
       "bpf/build/conntrack.o": "bpf/conntrack.o",
       "bpf/build/overlay.o": "bpf/overlay.o",
       "bpf/build/host.o": "bpf/host.o",
+      "bpf/build/network.o": "bpf/network.o",
     },
   },
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },
   { name: "hubble", files: {} },
+  { name: "operator", files: { "adapters/kubernetes-server/crds": "crds" } },
 ];
 
 /** Packages with files of their own beside the code: they stay outside, and are found in node_modules. */

@@ -20,7 +20,7 @@ export {
   type WatchOptions,
   type WriteOptions,
 } from "./client.ts";
-export { type Registration, registerDefinition } from "./custom-resource-definition.ts";
+export { type Registration, registerDefinition, schemaVersionLabel } from "./custom-resource-definition.ts";
 export { FencedClient } from "./fenced-client.ts";
 export { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
 export { KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type KubernetesClient, type KubernetesObject, type ObjectName, openKubernetes, type Resource } from "@cilium-ts/kubernetes";
 import { readCiliumDefinitions } from "@cilium-ts/kubernetes-server";
-import { startTestServer, type TestServer } from "@cilium-ts/kubernetes-server/testing";
+import { createMemoryStore, startTestServer, type TestServer } from "@cilium-ts/kubernetes-server/testing";
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
 import { runOperator, type World } from "./operator.ts";
@@ -42,18 +42,29 @@ export interface RunningOperator extends AsyncDisposable {
 /** A real API server in this process, and operators that work on it. */
 export class TestCluster implements AsyncDisposable {
   readonly client: KubernetesClient;
-  readonly #server: TestServer;
+  readonly #store: ReturnType<typeof createMemoryStore>;
+  #server: TestServer;
   readonly #operators: RunningOperator[] = [];
   #ids = 0;
 
-  private constructor(server: TestServer, client: KubernetesClient) {
+  private constructor(store: ReturnType<typeof createMemoryStore>, server: TestServer, client: KubernetesClient) {
+    this.#store = store;
     this.#server = server;
     this.client = client;
   }
 
   static async start(options: { definitions?: boolean } = {}): Promise<TestCluster> {
-    const server = await startTestServer(options.definitions === false ? { definitions: [] } : {});
-    return new TestCluster(server, await openKubernetes({ server: server.url }));
+    const store = createMemoryStore();
+    const server = await startTestServer({ store, ...(options.definitions === false && { definitions: [] }) });
+    return new TestCluster(store, server, await openKubernetes({ server: server.url }));
+  }
+
+  /** The API server is gone while the body runs, and comes back with all it knew. */
+  async outage(body: () => Promise<void>): Promise<void> {
+    const { port } = this.#server;
+    await this.#server[Symbol.asyncDispose]();
+    await body();
+    this.#server = await startTestServer({ store: this.#store, port });
   }
 
   get url(): string {
@@ -120,6 +131,7 @@ export class TestCluster implements AsyncDisposable {
     for (const operator of this.#operators) await operator[Symbol.asyncDispose]();
     await this.client[Symbol.asyncDispose]();
     await this.#server[Symbol.asyncDispose]();
+    await this.#store[Symbol.asyncDispose]();
     assert.deepEqual(this.#server.errors, []);
   }
 }
