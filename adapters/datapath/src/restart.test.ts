@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FakeMachine, openFakeKernel } from "@cilium-ts/kernel/testing";
 import { type AddressBytes, parseAddress } from "@cilium-ts/net";
 import { datapathDefaults, openDatapath } from "./index.ts";
-import { fakeDatapathObjects } from "./testing.ts";
+import { emptyDatapathObjects, fakeDatapathObjects } from "./testing.ts";
 
 function address(text: string): AddressBytes {
   const bytes = parseAddress(text);
@@ -11,8 +11,7 @@ function address(text: string): AddressBytes {
   return bytes;
 }
 
-const empty = new Uint8Array();
-const objects = { pod: empty, conntrack: empty, overlay: empty, host: empty };
+const objects = emptyDatapathObjects();
 const routers = { routerIPv4: address("10.0.0.1"), routerIPv6: address("fd00::1") };
 const options = { ...datapathDefaults, ...routers, objects, bpfRoot: "/bpf" };
 

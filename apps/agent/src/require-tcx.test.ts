@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { emptyDatapathObjects } from "@cilium-ts/datapath/testing";
 import { openFakeKernel } from "@cilium-ts/kernel/testing";
 import { openFakeNetlink } from "@cilium-ts/netlink/testing";
 import { systemClock } from "@cilium-ts/std";
@@ -30,7 +31,7 @@ test("an agent on a kernel without tcx ends with a sentence and has touched noth
   const silent = (): void => {};
   const log = { error: silent, warn: silent, info: silent, debug: silent };
   const empty = new Uint8Array();
-  const objects = { pod: empty, conntrack: empty, overlay: empty, host: empty };
+  const objects = { pod: empty, conntrack: empty, overlay: empty, host: empty, network: empty };
   const world: World = { kernel, clock: systemClock, log, objects, openNetlink: openFakeNetlink };
   await assert.rejects(runAgent(world, parsed.options, new AbortController().signal), /this kernel \(6\.1\.0\) has no tcx/);
   assert.deepEqual([kernel.machine.mounts.size, kernel.machine.pins.size, kernel.machine.sysctls.size], [0, 0, 0]);

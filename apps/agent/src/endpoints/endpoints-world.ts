@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Datapath, datapathDefaults, openDatapath } from "@cilium-ts/datapath";
-import { fakeDatapathObjects } from "@cilium-ts/datapath/testing";
+import { emptyDatapathObjects, fakeDatapathObjects } from "@cilium-ts/datapath/testing";
 import { EndpointIdAllocator, type EndpointRow } from "@cilium-ts/endpoint";
 import { LocalIdentityAllocator, reservedPeers } from "@cilium-ts/identity";
 import { MemoryClusterIdentities } from "@cilium-ts/identity/testing";
@@ -76,8 +76,7 @@ export class TestEndpoints implements PodPlumbing {
       parsePrefix(text) ?? { address: new Uint8Array(4), length: 0 };
     this.pool = createNodePool({ ipv4Range: range(options.ipv4Range ?? "10.0.1.0/24"), ipv6Range: range("fd00::/112") }, this.clock);
     this.ids = new EndpointIdAllocator(options.idMax === undefined ? {} : { idMax: options.idMax });
-    const empty = new Uint8Array();
-    const objects = { pod: empty, conntrack: empty, overlay: empty, host: empty };
+    const objects = emptyDatapathObjects();
     const { routerIPv4, routerIPv6 } = this.pool;
     this.datapath = openDatapath(this.kernel, { ...datapathDefaults, objects, bpfRoot: "/bpf", routerIPv4, routerIPv6 });
     const cookies = new CookieTable();
