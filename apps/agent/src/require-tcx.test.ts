@@ -30,8 +30,7 @@ test("an agent on a kernel without tcx ends with a sentence and has touched noth
   assert.ok(parsed.kind === "options");
   const silent = (): void => {};
   const log = { error: silent, warn: silent, info: silent, debug: silent };
-  const empty = new Uint8Array();
-  const objects = { pod: empty, conntrack: empty, overlay: empty, host: empty, network: empty };
+  const objects = emptyDatapathObjects();
   const world: World = { kernel, clock: systemClock, log, objects, openNetlink: openFakeNetlink };
   await assert.rejects(runAgent(world, parsed.options, new AbortController().signal), /this kernel \(6\.1\.0\) has no tcx/);
   assert.deepEqual([kernel.machine.mounts.size, kernel.machine.pins.size, kernel.machine.sysctls.size], [0, 0, 0]);
