@@ -6,17 +6,7 @@ import { repositoryRoot } from "./repository.ts";
 
 /** Programs that ship as one file of JavaScript, and the files that they read beside it: from the tree, to the bundle's folder. */
 const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<Record<string, string>> }> = [
-  {
-    name: "agent",
-    files: {
-      "adapters/kernel/build/kernel.node": "build/kernel.node",
-      "bpf/build/pod.o": "bpf/pod.o",
-      "bpf/build/conntrack.o": "bpf/conntrack.o",
-      "bpf/build/overlay.o": "bpf/overlay.o",
-      "bpf/build/host.o": "bpf/host.o",
-      "bpf/build/network.o": "bpf/network.o",
-    },
-  },
+  { name: "agent", files: { "adapters/kernel/build/kernel.node": "build/kernel.node", "bpf/build": "bpf" } },
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },
   { name: "hubble", files: {} },
   { name: "operator", files: { "adapters/kubernetes-server/crds": "crds" } },
@@ -57,7 +47,12 @@ async function buildBundle({ name, files }: (typeof bundles)[number], onBuilt: (
   for (const file of result.outputFiles) writeFileSync(file.path, file.contents);
   const main = result.outputFiles.find((file) => file.path === outfile);
   if (main !== undefined && digest(main.contents) !== before) onBuilt(`built apps/${name}/build/bin/main.js`);
-  for (const [from, to] of Object.entries(files)) cpSync(join(repositoryRoot, from), join(folder, to), { recursive: true });
+  for (const [from, to] of Object.entries(files)) cpSync(join(repositoryRoot, from), join(folder, to), { recursive: true, filter: isShipped });
+}
+
+/** Builds leave the stamps by which they know themselves current beside what they make. */
+function isShipped(path: string): boolean {
+  return !path.endsWith(".fingerprint");
 }
 
 function digest(bytes: Uint8Array): string {
