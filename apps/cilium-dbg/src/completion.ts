@@ -1,0 +1,91 @@
+import type { Command } from "commander";
+import type { Context } from "./context.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** What may be written after a command. */
+interface Words {
+  /** `cilium-dbg bpf ct` */
+  readonly path: string;
+  readonly commands: ReadonlyArray<{ readonly name: string; readonly description: string }>;
+  readonly flags: ReadonlyArray<{ readonly long: string; readonly short: string | undefined; readonly description: string }>;
+}
+
+const scripts: Readonly<Record<string, (words: readonly Words[]) => string>> = { bash: bashScript, zsh: zshScript, fish: fishScript };
+
+export function addCompletion(program: Command, context: Context): void {
+  program
+    .command("completion")
+    .description("Print a script that completes commands and flags in a shell")
+    .argument("<shell>", Object.keys(scripts).join(", "))
+    .action((shell: string) => {
+      const script = Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
+      if (script === undefined) throw new UsageError(`shell ${JSON.stringify(shell)} is none of ${Object.keys(scripts).join(", ")}`);
+      context.write(script(wordsOf(program, program.name(), [])));
+    });
+}
+
+function wordsOf(command: Command, path: string, inherited: Words["flags"]): Words[] {
+  const own = command.options.map(({ long, short, description }) => ({ long: long ?? "", short, description }));
+  const flags = [...own, ...inherited].filter(({ long }) => long !== "");
+  const commands = command.commands.map((child) => ({ name: child.name(), description: child.description() }));
+  return [{ path, commands, flags }, ...command.commands.flatMap((child) => wordsOf(child, `${path} ${child.name()}`, flags))];
+}
+
+/** Follows the words before the cursor down the tree of commands, and offers what stands there. */
+function bashScript(words: readonly Words[]): string {
+  const paths = words.slice(1).map(({ path }) => `"${path}"`);
+  const cases = words.map(({ path, commands, flags }) => {
+    const offered = [...commands.map(({ name }) => name), ...flags.map(({ long }) => long), "--help"].join(" ");
+    return `    "${path}") COMPREPLY=($(compgen -W "${offered}" -- "$current")) ;;`;
+  });
+  return `# Completion of cilium-dbg for bash: source <(cilium-dbg completion bash)
+_cilium_dbg() {
+  local current=\${COMP_WORDS[COMP_CWORD]} path=cilium-dbg index
+  for ((index = 1; index < COMP_CWORD; index++)); do
+    case "$path \${COMP_WORDS[index]}" in
+      ${paths.join(" | ")}) path="$path \${COMP_WORDS[index]}" ;;
+    esac
+  done
+  case "$path" in
+${cases.join("\n")}
+  esac
+}
+complete -F _cilium_dbg cilium-dbg
+`;
+}
+
+/** zsh runs completions of bash. */
+function zshScript(words: readonly Words[]): string {
+  return `#compdef cilium-dbg
+autoload -U +X compinit && compinit
+autoload -U +X bashcompinit && bashcompinit
+${bashScript(words)}`;
+}
+
+function fishScript(words: readonly Words[]): string {
+  const quoted = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&")}'`;
+  const paths = words.slice(1).map(({ path }) => quoted(path));
+  const lines = words.flatMap(({ path, commands, flags }) => {
+    const here = `complete -c cilium-dbg -n ${quoted(`test (__cilium_dbg_path) = "${path}"`)}`;
+    return [
+      ...commands.map(({ name, description }) => `${here} -a ${name} -d ${quoted(description)}`),
+      ...flags.map(({ long, short, description }) => {
+        return `${here} -l ${long.slice(2)}${short === undefined ? "" : ` -s ${short.slice(1)}`} -d ${quoted(description)}`;
+      }),
+    ];
+  });
+  return `# Completion of cilium-dbg for fish: cilium-dbg completion fish | source
+function __cilium_dbg_path
+  set -l path cilium-dbg
+  for word in (commandline -opc)[2..-1]
+    switch "$path $word"
+      case ${paths.join(" ")}
+        set path "$path $word"
+    end
+  end
+  echo $path
+end
+complete -c cilium-dbg -f
+${lines.join("\n")}
+`;
+}

@@ -1,0 +1,47 @@
+import type { ExplainedDirection, ExplainedParty, ExplainedPolicy, PolicyExplanation } from "@cilium-ts/agent-api";
+import { clean } from "./table.ts";
+
+/** The verdict first, then who they are, then each direction with its reasons. */
+export function explanationText({ from, to, protocol, port, verdict, egress, ingress }: PolicyExplanation): string {
+  const what = protocol.startsWith("ICMP") ? `${protocol} type ${port}` : `port ${port}/${protocol}`;
+  const lines = [
+    `Verdict: ${verdict} (${what})`,
+    "",
+    ...partyLines("From", from),
+    ...partyLines("To", to),
+    "",
+    ...directionLines("Egress", "sender", egress),
+    "",
+    ...directionLines("Ingress", "receiver", ingress),
+  ];
+  return `${lines.map(clean).join("\n")}\n`;
+}
+
+function partyLines(name: string, { identity, labels, endpoint, pod }: ExplainedParty): string[] {
+  const workload = pod === undefined ? "" : `${pod}, endpoint ${endpoint}, `;
+  return [`${`${name}:`.padEnd(6)}${workload}identity ${identity}`, ...labels.map((label) => `        ${label}`)];
+}
+
+function directionLines(name: string, side: string, direction: ExplainedDirection): string[] {
+  const { verdict, reason, rules, policies, match, changes } = direction;
+  return [
+    `${name} (policies of the ${side}): ${verdict}`,
+    `  ${reason}`,
+    ...list(
+      "Deciding rules",
+      rules.map((rule) => `${policyText(rule)}${rule.path === "" ? "" : ` at ${rule.path}`}`),
+      `match ${match}`,
+    ),
+    ...list("Policies that select it", policies.map(policyText)),
+    ...list("What would change it", changes),
+  ];
+}
+
+function list(title: string, items: readonly string[], note?: string): string[] {
+  if (items.length === 0) return [];
+  return [`  ${title}${note === undefined ? "" : ` (${note})`}:`, ...items.map((item) => `    - ${item}`)];
+}
+
+function policyText({ kind, namespace, name }: ExplainedPolicy): string {
+  return `${kind} ${namespace === "" ? name : `${namespace}/${name}`}`;
+}

@@ -1,0 +1,53 @@
+import { explainedProtocols, type SelectorIdentityMapping } from "@cilium-ts/agent-api";
+import type { Command } from "commander";
+import type { Context } from "./context.ts";
+import { explanationText } from "./explanation.ts";
+import { addOutputFlag, checkOutput, jsonText, type OutputOptions, show } from "./output-format.ts";
+import { stackedRows, tableText } from "./table.ts";
+import { UsageError } from "./usage-error.ts";
+
+const partyHelp =
+  "A pod of this node (NAMESPACE/NAME or the endpoint's number), labels (app=web,k8s:tier=front), identity:NUMBER, a reserved name (world, host) or an address";
+
+export function addPolicy(program: Command, context: Context): void {
+  const group = program.command("policy").description("Policies in force");
+  const get = group.command("get").description("Show all rules in force");
+  addOutputFlag(get).action(async (options: OutputOptions) => {
+    checkOutput(options);
+    const { policy = "[]", revision = 0 } = await context.agent.policy(context.signal);
+    const rules: unknown = JSON.parse(policy);
+    show(context, options, { policy: rules, revision }, () => `${jsonText(rules)}Revision: ${revision}\n`);
+  });
+  const selectors = group.command("selectors").description("Show the selectors of rules and the identities that they match");
+  addOutputFlag(selectors).action(async (options: OutputOptions) => {
+    checkOutput(options);
+    const mappings = await context.agent.policySelectors(context.signal);
+    show(context, options, mappings, () => selectorTable(mappings));
+  });
+  const explain = group
+    .command("explain")
+    .description("Say why the one may or may not talk to the other, and what would change it")
+    .argument("<from>", partyHelp)
+    .argument("<to>", "As before")
+    .argument("<port>", `PORT or PORT/PROTOCOL (${explainedProtocols.join(", ")}); of ICMP the type`);
+  addOutputFlag(explain).action(async (from: string, to: string, port: string, options: OutputOptions) => {
+    checkOutput(options);
+    const explanation = await context.agent.explainPolicy({ from, to, ...parsePort(port) }, context.signal);
+    show(context, options, explanation, () => explanationText(explanation));
+  });
+}
+
+function parsePort(text: string): { protocol: string; port: number } {
+  const match = /^([0-9]{1,5})(?:\/([A-Za-z0-9]+))?$/.exec(text);
+  if (match === null) throw new UsageError(`port ${JSON.stringify(text)} is neither PORT nor PORT/PROTOCOL, such as 80/TCP`);
+  return { port: Number(match[1]), protocol: match[2] ?? "TCP" };
+}
+
+function selectorTable(mappings: readonly SelectorIdentityMapping[]): string {
+  const rows = mappings.flatMap(({ selector = "", labels = [], users = 0, identities = [] }) => {
+    const name = labels.find(({ key }) => key === "io.cilium.k8s.policy.name")?.value ?? "";
+    const namespace = labels.find(({ key }) => key === "io.cilium.k8s.policy.namespace")?.value ?? "";
+    return stackedRows([selector, namespace === "" ? name : `${namespace}/${name}`, String(users), identities.map(String)]);
+  });
+  return tableText([["SELECTOR", "LABELS", "USERS", "IDENTITIES"], ...rows]);
+}
