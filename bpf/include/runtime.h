@@ -19,6 +19,7 @@ struct node_config {
 	__u32 tcp_close_timeout_s;   /* 10 */
 	__u32 any_timeout_s;         /* 60 */
 	__u32 tunnel_ifindex;        /* Device of the tunnel to other nodes; 0: native routing. */
+	__u32 direct_routing_ifindex; /* Native device by which other nodes' pods are reached past the stack; 0: by the stack. */
 	__u8 trace_enabled;
 	__u8 verdict_events_enabled;
 	__u8 pad[2];

@@ -3,6 +3,7 @@
 #include "lib/admit.h"
 #include "lib/deliver.h"
 #include "lib/destination.h"
+#include "lib/direct.h"
 #include "lib/endpoint.h"
 #include "lib/events.h"
 #include "lib/l4.h"
@@ -17,7 +18,20 @@
 #undef THIS_FILE
 #define THIS_FILE FILE_POD
 
-static __always_inline int deliver(struct __sk_buff *skb, struct flow *f, const __u8 family)
+/* What is for nobody on this node, and for no node behind the tunnel. */
+static __always_inline int send_away(struct __sk_buff *skb, const struct packet *p, struct flow *f, const __u8 family)
+{
+	struct bpf_redir_neigh next = {};
+
+	if (config.direct_routing_ifindex && !f->to_host && is_pod_identity(f->destination_identity) && direct_route(skb, p, &next, family))
+		return direct_send(skb, f, &next, family);
+	if (unlikely(f->report))
+		trace_flow(skb, f, f->from->id, f->to_host ? TRACE_TO_HOST : TRACE_TO_STACK, skb->ifindex, family);
+	count_forward(skb, METRICS_EGRESS);
+	return TC_ACT_OK;
+}
+
+static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p, struct flow *f, const __u8 family)
 {
 	const struct endpoint *to = f->to;
 	fault problem;
@@ -28,12 +42,8 @@ static __always_inline int deliver(struct __sk_buff *skb, struct flow *f, const 
 			return drop_flow(skb, f, problem, family);
 		return tunnel_send(skb, f, f->from, family);
 	}
-	if (!to) {
-		if (unlikely(f->report))
-			trace_flow(skb, f, f->from->id, f->to_host ? TRACE_TO_HOST : TRACE_TO_STACK, skb->ifindex, family);
-		count_forward(skb, METRICS_EGRESS);
-		return TC_ACT_OK;
-	}
+	if (!to)
+		return send_away(skb, p, f, family);
 	problem = deliver_rewrite(skb, to, family);
 	if (unlikely(problem))
 		return drop_flow(skb, f, problem, family);
@@ -94,7 +104,7 @@ static __always_inline int ip_from_pod(struct __sk_buff *skb, const struct endpo
 		return pass_neighbour(skb, ep, action, problem);
 	if (unlikely(problem))
 		return drop_flow(skb, &f, problem, family);
-	return deliver(skb, &f, family);
+	return deliver(skb, &p, &f, family);
 }
 
 /* tcx ingress of the host side: what the pod sends. */

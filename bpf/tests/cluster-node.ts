@@ -10,9 +10,12 @@ import { drainEvents, type Event } from "./pod-programs.ts";
 // One node of cluster.ts, run inside its network namespace: opens a datapath of its own, says "ready", and answers each line (a
 // NodeCommand) with a line of JSON. It leaves nothing behind when its input ends.
 
+export type Routing = "tunnel" | "stack" | "direct";
+
 export interface NodeSetup {
   readonly bpfRoot: string;
-  readonly tunnel: boolean;
+  /** How pods of the other node are reached; directly is natively, past the stack. */
+  readonly routing: Routing;
   readonly routers: readonly [ipv4: string, ipv6: string];
   readonly hostAddresses: readonly string[];
   /** Its device is "pod". */
@@ -58,6 +61,10 @@ function summary(event: Event): NodeEvent {
   return { kind, subtype: notify.header.subtype, source: notify.sourceIdentity, destination: notify.destinationIdentity };
 }
 
+function ifindexOf(device: string): number {
+  return JSON.parse(execFileSync("ip", ["-json", "link", "show", device], { encoding: "utf8" }))[0].ifindex;
+}
+
 /** Endpoint and devices, as an agent would set them. */
 function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => void {
   const links: ReadonlyArray<{ ifname: string; ifindex: number; address: string }> = JSON.parse(
@@ -79,16 +86,14 @@ function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => vo
   };
   datapath.endpoints.apply({ ...endpoint, policySet: datapath.policySets.acquire(policyEntries({ ingress: [0], egress: [0] })) });
   datapath.endpoints.setHostAddresses(setup.hostAddresses.map(addressBytes));
-  if (setup.tunnel) datapath.deviceLinks.apply({ vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex });
+  if (setup.routing === "tunnel") datapath.deviceLinks.apply({ vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex });
+  if (setup.routing === "direct") datapath.deviceLinks.apply({ native: [find("uplink").ifindex] });
   return enforce;
 }
 
 async function main(setup: NodeSetup): Promise<void> {
   const kernel = openKernel();
   const object = (name: string): Uint8Array => readFileSync(join(import.meta.dirname, "../build", `${name}.o`));
-  const tunnelIfindex = setup.tunnel
-    ? JSON.parse(execFileSync("ip", ["-json", "link", "show", "cilium_vxlan"], { encoding: "utf8" }))[0].ifindex
-    : 0;
   using stack = new DisposableStack();
   stack.defer(() => {
     kernel.unmount(setup.bpfRoot);
@@ -98,11 +103,18 @@ async function main(setup: NodeSetup): Promise<void> {
   const datapath = stack.use(
     openDatapath(kernel, {
       ...datapathDefaults,
-      objects: { pod: object("pod"), conntrack: object("conntrack"), overlay: object("overlay"), host: object("host") },
+      objects: {
+        pod: object("pod"),
+        conntrack: object("conntrack"),
+        overlay: object("overlay"),
+        host: object("host"),
+        network: object("network"),
+      },
       bpfRoot: setup.bpfRoot,
       routerIPv4: addressBytes(routerIPv4),
       routerIPv6: addressBytes(routerIPv6),
-      tunnelIfindex,
+      tunnelIfindex: setup.routing === "tunnel" ? ifindexOf("cilium_vxlan") : 0,
+      directRoutingIfindex: setup.routing === "direct" ? ifindexOf("uplink") : 0,
       conntrackEntriesMax: 1024,
     }),
   );

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { openKernel } from "@cilium-ts/kernel";
 import { buildBpf } from "../../tools/src/build-bpf.ts";
-import type { IpcacheEntry, NodeCommand, NodeEvent, NodeSetup } from "./cluster-node.ts";
+import type { IpcacheEntry, NodeCommand, NodeEvent, NodeSetup, Routing } from "./cluster-node.ts";
 
 const run = promisify(execFile);
 
@@ -40,12 +40,14 @@ export const other = (name: NodeName): ClusterNode => nodes[name === "a" ? "b" :
 export type Place = NodeName | `pod-${NodeName}`;
 
 export interface ClusterOptions {
-  readonly tunnel: boolean;
+  readonly routing: Routing;
   /** Of the pods' devices. */
   readonly podMtu: number;
   /** What a node knows of the other's pod. */
   readonly ipcache: (of: ClusterNode, seenBy: NodeName) => readonly IpcacheEntry[];
 }
+
+let clusters = 0;
 
 /** Two nodes with a pod each and a cable between them, all in namespaces: real programs, devices and traffic. */
 export class Cluster implements AsyncDisposable {
@@ -56,7 +58,8 @@ export class Cluster implements AsyncDisposable {
 
   private constructor(options: ClusterOptions) {
     this.#options = options;
-    this.#prefix = `bpfc${process.pid}`;
+    clusters += 1;
+    this.#prefix = `bpfc${process.pid}${String.fromCharCode(0x60 + clusters)}`;
   }
 
   static async open(options: ClusterOptions): Promise<Cluster> {
@@ -161,7 +164,8 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #layNode({ name, ipv4, ipv6, router, pod }: ClusterNode): Promise<void> {
-    const { podMtu, tunnel } = this.#options;
+    const { podMtu, routing } = this.#options;
+    const tunnel = routing === "tunnel";
     const address = (device: string, text: string): Promise<string> =>
       this.#ip(name, "address", "add", text, "dev", device, ...(text.includes(":") ? ["nodad"] : []));
     await address("uplink", `${ipv4}/24`);
@@ -200,7 +204,7 @@ export class Cluster implements AsyncDisposable {
     const [eth0] = JSON.parse(await this.#ip(`pod-${name}`, "-json", "link", "show", "eth0"));
     const setup: NodeSetup = {
       bpfRoot: `/run/${this.#prefix}${name}`,
-      tunnel: this.#options.tunnel,
+      routing: this.#options.routing,
       routers: [router.ipv4, router.ipv6],
       hostAddresses: [node.ipv4, node.ipv6, router.ipv4, router.ipv6],
       pod: { ...pod, mac: eth0.address },

@@ -26,7 +26,7 @@ describe("two nodes and a tunnel", { skip }, () => {
   let cluster: Cluster;
   before(async () => {
     cluster = await Cluster.open({
-      tunnel: true,
+      routing: "tunnel",
       podMtu: 1450,
       ipcache: (of: ClusterNode, seenBy) => [
         ...of.podCidrs.map((prefix) => ({ prefix, identity: 2, tunnelEndpoint: of.ipv4 })),

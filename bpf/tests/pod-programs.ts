@@ -92,6 +92,7 @@ export const defaultConfig: NodeConfig = {
   tcpCloseTimeoutS: 10,
   anyTimeoutS: 60,
   tunnelIfindex: 0,
+  directRoutingIfindex: 0,
   traceEnabled: 1,
   verdictEventsEnabled: 1,
 };

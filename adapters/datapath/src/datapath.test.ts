@@ -45,7 +45,13 @@ function address(text: string): AddressBytes {
 function options(change: Partial<DatapathOptions> = {}): DatapathOptions {
   const routers = { routerIPv4: address("10.0.0.1"), routerIPv6: address("fd00::1") };
   const object = (name: string): Uint8Array => readFileSync(join(build, `${name}.o`));
-  const objects = { pod: object("pod"), conntrack: object("conntrack"), overlay: object("overlay"), host: object("host") };
+  const objects = {
+    pod: object("pod"),
+    conntrack: object("conntrack"),
+    overlay: object("overlay"),
+    host: object("host"),
+    network: object("network"),
+  };
   return { objects, bpfRoot, ...routers, ...datapathDefaults, conntrackEntriesMax: 1024, ...change };
 }
 
@@ -187,6 +193,19 @@ test("a node with a tunnel runs its programs on the tunnel's and the router's de
   datapath.deviceLinks.apply({});
   assert.deepEqual(datapath.deviceLinks.pinnedIfindexes(), []);
   datapath.removeOldPrograms();
+});
+
+test("native devices run one program each, and lose it with their place in the list", { skip }, () => {
+  const peer = Number(readFileSync(`/sys/class/net/${device}p/ifindex`, "utf8"));
+  using datapath = openDatapath(kernel, options({ directRoutingIfindex: peer }));
+  datapath.deviceLinks.apply({ native: [peer, ifindex] });
+  assert.deepEqual(
+    [peer, ifindex].flatMap((index) => links(datapath, `links/devices/${index}`)).map((line) => line.replace(/ [0-9]+ /, " ")),
+    ["from_network runs from_network", "from_network runs from_network"],
+  );
+  datapath.deviceLinks.apply({ native: [peer] });
+  assert.deepEqual(datapath.deviceLinks.pinnedIfindexes(), [peer]);
+  datapath.deviceLinks.apply({});
 });
 
 test("an endpoint that goes takes its row, addresses and links with it", { skip }, () => {

@@ -8,6 +8,8 @@ export interface DatapathDevices {
   readonly vxlan?: number | undefined;
   /** `cilium_host`, what the node's stack sends to the pods of other nodes. */
   readonly host?: number | undefined;
+  /** Those that lead to other nodes and out of the cluster. */
+  readonly native?: readonly number[];
 }
 
 interface Attachment {
@@ -18,10 +20,11 @@ interface Attachment {
 const attachments = {
   vxlan: [{ name: "from_overlay", direction: "ingress" }],
   host: [{ name: "from_host", direction: "egress" }],
+  native: [{ name: "from_network", direction: "ingress" }],
 } as const satisfies Record<string, readonly Attachment[]>;
 
 /** Programs of devices. They are loaded where the configuration has a use for them. */
-export type DeviceProgramName = "from_overlay" | "from_host";
+export type DeviceProgramName = "from_overlay" | "from_host" | "from_network";
 type DevicePrograms = Readonly<Partial<Record<DeviceProgramName, BpfProgram>>>;
 
 /** Our programs on the node's own devices. */
@@ -44,7 +47,8 @@ export class DeviceLinks {
     for (const [ifindex, wantedHere] of wanted) {
       for (const { name, direction } of wantedHere) {
         const program = this.#programs[name];
-        if (program === undefined) throw new Error(`${name} is not loaded, device #${ifindex} cannot run it: give the datapath a tunnel`);
+        if (program === undefined)
+          throw new Error(`${name} is not loaded, device #${ifindex} cannot run it: its options ask for no such programs`);
         this.#links.apply({ path: this.#path(ifindex, name), program, ifindex, direction });
       }
     }
@@ -76,5 +80,6 @@ function wantedOn(devices: DatapathDevices): Map<number, Attachment[]> {
   };
   want(devices.vxlan, attachments.vxlan);
   want(devices.host, attachments.host);
+  for (const ifindex of devices.native ?? []) want(ifindex, attachments.native);
   return wanted;
 }

@@ -32,11 +32,13 @@ const programObjects = {
   sweep_conntrack: "conntrack",
   from_overlay: "overlay",
   from_host: "host",
+  from_network: "network",
 } as const satisfies Record<string, keyof DatapathObjects>;
 type ProgramName = keyof typeof programObjects;
 type Programs = Readonly<Record<Exclude<ProgramName, DeviceProgramName>, BpfProgram> & Partial<Record<DeviceProgramName, BpfProgram>>>;
 const alwaysLoaded: readonly ProgramName[] = ["from_pod", "to_pod", "sweep_conntrack"];
 const tunnelPrograms: readonly ProgramName[] = ["from_overlay", "from_host"];
+const networkPrograms: readonly ProgramName[] = ["from_network"];
 
 /** Contracts section 5 of features: conntrack lifetimes, in seconds. */
 const timeoutsS = { tcp: 8_000, tcpSyn: 60, tcpClose: 10, any: 60 };
@@ -66,7 +68,7 @@ export interface Datapath extends Disposable {
 export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath {
   kernel.mountBpffs(options.bpfRoot);
   const config = encodeConfig(options);
-  const programNames = options.tunnelIfindex === 0 ? alwaysLoaded : [...alwaysLoaded, ...tunnelPrograms];
+  const programNames = programsFor(options);
   const version = createHash("sha256")
     .update(config)
     .update(Buffer.concat(objectNamesOf(programNames).map((name) => options.objects[name])))
@@ -113,6 +115,11 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
 interface Opened {
   readonly maps: Record<MapName, BpfMap>;
   readonly programs: Programs;
+}
+
+/** Those that the configuration has a use for. */
+function programsFor({ tunnelIfindex, directRoutingIfindex }: DatapathOptions): Names {
+  return [...alwaysLoaded, ...(tunnelIfindex === 0 ? [] : tunnelPrograms), ...(directRoutingIfindex === 0 ? [] : networkPrograms)];
 }
 
 type Names = readonly ProgramName[];
@@ -175,6 +182,7 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     tcpCloseTimeoutS: timeoutsS.tcpClose,
     anyTimeoutS: timeoutsS.any,
     tunnelIfindex: options.tunnelIfindex,
+    directRoutingIfindex: options.directRoutingIfindex,
     traceEnabled: 1,
     verdictEventsEnabled: 1,
   });

@@ -4,6 +4,7 @@ export interface DatapathObjects {
   readonly conntrack: Uint8Array;
   readonly overlay: Uint8Array;
   readonly host: Uint8Array;
+  readonly network: Uint8Array;
 }
 
 /** What the datapath is told once, at its start. All of it goes into `.rodata`, where the verifier can rely on it. */
@@ -16,6 +17,8 @@ export interface DatapathOptions {
   readonly routerIPv6: Uint8Array;
   /** The tunnel's device; 0: native routing, pods of other nodes are reached through the node's own routes. */
   readonly tunnelIfindex: number;
+  /** The native device that leads to other nodes' pods, past the node's stack; 0: the stack sends them. */
+  readonly directRoutingIfindex: number;
   /** How often an established connection is reported, in seconds. 0: every packet. */
   readonly traceIntervalS: number;
   /** Bytes of each packet that an event carries, at most 128. */
@@ -26,6 +29,7 @@ export interface DatapathOptions {
 
 export const datapathDefaults = {
   tunnelIfindex: 0,
+  directRoutingIfindex: 0,
   traceIntervalS: 5,
   tracePayloadSizeBytes: 128,
   conntrackEntriesMax: 131_072,

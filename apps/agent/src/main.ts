@@ -40,6 +40,7 @@ async function main(options: AgentOptions): Promise<void> {
       pod: readObject("pod"),
       conntrack: readObject("conntrack"),
       overlay: readObject("overlay"),
+      network: readObject("network"),
       host: readObject("host"),
     };
     const kernel = openKernel();

@@ -4,6 +4,6 @@ import { conntrackSweepCodec, nodeConfigCodec } from "./structs.ts";
 
 /** Variables that are set when an object is loaded and never change while its programs run. */
 export const rodata = {
-  config: { name: "config", objects: ["conntrack","host","overlay","pod"], codec: nodeConfigCodec },
+  config: { name: "config", objects: ["conntrack","host","network","overlay","pod"], codec: nodeConfigCodec },
   sweepLayout: { name: "sweep_layout", objects: ["conntrack"], codec: conntrackSweepCodec },
 } as const;

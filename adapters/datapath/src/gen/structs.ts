@@ -1100,7 +1100,7 @@ export function decodeMetricsValue(bytes: Uint8Array, offset: number = 0): Metri
 
 export const metricsValueCodec: Codec<MetricsValue> = { sizeBytes: 16, encode: encodeMetricsValue, decode: decodeMetricsValue };
 
-/** struct node_config: 52 bytes, padding at 50-51. */
+/** struct node_config: 56 bytes, padding at 54-55. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1120,19 +1120,21 @@ export interface NodeConfig {
   readonly anyTimeoutS: number;
   /** Bytes 44-47: __u32. */
   readonly tunnelIfindex: number;
-  /** Byte 48: __u8. */
+  /** Bytes 48-51: __u32. */
+  readonly directRoutingIfindex: number;
+  /** Byte 52: __u8. */
   readonly traceEnabled: number;
-  /** Byte 49: __u8. */
+  /** Byte 53: __u8. */
   readonly verdictEventsEnabled: number;
 }
 
 export const nodeConfigLayout = {
-  sizeBytes: 52,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, traceEnabled: 48, verdictEventsEnabled: 49 },
+  sizeBytes: 56,
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, traceEnabled: 52, verdictEventsEnabled: 53 },
 } as const;
 
-export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(52), offset: number = 0): Uint8Array {
-  checkRange("nodeConfig", target, offset, 52);
+export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(56), offset: number = 0): Uint8Array {
+  checkRange("nodeConfig", target, offset, 56);
   const _routerIpv4 = value.routerIpv4;
   if (_routerIpv4.length !== 4) refuseLength("nodeConfig.routerIpv4", _routerIpv4, 4);
   target[offset] = _routerIpv4[0] as number;
@@ -1199,19 +1201,25 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   target[offset + 45] = _tunnelIfindex >>> 8;
   target[offset + 46] = _tunnelIfindex >>> 16;
   target[offset + 47] = _tunnelIfindex >>> 24;
+  const _directRoutingIfindex = value.directRoutingIfindex;
+  if (_directRoutingIfindex >>> 0 !== _directRoutingIfindex) refuseInteger("nodeConfig.directRoutingIfindex", _directRoutingIfindex, "unsigned 32-bit");
+  target[offset + 48] = _directRoutingIfindex;
+  target[offset + 49] = _directRoutingIfindex >>> 8;
+  target[offset + 50] = _directRoutingIfindex >>> 16;
+  target[offset + 51] = _directRoutingIfindex >>> 24;
   const _traceEnabled = value.traceEnabled;
   if ((_traceEnabled & 0xff) !== _traceEnabled) refuseInteger("nodeConfig.traceEnabled", _traceEnabled, "unsigned 8-bit");
-  target[offset + 48] = _traceEnabled;
+  target[offset + 52] = _traceEnabled;
   const _verdictEventsEnabled = value.verdictEventsEnabled;
   if ((_verdictEventsEnabled & 0xff) !== _verdictEventsEnabled) refuseInteger("nodeConfig.verdictEventsEnabled", _verdictEventsEnabled, "unsigned 8-bit");
-  target[offset + 49] = _verdictEventsEnabled;
-  target[offset + 50] = 0;
-  target[offset + 51] = 0;
+  target[offset + 53] = _verdictEventsEnabled;
+  target[offset + 54] = 0;
+  target[offset + 55] = 0;
   return target;
 }
 
 export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeConfig {
-  checkRange("nodeConfig", bytes, offset, 52);
+  checkRange("nodeConfig", bytes, offset, 56);
   return {
     routerIpv4: copyBytes(bytes, offset, 4),
     routerIpv6: copyBytes(bytes, offset + 4, 16),
@@ -1222,12 +1230,13 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     tcpCloseTimeoutS: ((bytes[offset + 36] as number) | ((bytes[offset + 37] as number) << 8) | ((bytes[offset + 38] as number) << 16) | ((bytes[offset + 39] as number) << 24)) >>> 0,
     anyTimeoutS: ((bytes[offset + 40] as number) | ((bytes[offset + 41] as number) << 8) | ((bytes[offset + 42] as number) << 16) | ((bytes[offset + 43] as number) << 24)) >>> 0,
     tunnelIfindex: ((bytes[offset + 44] as number) | ((bytes[offset + 45] as number) << 8) | ((bytes[offset + 46] as number) << 16) | ((bytes[offset + 47] as number) << 24)) >>> 0,
-    traceEnabled: (bytes[offset + 48] as number),
-    verdictEventsEnabled: (bytes[offset + 49] as number),
+    directRoutingIfindex: ((bytes[offset + 48] as number) | ((bytes[offset + 49] as number) << 8) | ((bytes[offset + 50] as number) << 16) | ((bytes[offset + 51] as number) << 24)) >>> 0,
+    traceEnabled: (bytes[offset + 52] as number),
+    verdictEventsEnabled: (bytes[offset + 53] as number),
   };
 }
 
-export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 52, encode: encodeNodeConfig, decode: decodeNodeConfig };
+export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 56, encode: encodeNodeConfig, decode: decodeNodeConfig };
 
 /** struct policy_entry: 12 bytes. */
 export interface PolicyEntry {

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Native routing past the node's stack: the same route and neighbour that the stack would take, without the rest of it. */
+#pragma once
+#include "lib/deliver.h"
+#include "lib/ipcache.h"
+#include "lib/report.h"
+
+#define LINUX_AF_INET 2
+#define LINUX_AF_INET6 10
+#define IDENTITY_POD_MIN 256 /* Below: reserved ones. */
+
+/* Workloads of the cluster: the stack translates no address of what goes to them. */
+static __always_inline bool is_pod_identity(__u32 identity)
+{
+	return identity >= IDENTITY_POD_MIN && identity < 1 << 24;
+}
+
+/* Whether a route leads to the native device; `next` is who is to have the packet there. */
+static __always_inline bool direct_route(struct __sk_buff *skb, const struct packet *p, struct bpf_redir_neigh *next, const __u8 family)
+{
+	struct bpf_fib_lookup fib = {
+		.family = family == 4 ? LINUX_AF_INET : LINUX_AF_INET6,
+		.l4_protocol = p->protocol,
+		.ifindex = skb->ifindex,
+	};
+
+	if (family == 4) {
+		fib.ipv4_src = p->source.v4;
+		fib.ipv4_dst = p->destination.v4;
+	} else {
+		__builtin_memcpy(fib.ipv6_src, &p->source, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, &p->destination, sizeof(fib.ipv6_dst));
+	}
+	/* What does not fit, has no route, or goes elsewhere: the stack knows what to say. */
+	if (bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SKIP_NEIGH) || fib.ifindex != config.direct_routing_ifindex)
+		return false;
+	next->nh_family = fib.family;
+	__builtin_memcpy(next->ipv6_nh, fib.ipv6_dst, sizeof(next->ipv6_nh));
+	return true;
+}
+
+static __always_inline int direct_send(struct __sk_buff *skb, const struct flow *f, struct bpf_redir_neigh *next, const __u8 family)
+{
+	fault problem = hop_away(skb, family);
+
+	if (unlikely(problem))
+		return drop_flow(skb, f, problem, family);
+	if (unlikely(f->report))
+		trace_flow(skb, f, f->from->id, TRACE_TO_NETWORK, config.direct_routing_ifindex, family);
+	count_forward(skb, METRICS_EGRESS);
+	return bpf_redirect_neigh(config.direct_routing_ifindex, next, sizeof(*next), 0);
+}
