@@ -18,6 +18,8 @@ export interface LabOptions {
   readonly agentArguments?: readonly string[];
   /** One when absent. */
   readonly nodes?: number;
+  /** Who gives nodes their pod CIDRs: the lab itself (host-scope, when absent), or the operator. */
+  readonly ipam?: "host-scope" | "cluster-pool";
   /** How nodes reach each other's pods; the agent's default when absent. */
   readonly routing?: "tunnel" | "native";
 }
@@ -76,6 +78,7 @@ export class Lab implements AsyncDisposable {
       mkdirSync(lab.directory, { recursive: true });
       await lab.#makeUnderlay();
       await lab.startApiserver();
+      if (options.ipam === "cluster-pool") lab.startOperator();
       for (let index = 1; index <= (options.nodes ?? 1); index += 1) await lab.addNode(`node${index}`);
       return lab;
     } catch (cause) {
@@ -123,6 +126,19 @@ export class Lab implements AsyncDisposable {
     await this.waitFor("the API server", async () => void (await this.kubectl.run(["get", "--raw", "/readyz"])));
   }
 
+  startOperator(name = "operator"): void {
+    const address = this.#gateway();
+    this.#start(name, process.execPath, [
+      join(this.#options.root, "apps/operator/build/bin/main.js"),
+      "--k8s-kubeconfig-path",
+      this.kubeconfigPath,
+      "--operator-api-serve-addr",
+      `${address}:9234`,
+      "--operator-prometheus-serve-addr",
+      `${address}:9963`,
+    ]);
+  }
+
   /** A node: a network namespace with an uplink, its agent, and a Node object. */
   async addNode(name: string): Promise<LabNode> {
     const index = this.#nodes.size + 1;
@@ -166,10 +182,7 @@ export class Lab implements AsyncDisposable {
       join(node.directory, "bpf"),
       "--delete-queue-dir",
       join(node.directory, "deleteQueue"),
-      "--ipv4-range",
-      `10.0.${index}.0/24`,
-      "--ipv6-range",
-      `fd00:10:0:${index}::/112`,
+      ...this.#rangeArguments(index),
       ...(this.#options.routing === undefined ? [] : ["--routing-mode", this.#options.routing]),
       ...(this.#options.agentArguments ?? []),
     ]);
@@ -280,6 +293,11 @@ export class Lab implements AsyncDisposable {
 
   #gateway(): string {
     return `172.31.${this.#options.subnet}.1`;
+  }
+
+  #rangeArguments(index: number): string[] {
+    if (this.#options.ipam === "cluster-pool") return ["--ipam", "cluster-pool"];
+    return ["--ipv4-range", `10.0.${index}.0/24`, "--ipv6-range", `fd00:10:0:${index}::/112`];
   }
 
   async #makeUnderlay(): Promise<void> {

@@ -8,18 +8,25 @@ import { isRunning } from "./shell.ts";
 export interface UpOptions {
   readonly nodes: number;
   readonly routing: "tunnel" | "native";
+  readonly ipam: "host-scope" | "cluster-pool";
 }
 
 /** Throws, naming the option, for what cannot be. */
 export function parseUp(args: readonly string[]): UpOptions {
-  const options = { nodes: { type: "string", default: "1" }, routing: { type: "string", default: "tunnel" } } as const;
+  const options = {
+    nodes: { type: "string", default: "1" },
+    routing: { type: "string", default: "tunnel" },
+    ipam: { type: "string", default: "cluster-pool" },
+  } as const;
   const { values } = parseArgs({ args: [...args], options });
   const nodes = Number(values.nodes);
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > nodesMax)
     throw new Error(`--nodes is a whole number from 1 to ${nodesMax}, not "${values.nodes}"`);
   const { routing } = values;
   if (routing !== "tunnel" && routing !== "native") throw new Error(`--routing is tunnel or native, not "${routing}"`);
-  return { nodes, routing };
+  const { ipam } = values;
+  if (ipam !== "cluster-pool" && ipam !== "host-scope") throw new Error(`--ipam is cluster-pool or host-scope, not "${ipam}"`);
+  return { nodes, routing, ipam };
 }
 
 /** Each node is an agent of 110 MB. */
