@@ -74,7 +74,7 @@ async function labelsOf({ agent, signal }: Context): Promise<ReadonlyMap<number,
   }
 }
 
-function policyTable(entries: readonly InspectedPolicyEntry[], labels: ReadonlyMap<number, readonly string[]>): string {
+export function policyTable(entries: readonly InspectedPolicyEntry[], labels: ReadonlyMap<number, readonly string[]>): string {
   const rows = entries.flatMap((entry) => {
     const peer = entry.identity === 0 ? "ANY" : (labels.get(entry.identity) ?? String(entry.identity));
     const prefix = entry.protocol === 0 ? 0 : 8 + entry.portPrefixLength;
