@@ -15,6 +15,8 @@ export interface PodOptions {
   readonly labels?: Record<string, string>;
   readonly namespace?: string;
   readonly ports?: ReadonlyArray<{ name: string; containerPort: number; protocol?: string }>;
+  /** The first when absent. */
+  readonly node?: string;
 }
 
 /** A lab with workloads in its pods, and what the tests ask of it. */
@@ -29,7 +31,7 @@ export class Cluster implements AsyncDisposable {
     this.agent = new AgentClient({ socketPath: lab.node().socketPath });
   }
 
-  static async start(options: Partial<Pick<LabOptions, "name" | "agentArguments">> = {}): Promise<Cluster> {
+  static async start(options: Partial<Omit<LabOptions, "root">> = {}): Promise<Cluster> {
     return new Cluster(await Lab.start({ root: repositoryRoot, name: labName, subnet: labSubnet, ...options }));
   }
 
@@ -42,15 +44,19 @@ export class Cluster implements AsyncDisposable {
       namespace,
       labels: options.labels ?? { app: name },
       ports: options.ports ?? [],
+      node: options.node ?? "node1",
       command: workloadCommand(socketPath),
     });
     return this.#open({ name, namespacePath: pod.namespacePath, ipv4: pod.ipv4, ipv6: pod.ipv6 }, socketPath);
   }
 
-  /** A workload on the node itself, by the addresses that its pods have for it. */
-  async host(): Promise<Workload> {
-    const { namespacePath } = this.lab.node();
-    return this.#startIn({ name: "host", namespacePath, ipv4: "10.0.1.1", ipv6: "fd00:10:0:1::1" });
+  /** A workload on a node itself, by the addresses that its pods have for it. */
+  async host(name = "node1"): Promise<Workload> {
+    const { namespacePath, socketPath } = this.lab.node(name);
+    using agent = new AgentClient({ socketPath });
+    const { status } = await agent.configuration(signal);
+    const { ipv4, ipv6 } = status?.addressing ?? {};
+    return this.#startIn({ name: `host of ${name}`, namespacePath, ipv4: ipv4?.ip ?? "", ipv6: ipv6?.ip ?? "" });
   }
 
   /** A machine outside of the cluster, on the node's underlay. IPv6 comes to the underlay with it. */

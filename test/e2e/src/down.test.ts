@@ -38,6 +38,14 @@ function processesNaming(directory: string): string[] {
   return found;
 }
 
+/** A program that starts the lab with a pod in it, and leaves it running. */
+const startLab = `
+  import { Cluster } from ${JSON.stringify(join(import.meta.dirname, "cluster.ts"))};
+  const cluster = await Cluster.start({ name: ${JSON.stringify(labName)} });
+  await cluster.pod("client");
+  process.exit(0);
+`;
+
 describe("a lab that is removed leaves nothing", { skip: requireKernel() }, () => {
   after(() => removeLab(labName));
 
@@ -64,7 +72,7 @@ describe("a lab that is removed leaves nothing", { skip: requireKernel() }, () =
 
   for (const afterMs of [150, 400, 700, 1_000, 1_400, 1_900]) {
     test(`after its start was killed when it had gone on for ${afterMs} ms`, async () => {
-      const starter = spawn(process.execPath, [join(import.meta.dirname, "start-lab.ts"), labName], { stdio: "ignore" });
+      const starter = spawn(process.execPath, ["--input-type=module", "--eval", startLab], { stdio: "ignore" });
       await delay(afterMs);
       starter.kill("SIGKILL");
       if (starter.exitCode === null && starter.signalCode === null) await once(starter, "exit");
