@@ -37,6 +37,7 @@ export interface World {
 }
 
 const sweepMs = 10_000;
+const expireMs = 60_000;
 const retryFailedMs = 30_000;
 const resyncMs = 60_000;
 const forgetFlowsMs = 5_000;
@@ -95,6 +96,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   tasks.run("sweep connections", (signal) => every(world, sweepMs, signal, () => void datapath.sweepConntrack()));
   tasks.run("sweep policies", (signal) => every(world, sweepMs, signal, () => void node.realised.sweep()));
   tasks.run("retry endpoints", (signal) => every(world, retryFailedMs, signal, () => retryEndpoints(node, datapath, readiness)));
+  tasks.run("take back addresses", (signal) => every(world, expireMs, signal, () => pool.expire()));
   tasks.run("forget old flow context", (signal) => every(world, forgetFlowsMs, signal, () => forgetOldContext(kernel, node)));
   tasks.run("serve the delete queue", (signal) =>
     serveDeleteQueue({ directory: options.deleteQueueDirectory, clock, signal, handle: (body) => cni.handle(body), onProblem: log.warn }),

@@ -11,6 +11,8 @@ export interface NodePool extends AddressPool {
   readonly pools: Required<AddressPools>;
   readonly routerIPv4: AddressBytes;
   readonly routerIPv6: AddressBytes;
+  /** Takes back what was allocated over the API with a deadline, and not claimed before it. */
+  expire(): void;
 }
 
 /** The first address of each range is the router's. */
@@ -33,6 +35,9 @@ export function createNodePool(options: Pick<AgentOptions, "ipv4Range" | "ipv6Ra
     claim(address, owner) {
       const result = poolOf(address).allocate(formatAddress(address), owner);
       if (!result.ok) throw new Error(result.problem);
+    },
+    expire() {
+      for (const pool of [pools.ipv4, pools.ipv6]) pool.expire();
     },
     release: (address) => void poolOf(address).release(formatAddress(address)),
   };
