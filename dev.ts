@@ -93,9 +93,14 @@ const verbs: Record<string, Verb> = {
     does: "hubble, talking to the lab's node",
     run: (args) => labCommand("hubble", args),
   },
+  "cilium-dbg": {
+    usage: "cilium-dbg [--node NAME] ARGUMENTS...",
+    does: "cilium-dbg, about a node of the lab (the first one)",
+    run: (args) => labCommand("ciliumDbg", args),
+  },
 };
 
-async function labCommand(name: "execInPod" | "kubectl" | "hubble", args: string[]): Promise<number> {
+async function labCommand(name: "execInPod" | "kubectl" | "hubble" | "ciliumDbg", args: string[]): Promise<number> {
   const commands = await import("./test/lab/src/commands.ts");
   return commands[name](root, args);
 }

@@ -8,6 +8,7 @@ import { repositoryRoot } from "./repository.ts";
 const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<Record<string, string>> }> = [
   { name: "agent", files: { "adapters/kernel/build/kernel.node": "build/kernel.node", "bpf/build": "bpf" } },
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },
+  { name: "cilium-dbg", files: { "adapters/kernel/build/kernel.node": "build/kernel.node" } },
   { name: "hubble", files: {} },
   { name: "operator", files: { "adapters/kubernetes-server/crds": "crds" } },
 ];
@@ -47,7 +48,8 @@ async function buildBundle({ name, files }: (typeof bundles)[number], onBuilt: (
   for (const file of result.outputFiles) writeFileSync(file.path, file.contents);
   const main = result.outputFiles.find((file) => file.path === outfile);
   if (main !== undefined && digest(main.contents) !== before) onBuilt(`built apps/${name}/build/bin/main.js`);
-  for (const [from, to] of Object.entries(files)) cpSync(join(repositoryRoot, from), join(folder, to), { recursive: true, filter: isShipped });
+  for (const [from, to] of Object.entries(files))
+    cpSync(join(repositoryRoot, from), join(folder, to), { recursive: true, filter: isShipped });
 }
 
 /** Builds leave the stamps by which they know themselves current beside what they make. */

@@ -56,7 +56,8 @@ test("monitor follows the datapath's events, one line each", async () => {
     };
     await monitored("", lines);
     await monitored("-t drop,policy-verdict", lines.slice(0, 3));
-    await monitored("-t trace --to 22", [lines[3]]);
+    await monitored("-t trace --to 22", [lines[3], lines[4]]);
+    await monitored("-t drop,trace --from 11 --to 22 --related-to 11", lines.slice(2));
     await monitored("--type trace --related-to 22 --last 1", [lines[4], lines[3], lines[4]]);
   } finally {
     await server[Symbol.asyncDispose]();

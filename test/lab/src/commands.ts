@@ -28,6 +28,20 @@ export function hubble(root: string, args: string[]): Promise<number> {
   return runInForeground(process.execPath, [join(root, "apps/hubble/build/bin/main.js"), ...args], { HUBBLE_SERVER: `unix://${socket}` });
 }
 
+/** About the first node, or the one that `--node NAME` at the beginning names. */
+export function ciliumDbg(root: string, args: string[]): Promise<number> {
+  const { nodes } = runningLab();
+  const [flag, name, ...others] = args;
+  const node = flag === "--node" ? nodes.find((candidate) => candidate.name === name) : nodes[0];
+  if (node === undefined)
+    throw new Error(`the lab has no node "${name}": there are ${nodes.map((candidate) => candidate.name).join(", ")}`);
+  return runInForeground(process.execPath, [join(root, "apps/cilium-dbg/build/bin/main.js"), ...(flag === "--node" ? others : args)], {
+    CILIUM_SOCK: node.socketPath,
+    CILIUM_BPF_ROOT: join(node.directory, "bpf"),
+    HUBBLE_SERVER: `unix://${node.hubbleSocketPath}`,
+  });
+}
+
 function runningLab(): LabRecord {
   const lab = readLab(demoLab);
   if (lab === undefined) throw new Error("no lab is running: start one with sudo ./dev up");
