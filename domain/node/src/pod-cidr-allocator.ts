@@ -37,8 +37,11 @@ export type Assignment =
   | { readonly outcome: "exhausted"; readonly problem: string };
 
 interface NodeEntry {
-  readonly prefixes: Prefix[];
-  problems: string[];
+  /** Replaced, never changed. */
+  prefixes: readonly Prefix[];
+  problems: readonly string[];
+  /** Of just these prefixes and problems; asked for much more often than they change. */
+  standing: NodeStanding | undefined;
 }
 
 /**
@@ -83,22 +86,23 @@ export class PodCIDRAllocator {
    * first keeps it. A family that the object does not name (yet) keeps what was assigned.
    */
   observe(claim: NodeClaim): NodeStanding {
-    const entry = this.#nodes.get(claim.name) ?? { prefixes: [], problems: [] };
+    const entry = this.#nodes.get(claim.name) ?? createEntry();
     this.#nodes.set(claim.name, entry);
-    entry.problems = [];
+    const problems: string[] = [];
     const claimed: Prefix[] = [];
     for (const text of claim.podCIDRs) {
       const prefix = parsePrefix(text);
       if (prefix === undefined || !text.includes("/"))
-        entry.problems.push(`${JSON.stringify(text)} is no CIDR; write an address and a length, such as 10.0.1.0/24`);
+        problems.push(`${JSON.stringify(text)} is no CIDR; write an address and a length, such as 10.0.1.0/24`);
       else claimed.push(prefix);
     }
     const families = new Set(claimed.map(({ address }) => familyOf(address)));
     const texts = new Set(claimed.map(formatPrefix));
-    for (const held of [...entry.prefixes]) {
+    for (const held of entry.prefixes) {
       if (families.has(familyOf(held.address)) && !texts.has(formatPrefix(held))) this.#release(entry, held);
     }
-    for (const prefix of claimed) this.#claim(claim.name, entry, prefix);
+    for (const prefix of claimed) this.#claim(claim.name, entry, prefix, problems);
+    change(entry, { problems });
     return standingOf(entry);
   }
 
@@ -106,7 +110,7 @@ export class PodCIDRAllocator {
   forget(name: string): void {
     const entry = this.#nodes.get(name);
     if (entry === undefined) return;
-    for (const prefix of [...entry.prefixes]) this.#release(entry, prefix);
+    for (const prefix of entry.prefixes) this.#release(entry, prefix);
     this.#nodes.delete(name);
   }
 
@@ -118,7 +122,7 @@ export class PodCIDRAllocator {
 
   /** Gives the node what it lacks: one pod CIDR of each family that has pools. All or nothing. */
   assign(name: string): Assignment {
-    const entry = this.#nodes.get(name) ?? { prefixes: [], problems: [] };
+    const entry = this.#nodes.get(name) ?? createEntry();
     if (entry.problems.length > 0) return { outcome: "refused", problem: entry.problems.join("; ") };
     const given: Prefix[] = [];
     for (const [family, pools] of this.#pools) {
@@ -131,14 +135,12 @@ export class PodCIDRAllocator {
       given.push(prefix);
     }
     this.#nodes.set(name, entry);
-    for (const prefix of given) {
-      this.#owners.hold(prefix, name);
-      entry.prefixes.push(prefix);
-    }
+    for (const prefix of given) this.#owners.hold(prefix, name);
+    if (given.length > 0) change(entry, { prefixes: [...entry.prefixes, ...given] });
     return { outcome: "assigned", podCIDRs: standingOf(entry).podCIDRs };
   }
 
-  #claim(name: string, entry: NodeEntry, prefix: Prefix): void {
+  #claim(name: string, entry: NodeEntry, prefix: Prefix, problems: string[]): void {
     const text = formatPrefix(prefix);
     if (entry.prefixes.some((held) => formatPrefix(held) === text)) return;
     const holder = this.#owners.holderOf(prefix);
@@ -146,16 +148,16 @@ export class PodCIDRAllocator {
       const held = formatPrefix(holder.prefix);
       const what = held === text ? `${text} belongs to` : `${text} overlaps ${held} of`;
       const wayOut = "delete one of the two CiliumNodes once its pods are gone, and it is given another";
-      entry.problems.push(`${what} ${holder.owner === name ? "this node already" : `node ${holder.owner}`}; ${wayOut}`);
+      problems.push(`${what} ${holder.owner === name ? "this node already" : `node ${holder.owner}`}; ${wayOut}`);
       return;
     }
     this.#owners.hold(prefix, name);
     for (const pool of this.#poolsOf(prefix)) pool.take(prefix);
-    entry.prefixes.push(prefix);
+    change(entry, { prefixes: [...entry.prefixes, prefix] });
   }
 
   #release(entry: NodeEntry, prefix: Prefix): void {
-    entry.prefixes.splice(entry.prefixes.indexOf(prefix), 1);
+    change(entry, { prefixes: entry.prefixes.filter((held) => held !== prefix) });
     this.#releases += 1;
     this.#owners.release(prefix);
     for (const pool of this.#poolsOf(prefix)) pool.release(prefix);
@@ -166,9 +168,20 @@ export class PodCIDRAllocator {
   }
 }
 
+function createEntry(): NodeEntry {
+  return { prefixes: [], problems: [], standing: undefined };
+}
+
+function change(entry: NodeEntry, changed: Partial<Pick<NodeEntry, "prefixes" | "problems">>): void {
+  Object.assign(entry, changed, { standing: undefined });
+}
+
 function standingOf(entry: NodeEntry): NodeStanding {
-  const sorted = entry.prefixes.toSorted((one, other) => one.address.length - other.address.length);
-  return { podCIDRs: sorted.map(formatPrefix), problems: [...entry.problems] };
+  if (entry.standing === undefined) {
+    const sorted = entry.prefixes.toSorted((one, other) => one.address.length - other.address.length);
+    entry.standing = { podCIDRs: sorted.map(formatPrefix), problems: entry.problems };
+  }
+  return entry.standing;
 }
 
 function allocateFrom(pools: readonly PodCIDRPool[]): Prefix | undefined {

@@ -23,7 +23,7 @@ export async function markReadyNodes(world: DutyWorld, options: Options, signal:
     realised: async () => {
       const agents = agentsByNode(world.cluster);
       return [...nodes.rows()]
-        .filter((row) => isSettled(options, row) || !isAgentReady(world.cluster, row, agents))
+        .filter((row) => isSettled(options, row) || !isAgentReady(world.cluster, row, agents.get(row.name)))
         .map(({ name }) => name);
     },
   };
@@ -32,7 +32,7 @@ export async function markReadyNodes(world: DutyWorld, options: Options, signal:
 
 async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>, signal: AbortSignal): Promise<void> {
   const { cluster, writer, clock, log } = world;
-  if (isSettled(options, row) || !isAgentReady(cluster, row, agentsByNode(cluster))) return;
+  if (isSettled(options, row) || !isAgentReady(cluster, row, agentsByNode(cluster, row.name).get(row.name))) return;
   const { name } = row;
   let { resourceVersion } = row;
   if (options.setsCondition && !row.isUp) {
@@ -50,10 +50,11 @@ function isSettled({ removesTaints, setsCondition }: Options, row: Readonly<Node
   return (!removesTaints || row.taintIndexes.length === 0) && (!setsCondition || row.isUp);
 }
 
-/** Whether there is a ready one among the agents' pods, by node. */
-function agentsByNode({ agentPods }: Cluster): ReadonlyMap<string, boolean> {
+/** Whether there is a ready one among the agents' pods, by node: of all nodes that have any, or of one. */
+function agentsByNode({ agentPods }: Cluster, only?: string): ReadonlyMap<string, boolean> {
   const agents = new Map<string, boolean>();
-  for (const { nodeName, isReady } of agentPods.rows()) agents.set(nodeName, isReady || agents.get(nodeName) === true);
+  for (const { nodeName, isReady } of agentPods.rows())
+    if (only === undefined || nodeName === only) agents.set(nodeName, isReady || agents.get(nodeName) === true);
   return agents;
 }
 
@@ -61,8 +62,7 @@ function agentsByNode({ agentPods }: Cluster): ReadonlyMap<string, boolean> {
  * Where the agent runs as a pod, the pod's readiness tells. Elsewhere the CiliumNode does: the agent writes its own address into it,
  * and the number of the boot in which it is set up, when its datapath is loaded. So a CiliumNode from before a reboot does not count.
  */
-function isAgentReady({ ciliumNodes }: Cluster, node: Readonly<NodeRow>, agents: ReadonlyMap<string, boolean>): boolean {
-  const isPodReady = agents.get(node.name);
+function isAgentReady({ ciliumNodes }: Cluster, node: Readonly<NodeRow>, isPodReady: boolean | undefined): boolean {
   if (isPodReady !== undefined) return isPodReady;
   const ciliumNode = ciliumNodes.get(node.name);
   if (ciliumNode === undefined || !ciliumNode.hasInternalAddress) return false;
