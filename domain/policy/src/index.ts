@@ -1,5 +1,15 @@
 export { CookieTable, cookieCountMax, formerCookieCountMax } from "./cookie-table.ts";
 export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode } from "./engine.ts";
+export {
+  type DirectionExplanation,
+  type Explanation,
+  explainPacket,
+  type NearMiss,
+  type Opinion,
+  type PacketEnd,
+  type PacketQuestion,
+  type PolicyWorld,
+} from "./explain.ts";
 export { icmpTypeByName } from "./icmp-types.ts";
 export { entryOriginsMax } from "./origin-lists.ts";
 export { originsKey, reservedOrigins } from "./origins.ts";

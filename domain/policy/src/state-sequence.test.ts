@@ -8,7 +8,7 @@ import { generateCluster } from "./generated-cluster.ts";
 import type { CidrGroup, NamedPort, PolicyService, Rule } from "./rule.ts";
 import { type PolicySubject, subjectKey } from "./subjects.ts";
 
-const options: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };
+const base: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };
 const firstSeed = Number(process.env.POLICY_SEED ?? 1);
 const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_TS_LONG === "1" ? 3_000 : 150;
 
@@ -32,6 +32,7 @@ const nothing: State = { policies: new Map(), identities: new Map(), cidrGroups:
 type Step = () => ReadonlySet<string>;
 
 function checkWays(seed: number, random: Random): void {
+  const options: PolicyEngineOptions = { ...base, allowLocalhost: random.pick(["auto", "policy"]) };
   const locals = new LocalIdentityAllocator({ families: [4, 6] });
   const states = [1, 2, 3].map(() => generateState(random, locals));
   const walker = new PolicyEngine(options);
@@ -82,7 +83,7 @@ function generateState(random: Random, locals: LocalIdentityAllocator): State {
   const cluster = generateCluster(random);
   const identities = new Map<number, { labels: Labels; namedPorts: readonly NamedPort[] }>();
   for (const { id, labels, namedPorts } of cluster.ends) if (id !== undefined) identities.set(id, { labels, namedPorts });
-  const engine = new PolicyEngine(options);
+  const engine = new PolicyEngine(base);
   for (const [key, rules] of cluster.policies) engine.upsertPolicy(key, rules);
   for (const group of cluster.cidrGroups) engine.upsertCidrGroup(group);
   for (const service of cluster.services) engine.upsertService(service);

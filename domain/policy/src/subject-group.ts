@@ -59,6 +59,11 @@ export class SubjectGroup {
     return this.#rules.has(rule);
   }
 
+  /** What stands for the rule here: itself, or a copy that fulfils the requirements of the others. */
+  heldFor(rule: CompiledRule): CompiledRule {
+    return this.#rules.get(rule) ?? rule;
+  }
+
   /** Takes rules out first, so that a changed rule may stand where it stood. */
   change(removed: Iterable<CompiledRule>, added: Iterable<CompiledRule>): void {
     const came: CompiledRule[] = [];
