@@ -1,32 +1,36 @@
-import { listAt, textAt, valueAt } from "../resources/column.ts";
+import { textAt, valueAt } from "../resources/column.ts";
 import { definitionFinalizer } from "../resources/definition.ts";
 import type { Registry } from "../resources/registry.ts";
 import { keyPrefix, type Resource } from "../resources/resource.ts";
 import type { Mutable } from "../schema/schema.ts";
-import type { Change, Store, StoredObject } from "../store/store.ts";
+import type { Change, Store } from "../store/store.ts";
 import { ApiError } from "./api-error.ts";
-import { finalizersOf, isBeingDeleted, metadataOf } from "./object-meta.ts";
+import { Dependents, ownerReferences, ownersIn } from "./dependents.ts";
+import { finalizersOf, foregroundFinalizer, isBeingDeleted, metadataOf, orphanFinalizer } from "./object-meta.ts";
 import { decodeObject } from "./object-text.ts";
-import type { Objects, Target } from "./objects.ts";
+import type { DeleteOptions, Objects, Target } from "./objects.ts";
 
 const namespacesPrefix = "/core/namespaces/";
 const definitionsPrefix = "/apiextensions.k8s.io/customresourcedefinitions/";
-/** Objects that are deleted before others get a turn. */
+/** Objects that are deleted together, before others get a turn. */
 const chunkSize = 200;
+const plainly: DeleteOptions = { isDryRun: false, uid: undefined, resourceVersion: undefined, propagation: undefined };
 
 /**
  * Deletes what must go with something else: what is in a namespace that is being deleted, the objects of a definition that is being
- * deleted, and objects whose owners are gone. It works on marks, so it may be told the same thing twice and may start again at any time.
+ * deleted, and objects whose owners are gone, or wait for them to go. It works on marks, so it may be told the same thing twice, may
+ * start again at any time, and several servers on one store may do the same work.
  */
 export class Cleaner {
   readonly #store: Store;
   readonly #registry: Registry;
   readonly #objects: Objects;
   readonly #onError: (error: unknown) => void;
-  /** Keys of namespaces and definitions that are being deleted, and `uid:…` of owners that are gone. */
+  /** Keys of namespaces, definitions and owners that are being deleted, and `uid:…` of owners that are gone. */
   readonly #marks = new Set<string>();
-  /** Objects by the uid of each owner. */
-  readonly #dependents = new Map<string, Set<string>>();
+  readonly #dependents = new Dependents();
+  /** Keys of owners that go when their dependents are gone, by uid. */
+  readonly #waiting = new Map<string, string>();
   #wake: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(store: Store, registry: Registry, objects: Objects, onError: (error: unknown) => void) {
@@ -51,21 +55,6 @@ export class Cleaner {
     }
   }
 
-  /** Takes the owner out of its dependents, so that they outlive it. */
-  orphan(uid: string): void {
-    for (const key of this.#dependentsOf(uid)) {
-      const target = this.#targetOf(key);
-      if (target === undefined || this.#store.get(key) === undefined) continue;
-      this.#objects.amend(target, (object) => {
-        metadataOf(object).ownerReferences = listAt(object, "metadata", "ownerReferences").filter((owner) => owner.uid !== uid);
-      });
-    }
-  }
-
-  #dependentsOf(uid: string): readonly string[] {
-    return [...(this.#dependents.get(uid) ?? [])];
-  }
-
   #readStore(): void {
     let after: string | undefined;
     for (;;) {
@@ -77,26 +66,30 @@ export class Cleaner {
       }
       if (page.remaining === 0) break;
     }
-    // Owners may have gone just before the server was killed.
-    for (const uid of this.#dependents.keys()) this.#marks.add(`uid:${uid}`);
   }
 
   #note(changes: readonly Change[]): void {
     const marksBefore = this.#marks.size;
     for (const { key, text, previous, deleted } of changes) {
-      if (previous?.includes('"ownerReferences"') === true) this.#forgetOwners(key, previous);
+      if (previous !== undefined) this.#dependents.remove(key, previous);
       if (!deleted) this.#noteObject(key, text);
       else {
         const uid = textAt(decodeObject(text), "metadata", "uid");
+        this.#waiting.delete(uid);
         if (this.#dependents.has(uid)) this.#marks.add(`uid:${uid}`);
-        this.#markHolder(key);
+        this.#markHolders(key);
+      }
+      // Whoever waited for this object to go, or to be let go, can be looked at again.
+      for (const owner of this.#waiting.size === 0 ? [] : ownersIn(previous ?? "")) {
+        const waiting = this.#waiting.get(owner);
+        if (waiting !== undefined) this.#marks.add(waiting);
       }
     }
     if (this.#marks.size > marksBefore) this.#wake.resolve();
   }
 
-  /** Something is gone: whatever waited for it to go can be looked at again. */
-  #markHolder(key: string): void {
+  /** Something is gone: the namespace or definition that waited for it can be looked at again. */
+  #markHolders(key: string): void {
     const [, group = "", plural = "", namespace = "", name] = key.split("/");
     const holders = [...(name === undefined ? [] : [namespacesPrefix + namespace]), `${definitionsPrefix}${plural}.${group}`];
     for (const holder of holders) {
@@ -106,31 +99,33 @@ export class Cleaner {
   }
 
   #noteObject(key: string, text: string): void {
-    if (text.includes('"ownerReferences"')) {
-      for (const uid of ownersOf(decodeObject(text))) {
-        const keys = this.#dependents.get(uid) ?? new Set();
-        this.#dependents.set(uid, keys.add(key));
-      }
-    }
+    this.#dependents.add(key, text);
+    this.#markAbsentOwners(text);
+    if (!text.includes('"deletionTimestamp"')) return;
     const isHolder = key.startsWith(namespacesPrefix) || key.startsWith(definitionsPrefix);
-    if (isHolder && text.includes('"deletionTimestamp"')) this.#marks.add(key);
+    if (isHolder || text.includes(`"${foregroundFinalizer}"`) || text.includes(`"${orphanFinalizer}"`)) this.#marks.add(key);
   }
 
-  #forgetOwners(key: string, text: string): void {
-    for (const uid of ownersOf(decodeObject(text))) {
-      const keys = this.#dependents.get(uid);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#dependents.delete(uid);
+  /** An owner may have gone before its dependent came, or never have been. */
+  #markAbsentOwners(text: string): void {
+    if (!text.includes('"ownerReferences"')) return;
+    const object = decodeObject(text);
+    for (const owner of ownerReferences(object)) {
+      if (!this.#isLiving(owner, textAt(object, "metadata", "namespace"))) this.#marks.add(`uid:${textAt(owner, "uid")}`);
     }
   }
 
   async #clean(mark: string, signal: AbortSignal): Promise<void> {
     try {
-      if (mark.startsWith("uid:")) await this.#cleanDependents(mark.slice(4), signal);
-      else if (mark.startsWith(namespacesPrefix)) await this.#cleanNamespace(mark, signal);
-      else await this.#cleanDefinition(mark, signal);
+      if (mark.startsWith("uid:")) return await this.#cleanDependents(mark.slice(4), signal);
+      await this.#cleanOwner(mark, signal);
+      if (mark.startsWith(namespacesPrefix)) await this.#cleanNamespace(mark, signal);
+      else if (mark.startsWith(definitionsPrefix)) await this.#cleanDefinition(mark, signal);
     } catch (error) {
-      this.#onError(error);
+      // Another server did it, or it has to be done again.
+      if (error instanceof ApiError && error.code === 404) return;
+      if (error instanceof ApiError && error.code === 409) this.#marks.add(mark);
+      else this.#onError(error);
     }
   }
 
@@ -148,7 +143,7 @@ export class Cleaner {
     if (target === undefined || this.#store.get(key) === undefined) return;
     await this.#objects.amend(target, (object) => {
       object.spec = {};
-    }).durable;
+    });
   }
 
   async #cleanDefinition(key: string, signal: AbortSignal): Promise<void> {
@@ -161,40 +156,81 @@ export class Cleaner {
     const plural = textAt(definition, "spec", "names", "plural");
     const resource = this.#registry.all().find((one) => one.group === group && one.plural === plural);
     if (resource !== undefined && (await this.#deleteAll(resource, keyPrefix(resource), signal)) > 0) return;
-    if (this.#store.get(key) === undefined) return;
+    await this.#dropFinalizer(key, definitionFinalizer);
+  }
+
+  /** An object that is being deleted, and whose dependents are to be let go or to go first. */
+  async #cleanOwner(key: string, signal: AbortSignal): Promise<void> {
+    const stored = this.#store.get(key);
+    if (stored === undefined) return;
+    const owner = decodeObject(stored.text);
+    if (!isBeingDeleted(owner)) return;
+    const uid = textAt(owner, "metadata", "uid");
+    if (finalizersOf(owner).includes(orphanFinalizer)) {
+      await this.#inChunks(this.#dependents.of(uid), signal, (dependent) => this.#letGo(dependent, (reference) => reference.uid !== uid));
+      await this.#dropFinalizer(key, orphanFinalizer);
+    } else if (finalizersOf(owner).includes(foregroundFinalizer)) {
+      this.#waiting.set(uid, key);
+      await this.#inChunks(this.#dependents.of(uid), signal, (dependent) => this.#deleteDependent(dependent, "Foreground"));
+      const isHeldUp = this.#dependents.of(uid).some((dependent) => blocks(this.#store.get(dependent)?.text, uid));
+      if (!isHeldUp) await this.#dropFinalizer(key, foregroundFinalizer);
+    }
+  }
+
+  async #dropFinalizer(key: string, finalizer: string): Promise<void> {
+    const target = this.#targetOf(key);
+    if (target === undefined || this.#store.get(key) === undefined) return;
     await this.#objects.amend(target, (object) => {
-      metadataOf(object).finalizers = finalizersOf(object).filter((finalizer) => finalizer !== definitionFinalizer);
-    }).durable;
+      metadataOf(object).finalizers = finalizersOf(object).filter((one) => one !== finalizer);
+    });
   }
 
   async #cleanDependents(uid: string, signal: AbortSignal): Promise<void> {
-    let deleted = 0;
-    for (const key of this.#dependentsOf(uid)) {
-      if (signal.aborted) return;
-      const target = this.#targetOf(key);
-      const stored = this.#store.get(key);
-      if (target === undefined || stored === undefined || this.#hasLivingOwner(stored)) continue;
-      this.#delete(target);
-      deleted += 1;
-      if (deleted % chunkSize === 0) await this.#store.settled();
-    }
-    await this.#store.settled();
+    await this.#inChunks(this.#dependents.of(uid), signal, (dependent) => this.#deleteDependent(dependent, undefined));
   }
 
-  /** An object with several owners lives as long as one of them does; owners are found in the same namespace or cluster-wide. */
-  #hasLivingOwner(stored: StoredObject): boolean {
+  async #inChunks(keys: readonly string[], signal: AbortSignal, act: (key: string) => Promise<void>): Promise<void> {
+    for (let first = 0; first < keys.length && !signal.aborted; first += chunkSize) {
+      await Promise.all(keys.slice(first, first + chunkSize).map(act));
+    }
+  }
+
+  /** An object lives as long as one of its owners does; then it only forgets the others. */
+  async #deleteDependent(key: string, propagation: DeleteOptions["propagation"]): Promise<void> {
+    const target = this.#targetOf(key);
+    const stored = this.#store.get(key);
+    if (target === undefined || stored === undefined) return;
     const object = decodeObject(stored.text);
-    const namespace = textAt(object, "metadata", "namespace");
-    return listAt(object, "metadata", "ownerReferences").some((owner) => {
-      const apiVersion = textAt(owner, "apiVersion");
-      const resource = this.#registry
-        .all()
-        .find((one) => one.kind === textAt(owner, "kind") && apiVersion.split("/", 1)[0] === (one.group || one.version));
-      // What the server does not keep it cannot miss.
-      if (resource === undefined) return true;
-      const found = this.#store.get(keyPrefix(resource, resource.isNamespaced ? namespace : undefined) + textAt(owner, "name"));
-      return found !== undefined && valueAt(decodeObject(found.text), "metadata", "uid") === owner.uid;
+    const references = ownerReferences(object);
+    const living = references.filter((owner) => this.#isLiving(owner, textAt(object, "metadata", "namespace")));
+    if (living.length === references.length || isBeingDeleted(object)) return;
+    const uids = new Set(living.map((owner) => owner.uid));
+    if (living.length > 0) return await this.#letGo(key, (reference) => uids.has(reference.uid ?? null));
+    const goesFirst = propagation !== undefined && this.#dependents.has(textAt(object, "metadata", "uid"));
+    await this.#delete(target, goesFirst ? propagation : undefined);
+  }
+
+  async #letGo(key: string, keeps: (reference: Mutable) => boolean): Promise<void> {
+    const target = this.#targetOf(key);
+    if (target === undefined || this.#store.get(key) === undefined) return;
+    await this.#objects.amend(target, (object) => {
+      metadataOf(object).ownerReferences = ownerReferences(object).filter(keeps);
     });
+  }
+
+  /** Whether the owner is there, and not about to go after its dependents. Owners are in the same namespace or cluster-wide. */
+  #isLiving(owner: Mutable, namespace: string): boolean {
+    const apiVersion = textAt(owner, "apiVersion");
+    const resource = this.#registry
+      .all()
+      .find((one) => one.kind === textAt(owner, "kind") && apiVersion.split("/", 1)[0] === (one.group || one.version));
+    // What the server does not keep it cannot miss.
+    if (resource === undefined) return true;
+    const found = this.#store.get(keyPrefix(resource, resource.isNamespaced ? namespace : undefined) + textAt(owner, "name"));
+    if (found === undefined) return false;
+    const object = decodeObject(found.text);
+    const isGoing = isBeingDeleted(object) && finalizersOf(object).includes(foregroundFinalizer);
+    return valueAt(object, "metadata", "uid") === owner.uid && !isGoing;
   }
 
   /** Returns how many are left because finalizers hold them. */
@@ -204,20 +240,18 @@ export class Cleaner {
     for (;;) {
       const page = this.#store.list({ prefix, limit: chunkSize, ...(after !== undefined && { after }) });
       if (page.outcome !== "listed" || signal.aborted) return held + 1;
-      for (const { key } of page.items) {
-        after = key;
-        const target = this.#targetOf(key) ?? { resource, namespace: "", name: "" };
-        if (!this.#delete(target)) held += 1;
-      }
-      await this.#store.settled();
+      after = page.items.at(-1)?.key;
+      const targets = page.items.map(({ key }) => this.#targetOf(key) ?? { resource, namespace: "", name: "" });
+      const gone = await Promise.all(targets.map((target) => this.#delete(target, undefined)));
+      held += gone.filter((isGone) => !isGone).length;
       if (page.remaining === 0) return held;
     }
   }
 
   /** False: the object is marked, and goes when its finalizers are gone. */
-  #delete(target: Target): boolean {
+  async #delete(target: Target, propagation: DeleteOptions["propagation"]): Promise<boolean> {
     try {
-      return this.#objects.delete(target, { isDryRun: false, uid: undefined, resourceVersion: undefined }).deleted;
+      return (await this.#objects.delete(target, { ...plainly, propagation })).deleted;
     } catch (error) {
       if (error instanceof ApiError && error.code === 404) return true;
       throw error;
@@ -233,8 +267,10 @@ export class Cleaner {
   }
 }
 
-function ownersOf(object: Mutable): readonly string[] {
-  return listAt(object, "metadata", "ownerReferences").map((owner) => textAt(owner, "uid"));
+/** Whether the dependent, in its stored form, must be gone before its owner goes. */
+function blocks(text: string | undefined, owner: string): boolean {
+  if (text === undefined) return false;
+  return ownerReferences(decodeObject(text)).some(({ uid, blockOwnerDeletion }) => uid === owner && blockOwnerDeletion === true);
 }
 
 /** One resource for each stored kind, whatever the number of its versions. */

@@ -3,6 +3,7 @@ import { builtinResources } from "../resources/builtin.ts";
 import { textAt } from "../resources/column.ts";
 import { keyPrefix } from "../resources/resource.ts";
 import type { Store } from "../store/store.ts";
+import { ApiError } from "./api-error.ts";
 import { decodeObject } from "./object-text.ts";
 import type { Objects } from "./objects.ts";
 
@@ -32,6 +33,7 @@ export async function deleteOldEvents(store: Store, objects: Objects, beforeMs: 
   for (;;) {
     const page = store.list({ prefix: keyPrefix(resource), limit: pageSize, ...(after !== undefined && { after }) });
     if (page.outcome !== "listed") return deleted;
+    const deletions: Promise<unknown>[] = [];
     for (const { key, text } of page.items) {
       after = key;
       const event = decodeObject(text);
@@ -41,10 +43,12 @@ export async function deleteOldEvents(store: Store, objects: Objects, beforeMs: 
       const lastMs = Math.max(...times.map((time) => Date.parse(time)).filter((timeMs) => !Number.isNaN(timeMs)));
       if (lastMs >= beforeMs) continue;
       const target = { resource, namespace: textAt(event, "metadata", "namespace"), name: textAt(event, "metadata", "name") };
-      objects.delete(target, { isDryRun: false, uid: undefined, resourceVersion: undefined });
+      deletions.push(objects.delete(target, { isDryRun: false, uid: undefined, resourceVersion: undefined, propagation: undefined }));
       deleted += 1;
     }
-    await store.settled();
+    // Another server on the same store may have been faster.
+    for (const result of await Promise.allSettled(deletions))
+      if (result.status === "rejected" && !(result.reason instanceof ApiError)) throw result.reason;
     if (page.remaining === 0) return deleted;
   }
 }

@@ -75,6 +75,10 @@ export function finalizersOf(object: Mutable): readonly string[] {
   return Array.isArray(finalizers) ? finalizers.map(String) : [];
 }
 
+/** Kubernetes' names of what the server does to dependents before their owner goes. */
+export const foregroundFinalizer = "foregroundDeletion";
+export const orphanFinalizer = "orphan";
+
 /** What must be finished before the object may go; namespaces have their own list besides. */
 export function isHeld(resource: Resource, object: Mutable): boolean {
   if (finalizersOf(object).length > 0) return true;

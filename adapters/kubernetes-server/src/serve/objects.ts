@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { decodeManagers } from "../apply/managed-fields.ts";
 import { applyConfiguration } from "../apply/server-side-apply.ts";
 import { applyJsonPatch, PatchError } from "../patch/json-patch.ts";
@@ -20,7 +21,7 @@ import {
   type Validators,
   writerOf,
 } from "./draft.ts";
-import { formatTime, isBeingDeleted, isHeld, metadataOf } from "./object-meta.ts";
+import { finalizersOf, foregroundFinalizer, formatTime, isBeingDeleted, isHeld, metadataOf, orphanFinalizer } from "./object-meta.ts";
 import { decodeObject, encodeObject } from "./object-text.ts";
 import type { FieldValidation } from "./request.ts";
 
@@ -47,24 +48,33 @@ export interface Written {
   /** The object is gone. */
   readonly deleted: boolean;
   readonly warnings: readonly string[];
-  /** Settles when the write is safe; the client must not hear of it before. */
-  readonly durable: Promise<void>;
 }
 
 export type PatchKind = "json" | "merge" | "strategic" | "apply";
+
+/** A whole scale, or a patch of one. */
+export interface GivenScale {
+  readonly kind: PatchKind | "whole";
+  readonly body: MutableJson;
+}
 
 export interface DeleteOptions {
   readonly isDryRun: boolean;
   readonly uid: string | undefined;
   readonly resourceVersion: string | undefined;
+  /** What becomes of dependents; undefined: what the object's finalizers say, otherwise they go in the background. */
+  readonly propagation: "Foreground" | "Background" | "Orphan" | undefined;
 }
 
 const namesakes = { group: "", plural: "namespaces", isNamespaced: false } as const;
 const nameAlphabet = "bcdfghjklmnpqrstvwxz2456789";
 
+/** How often a write is tried again when others were faster, or were not seen yet. */
+const attemptsMax = 5;
+
 /**
- * Creates, changes and deletes objects. Every method runs without waiting, so no two writes interleave;
- * what it returns is durable only when `durable` says so.
+ * Creates, changes and deletes objects; what has been done is durable when the promise settles. On a store of its own nothing comes between
+ * what a write reads and what it writes; on a shared one it is tried again with what the others wrote, as far as its conditions allow.
  */
 export class Objects {
   readonly #store: Store;
@@ -77,7 +87,11 @@ export class Objects {
     this.#nowMs = nowMs;
   }
 
-  create(resource: Resource, namespace: string, given: Mutable, options: WriteOptions): Written {
+  create(resource: Resource, namespace: string, given: Mutable, options: WriteOptions): Promise<Written> {
+    return this.#attempt((copy) => this.#create(resource, namespace, copy(given), options));
+  }
+
+  async #create(resource: Resource, namespace: string, given: Mutable, options: WriteOptions): Promise<Written> {
     checkKind(resource, given);
     const metadata = metadataOf(given);
     this.#placeInNamespace(resource, namespace, metadata);
@@ -93,32 +107,44 @@ export class Objects {
     this.#checkNamespace(resource, namespace, name);
     const key = objectKey(resource, namespace, name);
     if (this.#store.get(key) !== undefined) throw alreadyExists(resource, name);
-    return this.#write({ resource, namespace, name }, 0, object, context, options.isDryRun, true);
+    return await this.#write({ resource, namespace, name }, 0, object, context, options.isDryRun, true);
   }
 
-  update(target: Target, given: Mutable, options: WriteOptions): Written {
+  update(target: Target, given: Mutable, options: WriteOptions): Promise<Written> {
+    return this.#attempt((copy) => this.#update(target, copy(given), options));
+  }
+
+  async #update(target: Target, given: Mutable, options: WriteOptions): Promise<Written> {
     const { resource } = target;
     checkKind(resource, given);
     const stored = this.#read(target);
     const previous = decodeObject(stored.text);
     const context = this.#context(options);
     const object = draftChanged(resource, given, previous, context);
-    return this.#writeChanged(target, stored, object, context, options.isDryRun);
+    return await this.#writeChanged(target, stored, object, context, options.isDryRun);
   }
 
-  patch(target: Target, kind: PatchKind, patch: MutableJson, options: WriteOptions): Written {
-    if (kind === "apply") return this.#apply(target, patch, options);
+  patch(target: Target, kind: PatchKind, patch: MutableJson, options: WriteOptions): Promise<Written> {
+    return this.#attempt((copy) => this.#patch(target, kind, copy(patch), options));
+  }
+
+  async #patch(target: Target, kind: PatchKind, patch: MutableJson, options: WriteOptions): Promise<Written> {
+    if (kind === "apply") return await this.#apply(target, patch, options);
     const stored = this.#read(target);
     const previous = decodeObject(stored.text);
     const context = this.#context(options);
     const patched = patchObject(target.resource, kind, inVersion(target.resource, previous), patch);
     checkKind(target.resource, patched);
     const object = draftChanged(target.resource, patched, previous, context);
-    return this.#writeChanged(target, stored, object, context, options.isDryRun);
+    return await this.#writeChanged(target, stored, object, context, options.isDryRun);
   }
 
   /** Sets the replicas; the scale is whole, or a patch of what `scaleOf` shows. */
-  scale(target: Target, given: { readonly kind: PatchKind | "whole"; readonly body: MutableJson }, options: WriteOptions): Written {
+  scale(target: Target, given: GivenScale, options: WriteOptions): Promise<Written> {
+    return this.#attempt(() => this.#scale(target, given, options));
+  }
+
+  async #scale(target: Target, given: GivenScale, options: WriteOptions): Promise<Written> {
     const { resource } = target;
     const { scale: paths } = resource;
     if (paths === undefined) throw noSuchPath();
@@ -132,11 +158,15 @@ export class Objects {
     if (problems.length > 0) throw invalidObject(scaleResource, target.name, problems);
     const context = this.#context(options);
     const object = draftChanged(resource, withScale(paths, inVersion(resource, previous), scale), previous, context);
-    return this.#writeChanged(target, stored, object, context, options.isDryRun);
+    return await this.#writeChanged(target, stored, object, context, options.isDryRun);
   }
 
   /** Deletes at once, or marks the object when finalizers hold it. */
-  delete(target: Target, options: DeleteOptions): Written {
+  delete(target: Target, options: DeleteOptions): Promise<Written> {
+    return this.#attempt(() => this.#delete(target, options));
+  }
+
+  async #delete(target: Target, options: DeleteOptions): Promise<Written> {
     const { resource, name } = target;
     const stored = this.#read(target);
     const object = decodeObject(stored.text);
@@ -155,28 +185,50 @@ export class Objects {
         `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${stored.revision}`,
       );
     }
-    const durable = this.#store.settled();
-    const unchanged: Written = { text: stored.text, created: false, deleted: false, warnings: [], durable };
+    const unchanged: Written = { text: stored.text, created: false, deleted: false, warnings: [] };
+    const changesFinalizers = setPropagation(object, options.propagation);
     if (isHeld(resource, object)) {
-      if (isBeingDeleted(object) || options.isDryRun) return unchanged;
-      metadata.deletionTimestamp = formatTime(this.#nowMs());
+      if (options.isDryRun || (isBeingDeleted(object) && !changesFinalizers)) return await this.#unwritten(unchanged);
+      metadata.deletionTimestamp ??= formatTime(this.#nowMs());
       metadata.deletionGracePeriodSeconds = 0;
       if (resource.plural === "namespaces" && resource.group === "") object.status = { phase: "Terminating" };
-      return this.#put(target, stored.revision, object, [], false, false);
+      return await this.#put(target, stored.revision, object, [], false, false);
     }
-    if (options.isDryRun) return { ...unchanged, deleted: true };
-    return this.#put(target, stored.revision, object, [], false, true);
+    if (options.isDryRun) return await this.#unwritten({ ...unchanged, deleted: true });
+    return await this.#put(target, stored.revision, object, [], false, true);
   }
 
   /** A change by the server itself: no validation, no managers. Deletes what nothing holds any more. */
-  amend(target: Target, change: (object: Mutable) => void): Written {
+  amend(target: Target, change: (object: Mutable) => void): Promise<Written> {
+    return this.#attempt(() => this.#amend(target, change));
+  }
+
+  /**
+   * On a shared store, tries again when others wrote meanwhile or what they wrote was not seen here yet. Each attempt may change its
+   * copy of what was given.
+   */
+  async #attempt(act: (copy: <T>(given: T) => T) => Promise<Written>): Promise<Written> {
+    if (!this.#store.isShared) return await act((given) => given);
+    for (let left = attemptsMax; ; left -= 1) {
+      const { revision } = this.#store;
+      try {
+        return await act((given) => structuredClone(given));
+      } catch (error) {
+        if (!(error instanceof ApiError) || ![403, 404, 409].includes(error.code) || left === 0) throw error;
+        await this.#store.current();
+        if (this.#store.revision === revision) throw error;
+      }
+    }
+  }
+
+  async #amend(target: Target, change: (object: Mutable) => void): Promise<Written> {
     const stored = this.#read(target);
     const object = decodeObject(stored.text);
     change(object);
-    return this.#put(target, stored.revision, object, [], false, isBeingDeleted(object) && !isHeld(target.resource, object));
+    return await this.#put(target, stored.revision, object, [], false, isBeingDeleted(object) && !isHeld(target.resource, object));
   }
 
-  #apply(target: Target, patch: MutableJson, options: WriteOptions): Written {
+  async #apply(target: Target, patch: MutableJson, options: WriteOptions): Promise<Written> {
     const { resource, name, namespace } = target;
     if (!isObject(patch)) throw badRequest("an apply configuration must be an object with apiVersion, kind and metadata");
     if (patch.apiVersion === undefined || patch.kind === undefined) throw badRequest("an apply configuration needs apiVersion and kind");
@@ -201,10 +253,10 @@ export class Objects {
     if (stored === undefined || previous === undefined) {
       const object = draftNew(resource, structuredClone(result.object), context, result.managers);
       this.#checkNamespace(resource, namespace, name);
-      return this.#write(target, 0, object, context, options.isDryRun, true);
+      return await this.#write(target, 0, object, context, options.isDryRun, true);
     }
     const object = draftChanged(resource, structuredClone(result.object), previous, context, result.managers);
-    return this.#writeChanged(target, stored, object, context, options.isDryRun);
+    return await this.#writeChanged(target, stored, object, context, options.isDryRun);
   }
 
   #context(options: WriteOptions): DraftContext {
@@ -238,29 +290,66 @@ export class Objects {
     throw forbiddenObject(resource, name, why, "NamespaceTerminating");
   }
 
-  #writeChanged(target: Target, stored: StoredObject, object: Mutable | undefined, context: DraftContext, isDryRun: boolean): Written {
-    if (object === undefined) {
-      return { text: stored.text, created: false, deleted: false, warnings: context.warnings, durable: this.#store.settled() };
-    }
-    return this.#write(target, stored.revision, object, context, isDryRun, false);
+  async #writeChanged(
+    target: Target,
+    stored: StoredObject,
+    object: Mutable | undefined,
+    context: DraftContext,
+    isDryRun: boolean,
+  ): Promise<Written> {
+    if (object === undefined)
+      return await this.#unwritten({ text: stored.text, created: false, deleted: false, warnings: context.warnings });
+    return await this.#write(target, stored.revision, object, context, isDryRun, false);
   }
 
-  #write(target: Target, expected: number, object: Mutable, context: DraftContext, isDryRun: boolean, created: boolean): Written {
+  /** What is told to the client must not be taken back, although nothing was written for it. */
+  async #unwritten(written: Written): Promise<Written> {
+    await this.#store.current();
+    return written;
+  }
+
+  async #write(
+    target: Target,
+    expected: number,
+    object: Mutable,
+    context: DraftContext,
+    isDryRun: boolean,
+    created: boolean,
+  ): Promise<Written> {
     if (isDryRun) {
       const text = encodeObject(target.resource, object, expected);
-      return { text, created, deleted: false, warnings: context.warnings, durable: this.#store.settled() };
+      return await this.#unwritten({ text, created, deleted: false, warnings: context.warnings });
     }
     const isDone = isBeingDeleted(object) && !isHeld(target.resource, object);
-    return this.#put(target, expected, object, context.warnings, created, isDone);
+    return await this.#put(target, expected, object, context.warnings, created, isDone);
   }
 
-  #put(target: Target, expected: number, object: Mutable, warnings: readonly string[], created: boolean, deleted: boolean): Written {
+  async #put(
+    target: Target,
+    expected: number,
+    object: Mutable,
+    warnings: readonly string[],
+    created: boolean,
+    deleted: boolean,
+  ): Promise<Written> {
     const { resource, namespace, name } = target;
     const key = objectKey(resource, namespace, name);
-    const result = this.#store.write({ key, expected, encode: (revision) => encodeObject(resource, object, revision), deleted });
+    const result = await this.#store.write({ key, expected, encode: (revision) => encodeObject(resource, object, revision), deleted });
     if (result.outcome === "conflict") throw created ? alreadyExists(resource, name) : conflict(resource, name);
-    return { text: result.text, created, deleted, warnings, durable: result.durable };
+    return { text: result.text, created, deleted, warnings };
   }
+}
+
+/** Turns what is to become of the dependents into a finalizer. Returns whether that changes the finalizers. */
+function setPropagation(object: Mutable, propagation: DeleteOptions["propagation"]): boolean {
+  const before = finalizersOf(object);
+  if (propagation === undefined) return false;
+  const after = before.filter((finalizer) => finalizer !== foregroundFinalizer && finalizer !== orphanFinalizer);
+  if (propagation === "Foreground") after.push(foregroundFinalizer);
+  else if (propagation === "Orphan") after.push(orphanFinalizer);
+  if (after.length > 0) metadataOf(object).finalizers = after;
+  else delete metadataOf(object).finalizers;
+  return !isDeepStrictEqual(before.toSorted(), after.toSorted());
 }
 
 /** The object with the apiVersion of the path, which may not be the one it is stored in. */

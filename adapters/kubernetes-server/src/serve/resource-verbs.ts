@@ -7,14 +7,13 @@ import { required } from "../schema/problem.ts";
 import { isObject, type Mutable } from "../schema/schema.ts";
 import { scaleSchema } from "../schema/workload-groups.ts";
 import type { Store } from "../store/store.ts";
-import { badRequest, invalidObject, methodNotAllowed, notFound, tooLargeRevision } from "./api-error.ts";
+import { ApiError, badRequest, invalidObject, methodNotAllowed, notFound, tooLargeRevision } from "./api-error.ts";
 import { mediaType, parseBody, parseObjectBody, readBody, unsupportedMediaType } from "./body.ts";
-import type { Cleaner } from "./cleaner.ts";
 import type { Subresource } from "./draft.ts";
 import { listText, objectText, planList } from "./list.ts";
 import { negotiate, type Representation } from "./negotiate.ts";
 import { decodeObject } from "./object-text.ts";
-import type { Objects, PatchKind, Target, WriteOptions, Written } from "./objects.ts";
+import type { DeleteOptions, Objects, PatchKind, Target, WriteOptions, Written } from "./objects.ts";
 import { decodeDeleteOptions, decodeProtobuf, isProtobufKind, protobufType } from "./protobuf.ts";
 import { type ListQuery, parseListQuery, parseRevision, parseWriteQuery, type ResourcePath } from "./request.ts";
 import { sendDocument, sendJsonText, sendPieces, setWarnings } from "./respond.ts";
@@ -32,7 +31,6 @@ export interface VerbContext {
   readonly store: Store;
   readonly objects: Objects;
   readonly hub: WatchHub;
-  readonly cleaner: Cleaner;
   readonly nowMs: () => number;
 }
 
@@ -69,7 +67,9 @@ async function serveGet(context: VerbContext, target: Target, subresource: Subre
   const representation = negotiate(exchange.request.headers.accept);
   const query = parseListQuery(exchange.query, target.resource.selectableFields);
   const key = objectKey(target.resource, target.namespace, target.name);
-  if ((context.store.get(key)?.revision ?? 0) > context.hub.durable) await context.store.settled();
+  const isAny = context.store.isShared && query.resourceVersion === "0";
+  const isNewer = context.store.isShared || (context.store.get(key)?.revision ?? 0) > context.store.durable;
+  if (isNewer && !isAny) await context.store.current();
   const stored = context.store.get(key);
   if (stored === undefined) throw notFound(target.resource, target.name);
   if (subresource === "scale") return sendScale(exchange, 200, target.resource, stored.text, representation);
@@ -86,8 +86,16 @@ async function serveCollection(context: VerbContext, resource: Resource, path: R
   const query = parseListQuery(exchange.query, resource.selectableFields);
   if (representation.form === "discovery") throw badRequest("this form of answer exists only for /api and /apis");
   if (query.isWatch) return await serveWatch(context, resource, path, exchange, query, representation);
-  const plan = planList(resource, path.namespace, query, context.hub.durable);
+  await catchUp(context.store, query);
+  const plan = planList(resource, path.namespace, query, context.store.durable);
   await sendPieces(exchange.response, representation, listText(context.store, resource, plan, query, representation.form, context.nowMs()));
+}
+
+/** On a shared store, waits for what others have written, as far as the client asks for it. */
+async function catchUp(store: Store, query: ListQuery): Promise<void> {
+  if (!store.isShared) return;
+  const asked = query.continueToken !== "" ? Number.POSITIVE_INFINITY : parseRevision(query.resourceVersion);
+  if (asked === undefined || asked > store.durable) await store.current();
 }
 
 async function serveWatch(
@@ -98,17 +106,18 @@ async function serveWatch(
   query: ListQuery,
   representation: Representation,
 ): Promise<void> {
-  const { hub } = context;
+  const { hub, store } = context;
   const asked = parseRevision(query.resourceVersion) ?? 0;
   if (query.sendsInitialEvents !== undefined && query.resourceVersionMatch !== "NotOlderThan") {
     const cause = "sendInitialEvents: Forbidden: sendInitialEvents needs resourceVersionMatch=NotOlderThan";
     throw badRequest(`ListOptions.meta.k8s.io "" is invalid: ${cause}`);
   }
-  if (asked > hub.durable) throw tooLargeRevision(asked, hub.durable);
+  await catchUp(store, query);
+  if (asked > store.durable) throw tooLargeRevision(asked, store.durable);
   const { form, encoding } = representation;
   if (encoding !== "json" || form === "discovery") throw badRequest("a watch is answered only in JSON");
   const startsWithState = query.sendsInitialEvents ?? asked === 0;
-  const after = asked === 0 ? hub.durable : asked;
+  const after = asked === 0 ? store.durable : asked;
   const { response } = exchange;
   // Written on the first write; a refusal before that may still choose another status.
   response.statusCode = 200;
@@ -131,7 +140,6 @@ function writeOptions(exchange: Exchange, subresource: Subresource): WriteOption
 
 async function sendWritten(context: VerbContext, resource: Resource, exchange: Exchange, written: Written): Promise<void> {
   const representation = negotiate(exchange.request.headers.accept);
-  await written.durable;
   setWarnings(exchange.response, written.warnings);
   const text = objectText(resource, written.text, representation, { includeObject: "Metadata" }, context.nowMs());
   sendJsonText(exchange.response, written.created ? 201 : 200, representation, text);
@@ -147,7 +155,7 @@ async function serveCreate(context: VerbContext, resource: Resource, path: Resou
   const namespace = path.namespace ?? "";
   if (resource.isNamespaced && namespace === "") throw badRequest(`${resource.plural} are namespaced: the path needs namespaces/NAME`);
   const object = readObject(resource, await readBody(request), mediaType(request.headers["content-type"]));
-  await sendWritten(context, resource, exchange, context.objects.create(resource, namespace, object, writeOptions(exchange, "")));
+  await sendWritten(context, resource, exchange, await context.objects.create(resource, namespace, object, writeOptions(exchange, "")));
 }
 
 async function serveChange(context: VerbContext, target: Target, subresource: Subresource, exchange: Exchange): Promise<void> {
@@ -158,7 +166,7 @@ async function serveChange(context: VerbContext, target: Target, subresource: Su
   if (subresource === "scale") return await serveScaleChange(context, target, type, options, exchange);
   if (request.method === "PUT") {
     const object = readObject(resource, await readBody(request), type);
-    return await sendWritten(context, resource, exchange, context.objects.update(target, object, options));
+    return await sendWritten(context, resource, exchange, await context.objects.update(target, object, options));
   }
   const kind = patchKindOf(resource, type);
   if (kind === "apply" && exchange.query.get("fieldManager") === null) {
@@ -166,7 +174,7 @@ async function serveChange(context: VerbContext, target: Target, subresource: Su
     throw invalidObject({ group: "meta.k8s.io", plural: "patchoptions", kind: "PatchOptions" }, "", [problem]);
   }
   const patch = parseBody(await readBody(request), type);
-  await sendWritten(context, resource, exchange, context.objects.patch(target, kind, patch, options));
+  await sendWritten(context, resource, exchange, await context.objects.patch(target, kind, patch, options));
 }
 
 function patchKindOf(resource: Resource, type: string): PatchKind {
@@ -187,8 +195,7 @@ async function serveScaleChange(
   const kind = request.method === "PUT" ? "whole" : patchKindOf(target.resource, type);
   const bytes = await readBody(request);
   const body = kind === "whole" ? readScale(bytes, type) : parseBody(bytes, type);
-  const written = context.objects.scale(target, { kind, body }, options);
-  await written.durable;
+  const written = await context.objects.scale(target, { kind, body }, options);
   setWarnings(response, written.warnings);
   sendScale(exchange, 200, target.resource, written.text, negotiate(request.headers.accept));
 }
@@ -201,7 +208,7 @@ interface DeletionBody {
   readonly uid: string | undefined;
   readonly resourceVersion: string | undefined;
   readonly isDryRun: boolean;
-  readonly orphans: boolean;
+  readonly propagation: DeleteOptions["propagation"];
 }
 
 async function readDeletion(exchange: Exchange): Promise<DeletionBody> {
@@ -218,20 +225,20 @@ async function readDeletion(exchange: Exchange): Promise<DeletionBody> {
     uid: textAt(body, "preconditions", "uid") || undefined,
     resourceVersion: textAt(body, "preconditions", "resourceVersion") || undefined,
     isDryRun: parseWriteQuery(query).isDryRun || (Array.isArray(dryRun) && dryRun.includes("All")),
-    orphans: policy === "Orphan" || valueAt(body, "orphanDependents") === true,
+    propagation: policy === "" ? orphaning(valueAt(body, "orphanDependents")) : (policy as "Orphan" | "Background" | "Foreground"),
   };
+}
+
+/** The older way to say what becomes of dependents. */
+function orphaning(value: unknown): DeleteOptions["propagation"] {
+  return typeof value === "boolean" ? (value ? "Orphan" : "Background") : undefined;
 }
 
 async function serveDelete(context: VerbContext, target: Target, exchange: Exchange): Promise<void> {
   const deletion = await readDeletion(exchange);
   const { resource } = target;
-  if (deletion.orphans && !deletion.isDryRun) {
-    const stored = context.store.get(objectKey(resource, target.namespace, target.name));
-    if (stored !== undefined) context.cleaner.orphan(textAt(decodeObject(stored.text), "metadata", "uid"));
-  }
-  const written = context.objects.delete(target, deletion);
+  const written = await context.objects.delete(target, deletion);
   if (!written.deleted) return await sendWritten(context, resource, exchange, written);
-  await written.durable;
   const details = { name: target.name, ...(resource.group !== "" && { group: resource.group }), kind: resource.plural };
   const uid = textAt(decodeObject(written.text), "metadata", "uid");
   sendDocument(exchange.response, 200, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details: { ...details, uid } });
@@ -243,19 +250,24 @@ async function serveDeleteCollection(context: VerbContext, resource: Resource, p
   const query = parseListQuery(exchange.query, resource.selectableFields);
   const deletion = await readDeletion(exchange);
   if (resource.isNamespaced && path.namespace === undefined) throw methodNotAllowed();
-  const { prefix } = planList(resource, path.namespace, query, context.hub.durable);
+  await catchUp(context.store, query);
+  const { prefix } = planList(resource, path.namespace, query, context.store.durable);
   let after: string | undefined;
   for (;;) {
     const page = context.store.list({ prefix, limit: deletionPageSize, ...(after !== undefined && { after }) });
     if (page.outcome !== "listed") break;
+    const deletions: Promise<unknown>[] = [];
     for (const item of page.items) {
       after = item.key;
       const object = decodeObject(item.text);
       if (!isObject(object) || !matchesLabels(query.labels, object) || !matchesFields(query.fields, object)) continue;
       const target = { resource, namespace: path.namespace ?? "", name: textAt(object, "metadata", "name") };
-      context.objects.delete(target, { isDryRun: deletion.isDryRun, uid: undefined, resourceVersion: undefined });
+      const { isDryRun, propagation } = deletion;
+      deletions.push(context.objects.delete(target, { isDryRun, propagation, uid: undefined, resourceVersion: undefined }));
     }
-    await context.store.settled();
+    // What somebody else deleted meanwhile is gone as well.
+    for (const result of await Promise.allSettled(deletions))
+      if (result.status === "rejected" && !(result.reason instanceof ApiError && result.reason.code === 404)) throw result.reason;
     if (page.remaining === 0) break;
   }
   sendDocument(exchange.response, 200, {

@@ -11,6 +11,7 @@ import type { Mutable } from "../schema/schema.ts";
 import type { Tokens } from "../security/authenticate.ts";
 import type { Certificates } from "../security/certificates.ts";
 import type { Change, Store } from "../store/store.ts";
+import { ApiError } from "./api-error.ts";
 import { Cleaner } from "./cleaner.ts";
 import type { Validators } from "./draft.ts";
 import { expireEvents } from "./event-expiry.ts";
@@ -70,7 +71,7 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   const openApi = new OpenApi(registry);
   const hub = new WatchHub(store, options.watchLimits ?? defaultWatchLimits, nowMs);
   opened.use(store.subscribe((changes) => followDefinitions(changes, registry, hub)));
-  const context = { store, objects, hub, cleaner, nowMs, registry, openApi, metrics, tokens: options.tls?.tokens, onError };
+  const context = { store, objects, hub, nowMs, registry, openApi, metrics, tokens: options.tls?.tokens, onError };
   const server = createServer(options, (request, response) => void route(context, request, response));
   const connections = trackConnections(server);
   opened.defer(() => close(server, connections));
@@ -149,21 +150,26 @@ async function close(server: HttpServer | HttpsServer, connections: ReadonlySet<
 const ownWrites: WriteOptions = { manager: "cilium-apiserver", isDryRun: false, fieldValidation: "Strict", subresource: "", force: false };
 
 async function storeInitialObjects(store: Store, objects: Objects, definitions: readonly Mutable[]): Promise<void> {
+  await store.current();
+  const writes: Promise<unknown>[] = [];
   for (const name of initialNamespaces) {
     const resource = namespaceResource as Resource;
-    if (store.get(objectKey(resource, "", name)) === undefined) objects.create(resource, "", { metadata: { name } }, ownWrites);
+    if (store.get(objectKey(resource, "", name)) !== undefined) continue;
+    writes.push(objects.create(resource, "", { metadata: { name } }, ownWrites));
   }
   for (const definition of definitions) {
     const resource = definitionResource as Resource;
     const target = { resource, namespace: "", name: textAt(definition, "metadata", "name") };
     const stored = store.get(objectKey(resource, "", target.name));
     const version = (object: Mutable) => textAt(object, "metadata", "labels", schemaVersionLabel);
-    if (stored === undefined) objects.create(resource, "", structuredClone(definition), ownWrites);
+    if (stored === undefined) writes.push(objects.create(resource, "", structuredClone(definition), ownWrites));
     else if (version(decodeObject(stored.text)) !== version(definition)) {
-      objects.patch(target, "merge", structuredClone(definition), ownWrites);
+      writes.push(objects.patch(target, "merge", structuredClone(definition), ownWrites));
     }
   }
-  await store.settled();
+  // Servers that start together on one store write the same; the first of them is enough.
+  for (const result of await Promise.allSettled(writes))
+    if (result.status === "rejected" && !(result.reason instanceof ApiError && result.reason.code === 409)) throw result.reason;
 }
 
 function serveDefinitions(store: Store, registry: Registry): void {

@@ -51,7 +51,6 @@ export class WatchHub implements Disposable {
   readonly #subscription: Disposable;
   readonly #bookmarks: NodeJS.Timeout;
   #count = 0;
-  #durable: number;
   /** Counters for /metrics. */
   readonly counts = { eventsSent: 0, slowClosed: 0, refused: 0 };
 
@@ -59,14 +58,8 @@ export class WatchHub implements Disposable {
     this.#store = store;
     this.#limits = limits;
     this.#nowMs = nowMs;
-    this.#durable = store.revision;
     this.#subscription = store.subscribe((changes) => this.#tell(changes));
     this.#bookmarks = setInterval(() => this.#sendBookmarks(), limits.bookmarkIntervalMs).unref();
-  }
-
-  /** The newest revision that no crash can take back. */
-  get durable(): number {
-    return this.#durable;
   }
 
   get watching(): number {
@@ -89,7 +82,7 @@ export class WatchHub implements Disposable {
     this.#clients.set(request.client, perClient + 1);
     this.#count += 1;
     try {
-      await watcher.run(this.#store, () => this.#durable);
+      await watcher.run(this.#store);
     } finally {
       peers.delete(watcher);
       if (peers.size === 0) this.#watchers.delete(prefix);
@@ -115,7 +108,6 @@ export class WatchHub implements Disposable {
 
   #tell(changes: readonly Change[]): void {
     for (const change of changes) {
-      this.#durable = change.revision;
       const [, group = "", plural = ""] = change.key.split("/", 3);
       const peers = this.#watchers.get(`/${group}/${plural}/`);
       if (peers === undefined) continue;
@@ -125,7 +117,7 @@ export class WatchHub implements Disposable {
   }
 
   #sendBookmarks(): void {
-    for (const peers of this.#watchers.values()) for (const watcher of peers) watcher.bookmark(this.#durable, false);
+    for (const peers of this.#watchers.values()) for (const watcher of peers) watcher.bookmark(this.#store.durable, false);
   }
 }
 
@@ -198,14 +190,14 @@ class Watcher {
     this.#cursor = request.after;
   }
 
-  async run(store: Store, durable: () => number): Promise<void> {
+  async run(store: Store): Promise<void> {
     const { query } = this.#request;
     this.#response.on("close", () => this.end());
     const timeoutMs = Math.min(query.timeoutSeconds ?? defaultTimeoutSeconds, 86_400) * 1_000;
     const timer = setTimeout(() => this.end(), timeoutMs);
     try {
-      if (this.#request.startsWithState) await this.#tellState(store, durable());
-      await this.#catchUp(store, durable);
+      if (this.#request.startsWithState) await this.#tellState(store, store.durable);
+      await this.#catchUp(store);
       await this.#ended.promise;
     } finally {
       clearTimeout(timer);
@@ -259,9 +251,9 @@ class Watcher {
     if (this.#request.query.sendsInitialEvents === true) this.bookmark(revision, true);
   }
 
-  async #catchUp(store: Store, durable: () => number): Promise<void> {
+  async #catchUp(store: Store): Promise<void> {
     while (!this.#isEnded) {
-      const until = durable();
+      const until = store.durable;
       const result = store.changes(this.#cursor, catchUpSize, this.#prefix);
       if (result.outcome === "compacted") return this.#fail(tooOld(this.#cursor, result.oldest));
       const changes = result.changes.filter(({ revision }) => revision <= until);

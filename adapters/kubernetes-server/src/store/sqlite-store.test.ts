@@ -22,9 +22,9 @@ test("everything is there after opening again", async () => {
   const path = freshPath();
   {
     await using store = openSqliteStore({ path });
-    store.write({ key: "/a/b/1", expected: 0, encode: (revision) => `{"r":${revision}}`, deleted: false });
-    store.write({ key: "/a/b/2", expected: 0, encode: (revision) => `{"r":${revision}}`, deleted: false });
-    store.write({ key: "/a/b/2", expected: 2, encode: () => "{}", deleted: true });
+    await store.write({ key: "/a/b/1", expected: 0, encode: (revision) => `{"r":${revision}}`, deleted: false });
+    await store.write({ key: "/a/b/2", expected: 0, encode: (revision) => `{"r":${revision}}`, deleted: false });
+    await store.write({ key: "/a/b/2", expected: 2, encode: () => "{}", deleted: true });
   }
   await using store = openSqliteStore({ path });
   assert.equal(store.revision, 3);

@@ -6,13 +6,13 @@ import {
   type HistoryLimits,
   type ListRange,
   type ListResult,
-  prefixEnd,
   type Store,
   type StoredObject,
   StoreError,
   type Write,
   type WriteResult,
 } from "./store.ts";
+import { VersionTable } from "./version-table.ts";
 
 export interface SqliteStoreOptions {
   /** The database file; it is made when missing, its folder is not. */
@@ -20,35 +20,8 @@ export interface SqliteStoreOptions {
   readonly history?: HistoryLimits;
 }
 
-/** Every version of every object that is current or young enough; `current` names the version of each living key. */
-const layout = `
-create table if not exists versions (
-  revision integer primary key,
-  key text not null,
-  previous integer not null,
-  deleted integer not null,
-  size integer not null,
-  text text not null
-) strict;
-create index if not exists versions_by_key on versions (key, revision);
-create table if not exists current (key text primary key, revision integer not null) strict, without rowid;
-create table if not exists meta (name text primary key, value integer not null) strict, without rowid;
-insert or ignore into meta values ('layout', 1), ('oldest', 0), ('revision', 0);
-`;
-
 /** Writes of one batch before it is committed without waiting for the turn to end. */
 const batchWritesMax = 1_000;
-/** Revisions that compaction moves at a time. */
-const compactionStep = 512;
-
-interface VersionRow {
-  readonly revision: number;
-  readonly key: string;
-  readonly previous: number;
-  readonly deleted: number;
-  readonly size: number;
-  readonly text: string;
-}
 
 interface Batch {
   readonly changes: Change[];
@@ -67,16 +40,13 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     database.pragma("journal_mode = wal");
     database.pragma("synchronous = full");
     database.pragma("cache_size = -65536");
-    database.exec("begin exclusive");
-    database.exec(layout);
-    database.exec("commit");
+    return new SqliteStore(database, options.history ?? defaultHistoryLimits);
   } catch (cause) {
     database?.close();
     if (isBusy(cause))
       throw new StoreError(`${options.path} is in use by another server; stop that one first or choose another state directory`, { cause });
     throw new StoreError(`cannot open the store ${options.path}`, { cause });
   }
-  return new SqliteStore(database, options.history ?? defaultHistoryLimits);
 }
 
 function isBusy(cause: unknown): boolean {
@@ -84,81 +54,58 @@ function isBusy(cause: unknown): boolean {
 }
 
 class SqliteStore implements Store {
+  readonly isShared = false;
   readonly #database: Database.Database;
-  readonly #limits: HistoryLimits;
+  readonly #table: VersionTable;
   readonly #listeners = new Set<(changes: readonly Change[]) => void>();
-  readonly #sql: ReturnType<typeof prepare>;
-  #revision = 0;
-  #oldest = 0;
-  #historyBytes = 0;
+  #durable: number;
   #batch: Batch | undefined;
   #flush: NodeJS.Immediate | undefined;
 
   constructor(database: Database.Database, limits: HistoryLimits) {
     this.#database = database;
-    this.#limits = limits;
-    this.#sql = prepare(database);
-    this.#readCounters();
+    this.#table = new VersionTable(database, limits);
+    this.#durable = this.#table.revision;
   }
 
   get revision(): number {
-    return this.#revision;
+    return this.#table.revision;
+  }
+
+  get durable(): number {
+    return this.#durable;
   }
 
   get oldest(): number {
-    return this.#oldest;
+    return this.#table.oldest;
   }
 
   get(key: string): StoredObject | undefined {
-    return this.#sql.get.get(key) as StoredObject | undefined;
+    return this.#table.get(key);
   }
 
   list(range: ListRange): ListResult {
-    const start = range.after ?? range.prefix;
-    const end = prefixEnd(range.prefix);
-    const limit = range.limit ?? -1;
-    const revision = range.revision ?? this.#revision;
-    if (revision < this.#oldest) return { outcome: "compacted", oldest: this.#oldest };
-    if (revision >= this.#revision) {
-      const items = this.#sql.list.all(start, end, limit) as StoredObject[];
-      return { outcome: "listed", revision: this.#revision, items, remaining: this.#remaining(items, limit, end) };
-    }
-    const items = this.#sql.listAt.all(start, end, revision, limit) as StoredObject[];
-    return { outcome: "listed", revision, items, remaining: this.#remaining(items, limit, end) };
-  }
-
-  write(write: Write): WriteResult {
-    const before = this.get(write.key);
-    const found = before?.revision ?? 0;
-    if (found !== write.expected || (write.deleted && before === undefined)) return { outcome: "conflict", revision: found };
-    const revision = this.#revision + 1;
-    const text = write.encode(revision);
-    const batch = this.#openBatch();
-    const size = text.length;
-    this.#sql.insert.run(revision, write.key, found, write.deleted ? 1 : 0, size, text);
-    if (write.deleted) this.#sql.forget.run(write.key);
-    else this.#sql.point.run(write.key, revision);
-    this.#revision = revision;
-    this.#historyBytes += (before?.text.length ?? 0) + (write.deleted ? size : 0);
-    batch.changes.push({ key: write.key, revision, text, previous: before?.text, deleted: write.deleted });
-    if (batch.changes.length >= batchWritesMax) this.#commit();
-    return { outcome: "written", revision, text, durable: batch.durable.promise };
+    return this.#table.list(range);
   }
 
   changes(after: number, limit: number, prefix = "/"): ChangesResult {
-    if (after < this.#oldest) return { outcome: "compacted", oldest: this.#oldest };
-    const rows = this.#sql.changes.all(after, prefix, prefixEnd(prefix), limit) as (VersionRow & { previousText: string | null })[];
-    const changes = rows.map((row) => ({
-      key: row.key,
-      revision: row.revision,
-      text: row.text,
-      previous: row.previousText ?? undefined,
-      deleted: row.deleted === 1,
-    }));
-    return { outcome: "changes", changes };
+    return this.#table.changes(after, limit, prefix);
   }
 
-  settled(): Promise<void> {
+  async write(write: Write): Promise<WriteResult> {
+    const before = this.get(write.key);
+    const found = before?.revision ?? 0;
+    if (found !== write.expected || (write.deleted && before === undefined)) return { outcome: "conflict", revision: found };
+    const revision = this.#table.revision + 1;
+    const text = write.encode(revision);
+    const batch = this.#openBatch();
+    batch.changes.push(this.#table.record(write.key, revision, text, write.deleted, before));
+    if (batch.changes.length >= batchWritesMax) this.#commit();
+    await batch.durable.promise;
+    return { outcome: "written", revision, text };
+  }
+
+  current(): Promise<void> {
     return this.#batch?.durable.promise ?? Promise.resolve();
   }
 
@@ -171,12 +118,6 @@ class SqliteStore implements Store {
     this.#commit();
     this.#listeners.clear();
     this.#database.close();
-  }
-
-  #remaining(items: readonly StoredObject[], limit: number, end: string): number {
-    const last = items.at(-1);
-    if (limit < 0 || items.length < limit || last === undefined) return 0;
-    return (this.#sql.count.get(last.key, end) as { count: number }).count;
   }
 
   #openBatch(): Batch {
@@ -196,74 +137,19 @@ class SqliteStore implements Store {
     this.#batch = undefined;
     clearImmediate(this.#flush);
     try {
-      this.#compact();
-      this.#sql.meta.run(this.#revision, "revision");
+      this.#table.compact();
+      this.#table.saveRevision();
       this.#database.exec("commit");
     } catch (cause) {
       if (this.#database.inTransaction) this.#database.exec("rollback");
-      this.#readCounters();
+      this.#table.readCounters();
       batch.durable.reject(
         new StoreError(`the store could not write ${batch.changes.length} changes; nothing of them was kept`, { cause }),
       );
       return;
     }
+    this.#durable = this.#table.revision;
     batch.durable.resolve();
     for (const listener of this.#listeners) listener(batch.changes);
   }
-
-  /** Forgets versions that were superseded, or deletions that happened, at or before the new oldest revision. */
-  #compact(): void {
-    let target = this.#oldest;
-    if (this.#revision - this.#oldest >= this.#limits.revisionsMax + compactionStep) target = this.#revision - this.#limits.revisionsMax;
-    if (this.#historyBytes > this.#limits.sizeBytesMax) target = Math.max(target, Math.min(this.#revision, this.#oldest + compactionStep));
-    if (target === this.#oldest) return;
-    const superseded = this.#sql.supersededSize.get(this.#oldest, target) as { size: number | null };
-    const deletions = this.#sql.deletionsSize.get(this.#oldest, target) as { size: number | null };
-    this.#sql.dropSuperseded.run(this.#oldest, target);
-    this.#sql.dropDeletions.run(this.#oldest, target);
-    this.#sql.meta.run(target, "oldest");
-    this.#oldest = target;
-    this.#historyBytes -= (superseded.size ?? 0) + (deletions.size ?? 0);
-  }
-
-  #readCounters(): void {
-    const read = (name: string): number => (this.#sql.readMeta.get(name) as { value: number }).value;
-    this.#revision = read("revision");
-    this.#oldest = read("oldest");
-    this.#historyBytes = (this.#sql.historySize.get() as { size: number | null }).size ?? 0;
-  }
-}
-
-function prepare(database: Database.Database) {
-  const inWindow = "revision > ? and revision <= ?";
-  return {
-    get: database.prepare("select v.key, v.revision, v.text from current c join versions v on v.revision = c.revision where c.key = ?"),
-    list: database.prepare(
-      "select v.key, v.revision, v.text from current c join versions v on v.revision = c.revision where c.key > ? and c.key < ? order by c.key limit ?",
-    ),
-    // With max() the other columns come from the row that has the maximum (SQLite documents this for a lone min or max).
-    listAt: database.prepare(
-      "select key, revision, text from (select key, max(revision) as revision, deleted, text from versions where key > ? and key < ? and revision <= ? group by key) where deleted = 0 order by key limit ?",
-    ),
-    count: database.prepare("select count(*) as count from current where key > ? and key < ?"),
-    insert: database.prepare("insert into versions (revision, key, previous, deleted, size, text) values (?, ?, ?, ?, ?, ?)"),
-    point: database.prepare(
-      "insert into current (key, revision) values (?, ?) on conflict (key) do update set revision = excluded.revision",
-    ),
-    forget: database.prepare("delete from current where key = ?"),
-    changes: database.prepare(
-      "select v.revision, v.key, v.deleted, v.text, p.text as previousText from versions v left join versions p on p.revision = v.previous where v.revision > ? and v.key > ? and v.key < ? order by v.revision limit ?",
-    ),
-    meta: database.prepare("update meta set value = ? where name = ?"),
-    readMeta: database.prepare("select value from meta where name = ?"),
-    historySize: database.prepare("select sum(size) as size from versions where revision not in (select revision from current)"),
-    supersededSize: database.prepare(
-      `select sum(size) as size from versions where revision in (select previous from versions where ${inWindow} and previous > 0)`,
-    ),
-    deletionsSize: database.prepare(`select sum(size) as size from versions where ${inWindow} and deleted = 1`),
-    dropSuperseded: database.prepare(
-      `delete from versions where revision in (select previous from versions where ${inWindow} and previous > 0)`,
-    ),
-    dropDeletions: database.prepare(`delete from versions where ${inWindow} and deleted = 1`),
-  };
 }

@@ -21,18 +21,14 @@ export interface Write {
   readonly key: string;
   /** The revision that the writer read: 0 means that the key must not exist. */
   readonly expected: number;
-  /** The JSON text to store, made once the revision is known. It must not touch the store. */
+  /** The JSON text to store, which holds the revision once at most. It must not touch the store, and gives the same text each time. */
   readonly encode: (revision: number) => string;
   readonly deleted: boolean;
 }
 
 export type WriteResult =
-  | {
-      readonly outcome: "written";
-      readonly revision: number;
-      readonly text: string /** Settles with the batch's commit. */;
-      readonly durable: Promise<void>;
-    }
+  /** And durable. */
+  | { readonly outcome: "written"; readonly revision: number; readonly text: string }
   /** Somebody else was faster; `revision` is what is there now, 0 for nothing. */
   | { readonly outcome: "conflict"; readonly revision: number };
 
@@ -62,21 +58,26 @@ export type ChangesResult =
 /**
  * Objects with one global revision that only grows, and a bounded history.
  *
- * Calls are synchronous and see every earlier write at once; durability comes later, for many writes together. Whoever answers
- * a client waits for `durable` or `settled()` first, so that nothing is told that a crash could take back.
+ * Reading is synchronous and sees what this process knows. A store that no other process writes to takes a write, or refuses it, before
+ * `write` returns its promise, so that nothing comes between a `get` and the write that follows from it.
  */
 export interface Store extends AsyncDisposable {
-  /** The newest revision, durable or not; 0 for an empty store. */
+  /** Other processes write to it too: what is read here may be old, unless `current()` was waited for. */
+  readonly isShared: boolean;
+  /** The newest revision that is known here, durable or not; 0 for an empty store. */
   readonly revision: number;
+  /** The newest revision that no crash can take back. */
+  readonly durable: number;
   /** Changes after this revision can still be told. */
   readonly oldest: number;
   get(key: string): StoredObject | undefined;
   list(range: ListRange): ListResult;
-  write(write: Write): WriteResult;
+  /** Resolves when the write is durable and seen here. Rejects with a StoreError when it was lost, or may be. */
+  write(write: Write): Promise<WriteResult>;
   /** What was written after the revision to keys with the prefix, in order, at most `limit`. */
   changes(after: number, limit: number, prefix?: string): ChangesResult;
-  /** Resolves when every write so far is durable; rejects when one of them was lost. */
-  settled(): Promise<void>;
+  /** Resolves when everything that was written before the call, by whomever, is seen here and durable; rejects when it was lost. */
+  current(): Promise<void>;
   /** Called after each commit with its changes in order. The listener must not throw. */
   subscribe(listener: (changes: readonly Change[]) => void): Disposable;
 }
@@ -89,7 +90,7 @@ export interface HistoryLimits {
 
 export const defaultHistoryLimits: HistoryLimits = { revisionsMax: 100_000, sizeBytesMax: 256 * 1024 * 1024 };
 
-/** The world failed under the store: the disk is full, the file is damaged, another process owns it. */
+/** The world failed under the store: the disk is full, the file is damaged, another process owns it, etcd does not answer. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
 }

@@ -8,9 +8,8 @@ export async function writeForEver(path: string, run: number): Promise<void> {
   const write = async (): Promise<void> => {
     count += 1;
     const key = `/core/configmaps/default/${run}-${count}`;
-    const result = store.write({ key, expected: 0, encode: (revision) => JSON.stringify({ revision, padding }), deleted: false });
+    const result = await store.write({ key, expected: 0, encode: (revision) => JSON.stringify({ revision, padding }), deleted: false });
     if (result.outcome !== "written") throw new Error(`${key} was there already`);
-    await result.durable;
     process.stdout.write(`${key} ${result.revision}\n`);
   };
   // Several at a time, so that batches are cut in the middle too.
