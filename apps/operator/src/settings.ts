@@ -221,31 +221,14 @@ class SettingsReader {
 }
 
 function readOptions(reader: SettingsReader): OperatorOptions {
-  const leaseDurationMs = reader.duration("leader-election-lease-duration", 1_000);
-  const renewDeadlineMs = reader.duration("leader-election-renew-deadline", 1);
-  const retryPeriodMs = reader.duration("leader-election-retry-period", 1);
-  if (leaseDurationMs % 1000 !== 0) reader.problems.push("--leader-election-lease-duration is in whole seconds, such as 15s");
-  if (renewDeadlineMs >= leaseDurationMs)
-    reader.problems.push("--leader-election-renew-deadline must be shorter than --leader-election-lease-duration");
-  if (2 * retryPeriodMs > renewDeadlineMs)
-    reader.problems.push("--leader-election-retry-period must be at most half of --leader-election-renew-deadline");
-  const ipam = reader.choice("ipam", ["cluster-pool", "kubernetes"], "cluster-pool");
-  const ipv4 = reader.boolean("enable-ipv4");
-  const ipv6 = reader.boolean("enable-ipv6");
-  if (!ipv4 && !ipv6) reader.problems.push("--enable-ipv4 and --enable-ipv6 cannot both be false");
-  const hasPools = ipam === "cluster-pool";
   const kubeconfigPath = reader.text("k8s-kubeconfig-path");
   return Object.freeze({
     clusterName: reader.required("cluster-name"),
     kubeconfigPath: kubeconfigPath === "" ? undefined : kubeconfigPath,
     namespace: reader.required("k8s-namespace"),
-    leaseDurationMs,
-    renewDeadlineMs,
-    retryPeriodMs,
+    ...readElection(reader),
     registersDefinitions: !reader.boolean("skip-crd-creation"),
-    ipam,
-    ipv4: hasPools && ipv4 ? reader.pool(4) : undefined,
-    ipv6: hasPools && ipv6 ? reader.pool(6) : undefined,
+    ...readIpam(reader),
     identityGcIntervalMs: reader.duration("identity-gc-interval", 0),
     identityHeartbeatTimeoutMs: reader.duration("identity-heartbeat-timeout", 0),
     identityGcPaceMs: reader.duration("identity-gc-rate-interval", 0) / reader.whole("identity-gc-rate-limit", 1, 1_000_000),
@@ -262,6 +245,27 @@ function readOptions(reader: SettingsReader): OperatorOptions {
     metricsAddress: reader.boolean("enable-metrics") ? reader.address("operator-prometheus-serve-addr") : undefined,
     logLevel: reader.choice("log-level", ["error", "warn", "info", "debug"], "info"),
   });
+}
+
+function readElection(reader: SettingsReader): Pick<OperatorOptions, "leaseDurationMs" | "renewDeadlineMs" | "retryPeriodMs"> {
+  const leaseDurationMs = reader.duration("leader-election-lease-duration", 1_000);
+  const renewDeadlineMs = reader.duration("leader-election-renew-deadline", 1);
+  const retryPeriodMs = reader.duration("leader-election-retry-period", 1);
+  if (leaseDurationMs % 1000 !== 0) reader.problems.push("--leader-election-lease-duration is in whole seconds, such as 15s");
+  if (renewDeadlineMs >= leaseDurationMs)
+    reader.problems.push("--leader-election-renew-deadline must be shorter than --leader-election-lease-duration");
+  if (2 * retryPeriodMs > renewDeadlineMs)
+    reader.problems.push("--leader-election-retry-period must be at most half of --leader-election-renew-deadline");
+  return { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
+}
+
+function readIpam(reader: SettingsReader): Pick<OperatorOptions, "ipam" | "ipv4" | "ipv6"> {
+  const ipam = reader.choice("ipam", ["cluster-pool", "kubernetes"], "cluster-pool");
+  const ipv4 = reader.boolean("enable-ipv4");
+  const ipv6 = reader.boolean("enable-ipv6");
+  if (!ipv4 && !ipv6) reader.problems.push("--enable-ipv4 and --enable-ipv6 cannot both be false");
+  const hasPools = ipam === "cluster-pool";
+  return { ipam, ipv4: hasPools && ipv4 ? reader.pool(4) : undefined, ipv6: hasPools && ipv6 ? reader.pool(6) : undefined };
 }
 
 function usage(): string {

@@ -86,6 +86,16 @@ test("exhaustion is all or nothing, says what is full, and ends when a node goes
   assert.deepEqual(assigned(allocator, "c"), ["10.0.0.0/24", "fd00::/120"]);
 });
 
+test("a node that comes back gets what it had, unless somebody else has it by now", () => {
+  const allocator = new PodCIDRAllocator(pools(["10.0.0.0/22"], ["fd00::/104"]));
+  for (const name of ["a", "b"]) assigned(allocator, name);
+  for (const name of ["a", "b"]) allocator.forget(name);
+  assert.deepEqual(assigned(allocator, "b"), ["10.0.1.0/24", "fd00::100/120"]);
+  allocator.observe({ name: "thief", podCIDRs: ["10.0.0.0/25"] });
+  assert.deepEqual(assigned(allocator, "a"), ["10.0.2.0/24", "fd00::/120"]);
+  assert.deepEqual(assigned(allocator, "c"), ["10.0.3.0/24", "fd00::200/120"]);
+});
+
 test("pools that overlap are refused", () => {
   assert.throws(() => new PodCIDRAllocator(pools(["10.0.0.0/8", "10.1.0.0/16"])), /10\.0\.0\.0\/8 and 10\.1\.0\.0\/16 overlap/);
 });

@@ -36,6 +36,9 @@ export type Assignment =
   /** Of a family there is none left; nothing was assigned. */
   | { readonly outcome: "exhausted"; readonly problem: string };
 
+/** Forgotten nodes whose pod CIDRs are remembered. */
+const formerMax = 4_096;
+
 interface NodeEntry {
   /** Replaced, never changed. */
   prefixes: readonly Prefix[];
@@ -54,6 +57,8 @@ export class PodCIDRAllocator {
   readonly #pools: ReadonlyMap<Family, readonly PodCIDRPool[]>;
   readonly #owners = new PrefixOwners();
   readonly #nodes = new Map<string, NodeEntry>();
+  /** What nodes had that were forgotten, the longest forgotten first: one that comes back gets the same, if it is still free. */
+  readonly #former = new Map<string, readonly Prefix[]>();
   #releases = 0;
 
   constructor(options: PodCIDRAllocatorOptions) {
@@ -110,8 +115,19 @@ export class PodCIDRAllocator {
   forget(name: string): void {
     const entry = this.#nodes.get(name);
     if (entry === undefined) return;
+    this.#former.delete(name);
+    if (entry.prefixes.length > 0) this.#former.set(name, entry.prefixes);
+    for (const oldest of this.#former.keys()) {
+      if (this.#former.size <= formerMax) break;
+      this.#former.delete(oldest);
+    }
     for (const prefix of entry.prefixes) this.#release(entry, prefix);
     this.#nodes.delete(name);
+  }
+
+  /** Every node that was observed or assigned to, and not forgotten. */
+  names(): Iterable<string> {
+    return this.#nodes.keys();
   }
 
   /** What the node holds now; undefined when it is not known. */
@@ -127,7 +143,7 @@ export class PodCIDRAllocator {
     const given: Prefix[] = [];
     for (const [family, pools] of this.#pools) {
       if (entry.prefixes.some(({ address }) => familyOf(address) === family)) continue;
-      const prefix = allocateFrom(pools);
+      const prefix = this.#takeFormer(name, family, pools) ?? allocateFrom(pools);
       if (prefix === undefined) {
         for (const taken of given) for (const pool of this.#poolsOf(taken)) pool.release(taken);
         return { outcome: "exhausted", problem: exhausted(family, pools) };
@@ -161,6 +177,15 @@ export class PodCIDRAllocator {
     this.#releases += 1;
     this.#owners.release(prefix);
     for (const pool of this.#poolsOf(prefix)) pool.release(prefix);
+  }
+
+  /** The very pod CIDR that a node of this name had before, unless it has another holder or the pools have changed. */
+  #takeFormer(name: string, family: Family, pools: readonly PodCIDRPool[]): Prefix | undefined {
+    const prefix = this.#former.get(name)?.find(({ address }) => familyOf(address) === family);
+    if (prefix === undefined || this.#owners.holderOf(prefix) !== undefined) return undefined;
+    const pool = pools.find((candidate) => candidate.maskSize === prefix.length && prefixContains(candidate.prefix, prefix));
+    pool?.take(prefix);
+    return pool === undefined ? undefined : prefix;
   }
 
   #poolsOf(prefix: Prefix): readonly PodCIDRPool[] {

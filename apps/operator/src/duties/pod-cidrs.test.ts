@@ -39,6 +39,24 @@ test("a pod CIDR that somebody took out of the object comes back, the same", asy
   await eventually(async () => assert.deepEqual(await podCIDRs(cluster, "a"), ["10.0.0.0/24"]));
 });
 
+test("while the Node is there a deleted CiliumNode comes back to the same pod CIDRs, and nobody else gets them", async () => {
+  await using cluster = await TestCluster.start();
+  cluster.startOperator({ "cluster-pool-ipv4-cidr": "10.0.0.0/23", "enable-ipv6": "false" });
+  for (const name of ["a", "b", "c"]) {
+    await cluster.create(nodes, { metadata: { name } });
+    if (name === "c") continue;
+    await cluster.create(ciliumNodes, { metadata: { name }, spec: {} });
+    await eventually(async () => assert.equal((await podCIDRs(cluster, name)).length, 1));
+  }
+  await cluster.delete(ciliumNodes, { name: "a" });
+  await cluster.create(ciliumNodes, { metadata: { name: "c" }, spec: {} });
+  await eventually(async () => assert.match(await problem(cluster, "c"), /no IPv4 pod CIDR is left/));
+  await cluster.create(ciliumNodes, { metadata: { name: "a" }, spec: {} });
+  await eventually(async () => assert.deepEqual(await podCIDRs(cluster, "a"), ["10.0.0.0/24"]));
+  for (const resource of [ciliumNodes, nodes]) await cluster.delete(resource, { name: "a" });
+  await eventually(async () => assert.deepEqual(await podCIDRs(cluster, "c"), ["10.0.0.0/24"]));
+});
+
 test("of two nodes that claim the same the older keeps it, the other is told, and all is well once the older is gone", async () => {
   await using cluster = await TestCluster.start();
   const spec = { ipam: { podCIDRs: ["10.0.7.0/24"] } };

@@ -26,7 +26,7 @@ export async function givePodCIDRs(
   const { ciliumNodes: desired } = cluster;
   const target = {
     apply: (row: Readonly<CiliumNodeRow>) => giver.settle(row, signal),
-    remove: async (name: string) => giver.forget(name),
+    remove: async () => giver.forgetGone(),
     realised: async () => giver.settled(),
   };
   await keep(world, { what: "the pod CIDRs of node", desired, target, resyncIntervalMs: retryIntervalMs, signal });
@@ -49,14 +49,22 @@ class PodCIDRGiver {
     this.#allocator.observe({ name: row.name, podCIDRs: this.#claimOf(row) });
   }
 
-  forget(name: string): void {
-    this.#allocator.forget(name);
-    this.#waiting.delete(name);
+  /**
+   * A node is gone when both its objects are: where only the CiliumNode was deleted, the agent still runs, pods still have addresses of
+   * what it was given, and it makes the object anew.
+   */
+  forgetGone(): void {
+    const { ciliumNodes, nodes } = this.#world.cluster;
+    for (const name of [...this.#allocator.names()]) {
+      if (ciliumNodes.get(name) === undefined) this.#waiting.delete(name);
+      if (ciliumNodes.get(name) === undefined && nodes.get(name) === undefined) this.#allocator.forget(name);
+    }
     this.#count();
   }
 
   /** Those that wait are left out, and so are tried again. */
   settled(): string[] {
+    this.forgetGone();
     const { ciliumNodes } = this.#world.cluster;
     return [...ciliumNodes.rows()].filter((row) => !this.#waiting.has(row.name) && this.#isAsGiven(row)).map(({ name }) => name);
   }
