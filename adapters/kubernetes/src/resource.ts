@@ -23,15 +23,16 @@ function cilium(plural: string, kind: string, namespaced: boolean): Resource {
   return { group: "cilium.io", version: "v2", plural, kind, namespaced };
 }
 
-function networking(plural: string, kind: string): Resource {
-  return { group: "networking.k8s.io", version: "v1", plural, kind, namespaced: true };
+function namespaced(group: string, plural: string, kind: string): Resource {
+  return { group, version: "v1", plural, kind, namespaced: true };
 }
 
 /** The resources that the agent and the operator read and write. */
 export const resources = {
   namespaces: core("namespaces", "Namespace", false),
   nodes: core("nodes", "Node", false),
-  networkPolicies: networking("networkpolicies", "NetworkPolicy"),
+  endpointSlices: namespaced("discovery.k8s.io", "endpointslices", "EndpointSlice"),
+  networkPolicies: namespaced("networking.k8s.io", "networkpolicies", "NetworkPolicy"),
   pods: core("pods", "Pod", true),
   services: core("services", "Service", true),
   ciliumCidrGroups: cilium("ciliumcidrgroups", "CiliumCIDRGroup", false),

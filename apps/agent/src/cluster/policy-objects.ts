@@ -6,12 +6,15 @@ import {
   parseCiliumClusterwideNetworkPolicy,
   parseCiliumNetworkPolicy,
   parseNetworkPolicy,
+  policyServiceFrom,
   type ReflectOptions,
   type Resource,
   resources,
+  serviceSliceFrom,
 } from "@cilium-ts/kubernetes";
 import type { Log } from "../log.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
+import { PolicyServices } from "./policy-services.ts";
 
 export interface PolicyObjectsOptions {
   readonly updates: PolicyUpdates;
@@ -21,7 +24,7 @@ export interface PolicyObjectsOptions {
 
 export interface WatchedPolicyObjects {
   readonly resource: Resource;
-  readonly handlers: Pick<ReflectOptions, "onUpsert" | "onDelete">;
+  readonly handlers: Pick<ReflectOptions, "onUpsert" | "onDelete" | "selector">;
 }
 
 const parsers = [
@@ -48,7 +51,7 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       },
     };
   });
-  return [...policies, cidrGroups(options)];
+  return [...policies, cidrGroups(options), ...services(options)];
 }
 
 function cidrGroups({ updates, log }: PolicyObjectsOptions): WatchedPolicyObjects {
@@ -63,6 +66,33 @@ function cidrGroups({ updates, log }: PolicyObjectsOptions): WatchedPolicyObject
       onDelete: ({ name }) => updates.removeCidrGroup(name),
     },
   };
+}
+
+/** Slices that Kubernetes keeps itself are of services with a selector, which say as much by that. */
+const slicesWrittenByHand = { labels: "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io" };
+
+function services({ updates, clusterName }: PolicyObjectsOptions): WatchedPolicyObjects[] {
+  const table = new PolicyServices({
+    upsert: (service) => updates.upsertService(service),
+    remove: (namespace, name) => updates.removeService(namespace, name),
+  });
+  return [
+    {
+      resource: resources.services,
+      handlers: {
+        onUpsert: (object) => table.upsertService(policyServiceFrom(object, clusterName)),
+        onDelete: ({ namespace, name }) => table.removeService(namespace, name),
+      },
+    },
+    {
+      resource: resources.endpointSlices,
+      handlers: {
+        selector: slicesWrittenByHand,
+        onUpsert: (object) => table.upsertSlice(serviceSliceFrom(object)),
+        onDelete: ({ namespace, name }) => table.removeSlice(namespace, name),
+      },
+    },
+  ];
 }
 
 function isValid(object: KubernetesObject, resource: Resource, problems: readonly Problem[], log: Log): boolean {

@@ -1,6 +1,6 @@
 import type { LocalIdentity, LocalIdentityAllocator } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
-import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, Rule } from "@cilium-ts/policy";
+import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, PolicyService, Rule } from "@cilium-ts/policy";
 
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
@@ -74,6 +74,14 @@ export class PolicyUpdates {
   removeCidrGroup(name: string): void {
     this.#revision += 1;
     this.#take(this.#options.engine.removeCidrGroup(name));
+  }
+
+  upsertService(service: PolicyService): void {
+    this.#take(this.#options.engine.upsertService(service));
+  }
+
+  removeService(namespace: string, name: string): void {
+    this.#take(this.#options.engine.removeService(namespace, name));
   }
 
   /** All rules in force. */
