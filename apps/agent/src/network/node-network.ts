@@ -58,8 +58,15 @@ export async function findUplinkMtu(netlink: Netlink): Promise<number> {
   return links.length === 0 ? 1_500 : Math.min(...links.map((link) => link.mtu));
 }
 
-export function podMtu(uplinkMtu: number, mode: "tunnel" | "native"): number {
-  return mode === "tunnel" ? uplinkMtu - tunnelOverheadBytes : uplinkMtu;
+export interface PodMtu {
+  /** Of pods' devices: they take whatever the uplink brings. */
+  readonly device: number;
+  /** Of pods' routes: what still fits when it is encapsulated. */
+  readonly route: number;
+}
+
+export function podMtu(deviceMtu: number, mode: "tunnel" | "native"): PodMtu {
+  return { device: deviceMtu, route: mode === "tunnel" ? deviceMtu - tunnelOverheadBytes : deviceMtu };
 }
 
 async function routerDevice(netlink: Netlink): Promise<Link> {

@@ -11,7 +11,10 @@ export interface PodNetworkRequest {
   readonly hostDevice: string;
   readonly mac: Uint8Array;
   readonly hostMac: Uint8Array;
+  /** Of the device. */
   readonly mtu: number;
+  /** Of the routes: what fits through the tunnel, where there is one. Packets from the node's own network may be as large as the device takes. */
+  readonly routeMtu: number;
   readonly ipv4: AddressBytes;
   readonly ipv6: AddressBytes;
   readonly routerIPv4: AddressBytes;
@@ -118,7 +121,10 @@ function podOperations(request: PodNetworkRequest, linkIndex: number): Operation
     operations.push(
       { kind: "address.add", address: { linkIndex, address, prefixLength: address.length * 8, noDad: true } },
       { kind: "route.add", route: { destination: hostPrefix(router), linkIndex } },
-      { kind: "route.add", route: { destination: prefix(everything), gateway: router, linkIndex } },
+      {
+        kind: "route.add",
+        route: { destination: prefix(everything), gateway: router, linkIndex, mtu: Math.min(request.mtu, request.routeMtu) },
+      },
       // The gateway's link address never changes: the pod need not ask for it, now or every half minute.
       { kind: "neighbour.replace", neighbour: { linkIndex, address: router, mac: request.hostMac } },
     );

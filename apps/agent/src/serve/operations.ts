@@ -22,6 +22,7 @@ import type { Routers } from "../cni/cni-result.ts";
 import { subjectOf } from "../endpoints/kernel-shape.ts";
 import type { NodePool } from "../endpoints/node-pool.ts";
 import type { NodeHubble } from "../hubble/node-hubble.ts";
+import type { PodMtu } from "../network/node-network.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
 import type { AgentOptions } from "../settings.ts";
@@ -40,7 +41,7 @@ export interface OperationsOptions {
   readonly datapath: Datapath;
   readonly cni: CniHandler;
   readonly readiness: Readiness;
-  readonly mtu: number;
+  readonly mtu: PodMtu;
 }
 
 /** An address that no endpoint claims comes back after this. */
@@ -265,8 +266,8 @@ function configurationOf(parts: OperationsOptions): Awaited<ReturnType<AgentOper
     status: {
       realized,
       addressing: addressing(parts),
-      deviceMTU: parts.mtu,
-      routeMTU: parts.mtu,
+      deviceMTU: parts.mtu.device,
+      routeMTU: parts.mtu.route,
       datapathMode: "veth",
       "ipam-mode": options.ipam,
       masquerade: false,
