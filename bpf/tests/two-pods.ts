@@ -55,7 +55,7 @@ export function received(pod: Pod, ...layers: ReadonlyArray<Layer | string>): Ui
   return frame(ethernet(pod.hostMac, pod.mac), ...layers);
 }
 
-export const tcpPort = 80;
+const tcpPort = 80;
 
 /** Programs with the two pods, the host, the world and somebody outside. No rules: everything is denied. */
 export async function openTwoPods(config: Partial<NodeConfig> = {}, mapSizes: Readonly<Record<string, number>> = {}): Promise<PodPrograms> {
