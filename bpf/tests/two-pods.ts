@@ -55,8 +55,6 @@ export function received(pod: Pod, ...layers: ReadonlyArray<Layer | string>): Ui
   return frame(ethernet(pod.hostMac, pod.mac), ...layers);
 }
 
-const tcpPort = 80;
-
 /** Programs with the two pods, the host, the world and somebody outside. No rules: everything is denied. */
 export async function openTwoPods(config: Partial<NodeConfig> = {}, mapSizes: Readonly<Record<string, number>> = {}): Promise<PodPrograms> {
   const programs = await PodPrograms.open(config, mapSizes);

@@ -26,7 +26,6 @@ export function mapTypeOf(number: number): MapType | undefined {
 
 /** BPF_F_NO_PREALLOC: an LPM trie exists only with it. */
 export const noPreallocFlag = 1;
-/** BPF_F_RDONLY_PROG: what makes a map of constants one. */
 
 export const updateFlags: Readonly<Record<"any" | "absent" | "present", number>> = { any: 0, absent: 1, present: 2 };
 
