@@ -42,6 +42,8 @@ export interface ExplainedDirection {
   readonly policies: readonly ExplainedPolicy[];
   /** What would change the verdict: a sentence each. */
   readonly changes: readonly string[];
+  /** Of a packet that no rule allows: the smallest policy that would, as an object to apply. Absent where no policy alone would do. */
+  readonly remedy?: Readonly<Record<string, unknown>>;
 }
 
 export interface ExplainedPolicy {

@@ -1,4 +1,5 @@
 import type { ExplainedDirection, ExplainedParty, ExplainedPolicy, PolicyExplanation } from "@cilium-ts/agent-api";
+import { stringify } from "yaml";
 import { clean } from "./table.ts";
 
 /** The verdict first, then who they are, then each direction with its reasons. */
@@ -23,7 +24,7 @@ function partyLines(name: string, { identity, labels, endpoint, pod }: Explained
 }
 
 function directionLines(name: string, side: string, direction: ExplainedDirection): string[] {
-  const { verdict, reason, rules, policies, match, changes } = direction;
+  const { verdict, reason, rules, policies, match, changes, remedy } = direction;
   return [
     `${name} (policies of the ${side}): ${verdict}`,
     `  ${reason}`,
@@ -34,7 +35,16 @@ function directionLines(name: string, side: string, direction: ExplainedDirectio
     ),
     ...list("Policies that select it", policies.map(policyText)),
     ...list("What would change it", changes),
+    ...(remedy === undefined ? [] : ["  The smallest policy that would allow it:", ...yamlLines(remedy)]),
   ];
+}
+
+/** To be piped into kubectl apply, once the indentation is gone. */
+function yamlLines(value: unknown): string[] {
+  return stringify(value, { lineWidth: 0 })
+    .trimEnd()
+    .split("\n")
+    .map((line) => `    ${line}`);
 }
 
 function list(title: string, items: readonly string[], note?: string): string[] {

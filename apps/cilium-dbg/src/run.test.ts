@@ -17,7 +17,7 @@ let serving: Promise<void> = Promise.resolve();
 
 before(async () => {
   const socket = await openAgentSocket({ socketPath });
-  serving = serveAgentApi({ socket, routes: agentRoutes(sampleOperations()), signal: stop.signal }).finally(() =>
+  serving = serveAgentApi({ socket, routes: agentRoutes(sampleOperations), signal: stop.signal }).finally(() =>
     socket[Symbol.asyncDispose](),
   );
 });
@@ -187,6 +187,10 @@ Ingress (policies of the receiver): denied
     - CiliumNetworkPolicy default/web
   What would change it:
     - without ingressDeny[0] it would be allowed
+  The smallest policy that would allow it:
+    kind: CiliumNetworkPolicy
+    spec:
+      egress: []
 `,
   ],
   [

@@ -29,6 +29,7 @@ export class PolicyUpdates {
   readonly #prefixesAdded = new Set<string>();
   readonly #prefixesRemoved = new Set<string>();
   readonly #rules = new Map<string, readonly Rule[]>();
+  readonly #cidrGroups = new Map<string, CidrGroup>();
   readonly #labels = new Map<number, Labels>();
   readonly #ports = new Map<number, PortsByEndpoint>();
   readonly #identityOf = new Map<number, number>();
@@ -68,11 +69,13 @@ export class PolicyUpdates {
 
   upsertCidrGroup(group: CidrGroup): void {
     this.#revision += 1;
+    this.#cidrGroups.set(group.name, group);
     this.#take(this.#options.engine.upsertCidrGroup(group));
   }
 
   removeCidrGroup(name: string): void {
     this.#revision += 1;
+    this.#cidrGroups.delete(name);
     this.#take(this.#options.engine.removeCidrGroup(name));
   }
 
@@ -87,6 +90,10 @@ export class PolicyUpdates {
   /** All rules in force. */
   rules(): Rule[] {
     return [...this.#rules.values()].flat();
+  }
+
+  cidrGroups(): CidrGroup[] {
+    return [...this.#cidrGroups.values()];
   }
 
   upsertIdentity(id: number, labels: Labels): void {

@@ -35,8 +35,9 @@ function optionsOf(rules: readonly Rule[], mode: PolicyMode = "default"): Explai
   for (const one of rules) engine.upsertPolicy(one.policy.name, [one]);
   return {
     engine,
-    world: { allowLocalhost: "auto", clusterName: "default" },
+    world: { allowLocalhost: true, clusterName: "default" },
     rules: () => rules,
+    cidrGroups: () => [],
     sources: {
       endpoints: () => [],
       endpointsOf: () => [],
@@ -99,14 +100,17 @@ test("a dropped connection names the rule that misses it by the port", () => {
   assert.deepEqual([verdict, rules, policies], ["dropped", [], [{ kind: "CiliumNetworkPolicy", namespace: "default", name: "web" }]]);
   assert.equal(
     changes[0],
-    `ingress[0] of CiliumNetworkPolicy default/web allows ${clientText}, but only on 80/TCP: add 8080/TCP to its toPorts`,
+    `ingress[0].toPorts[0] of CiliumNetworkPolicy default/web allows ${clientText}, but only on 80/TCP: add 8080/TCP to its toPorts`,
   );
   assert.equal(changes.at(-1), "without CiliumNetworkPolicy default/web it would be allowed");
 });
 
 test("a dropped connection names the rule that misses it by the peer", () => {
   const { changes } = ingress([web], "app=other");
-  assert.match(changes[0] ?? "", /^ingress\[0\] of CiliumNetworkPolicy default\/web allows 80\/TCP, but not for identity 1003/);
+  assert.match(
+    changes[0] ?? "",
+    /^ingress\[0\]\.toPorts\[0\] of CiliumNetworkPolicy default\/web allows 80\/TCP, but not for identity 1003/,
+  );
 });
 
 test("a denied connection says what it would be without the denial", () => {
@@ -129,8 +133,27 @@ test("a packet must pass both directions", () => {
 
 test("policies of pods are not about the world", () => {
   const { ingress, egress } = explained(optionsOf([web]), "app=server", "192.0.2.1");
-  assert.deepEqual([ingress.verdict, ingress.reason], ["allowed", "reserved:world is no workload: policies of pods are not about it"]);
+  assert.deepEqual(
+    [ingress.verdict, ingress.reason],
+    ["allowed", "192.0.2.1 (reserved:world) is no workload: policies of pods are not about it"],
+  );
   assert.equal(egress.enforced, false);
+});
+
+test("a dropped connection comes with the smallest policy that would let it through", () => {
+  const { remedy } = ingress([web], "app=other", 8080);
+  assert.deepEqual(remedy?.spec, {
+    endpointSelector: { matchLabels: { "k8s:app": "server" } },
+    ingress: [{ fromEndpoints: [{ matchLabels: { "k8s:app": "other" } }], toPorts: [{ ports: [{ port: "8080", protocol: "TCP" }] }] }],
+    enableDefaultDeny: { ingress: false, egress: false },
+  });
+});
+
+test("an address outside of the cluster is let through alone, not with all the world", () => {
+  const out = rule("out", { egress: [{ path: "egress[0]", peers: [] }] });
+  const { egress } = explained(optionsOf([out]), "app=server", "192.0.2.1", 443);
+  assert.equal(egress.verdict, "dropped");
+  assert.match(JSON.stringify(egress.remedy), /"toCIDRSet":\[\{"cidr":"192\.0\.2\.1\/32"\}\]/);
 });
 
 test("asking leaves nothing behind in the engine", () => {

@@ -7,16 +7,28 @@ import {
   found,
   type PolicyVerdict,
 } from "@cilium-ts/agent-api";
-import { type Direction, matchTypes, type PolicyEngine, protocols, type Rule, type RuleOrigin, type Verdict } from "@cilium-ts/policy";
-import { type PolicyQuestion, policyText, type WorldOfPolicy, whatWouldChange } from "./policy-changes.ts";
-import { findParty, type PartySources, partyShape } from "./policy-parties.ts";
+import { ciliumPolicyFromRule } from "@cilium-ts/kubernetes";
+import {
+  type CidrGroup,
+  type Direction,
+  matchTypes,
+  type PolicyEngine,
+  type PolicyWorld,
+  protocols,
+  type Rule,
+  type RuleOrigin,
+  type Verdict,
+} from "@cilium-ts/policy";
+import { type PolicyQuestion, policyText, whatWouldChange } from "./policy-changes.ts";
+import { families, findParty, type PartySources, partyShape } from "./policy-parties.ts";
 
 export interface ExplainOptions {
   readonly engine: PolicyEngine;
   readonly sources: PartySources;
-  readonly world: Omit<WorldOfPolicy, "mode">;
+  readonly world: Pick<PolicyWorld, "allowLocalhost" | "clusterName">;
   /** All rules in force. */
   rules(): readonly Rule[];
+  cidrGroups(): readonly CidrGroup[];
 }
 
 const protocolNumbers: Readonly<Record<ExplainedProtocol, number>> = {
@@ -53,11 +65,14 @@ function explainDirection(options: ExplainOptions, question: PolicyQuestion): Ex
   const { enforced, decision } = judge(options.engine, question);
   const selecting = options.rules().filter((rule) => rule.endpointSelector.matches(self.labels) && isAbout(rule, direction));
   const rules = explainedRules(decision.origins);
-  const world = { ...options.world, mode: options.engine.mode };
-  const changes = whatWouldChange(world, question, selecting, { verdict: decision.verdict, enforced, deciding: rules });
+  const { mode } = options.engine;
+  const world = { ...options.world, mode, families, rules: selecting, cidrGroups: options.cidrGroups(), services: [] };
+  const { sentences: changes, remedy } = whatWouldChange(question, world, { verdict: decision.verdict, enforced, deciding: rules });
   const policies = explainedPolicies(selecting);
-  const reason = reasonOf(question, decision.verdict, { enforced, mode: world.mode, rules, policies });
-  return { verdict: decision.verdict, enforced, reason, match: matchNames[decision.match] ?? "none", rules, policies, changes };
+  const reason = reasonOf(question, decision.verdict, { enforced, mode, rules, policies });
+  const match = matchNames[decision.match] ?? "none";
+  const told = { verdict: decision.verdict, enforced, reason, match, rules, policies, changes };
+  return remedy === undefined ? told : { ...told, remedy: { ...ciliumPolicyFromRule(remedy) } };
 }
 
 /** Only a subject that no endpoint of this node has is forgotten again: the engine tells of changes to those it remembers. */
@@ -90,11 +105,8 @@ function reasonOf(
     return `everything is allowed at ${self.text}: ${why}`;
   }
   if (verdict === "dropped") {
-    const count = policies.length === 1 ? "the one policy" : `any of the ${policies.length} policies`;
-    const why =
-      policies.length === 0
-        ? `policy is always enforced and no policy selects it`
-        : `no ${direction} rule of ${count} that select it allows it`;
+    const count = policies.length === 1 ? "the one policy that selects it" : `any of the ${policies.length} policies that select it`;
+    const why = policies.length === 0 ? `policy is always enforced and no policy selects it` : `no ${direction} rule of ${count} allows it`;
     return `${traffic} is dropped at ${self.text}: ${why}`;
   }
   const deciding = rules.map((rule) => (rule.path === "" ? rule.name : `${rule.path} of ${policyText(rule)}`)).join(", ");

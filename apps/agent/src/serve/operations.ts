@@ -164,8 +164,9 @@ function explainOptions({ node, options }: OperationsOptions): ExplainOptions {
   const { engine, directory, endpoints, ipcache, updates } = node;
   return {
     engine,
-    world: { allowLocalhost: options.allowLocalhost, clusterName: options.clusterName },
+    world: { allowLocalhost: options.allowLocalhost !== "policy", clusterName: options.clusterName },
     rules: () => updates.rules(),
+    cidrGroups: () => updates.cidrGroups(),
     sources: {
       endpoints: () => endpoints.index.rows(),
       endpointsOf: (id) => rowsOf(node, id),

@@ -1,13 +1,13 @@
-import type { ExplainedPolicy, ExplainedRule } from "@cilium-ts/agent-api";
+import type { ExplainedPolicy, ExplainedRule, PolicyVerdict } from "@cilium-ts/agent-api";
 import {
   type Direction,
-  PolicyEngine,
-  type PolicyMode,
+  type DirectionExplanation,
+  explainPacket,
+  type NearMiss,
+  type PolicyWorld,
   type PortMatch,
   protocols,
   type Rule,
-  type RuleSection,
-  type Verdict,
 } from "@cilium-ts/policy";
 import type { Party } from "./policy-parties.ts";
 
@@ -22,49 +22,47 @@ export interface PolicyQuestion {
   readonly portText: string;
 }
 
-export interface WorldOfPolicy {
-  readonly mode: PolicyMode;
-  readonly allowLocalhost: "auto" | "always" | "policy";
-  readonly clusterName: string;
+/** The verdict that is in force, which the changes are about. */
+export interface Verdicted {
+  readonly verdict: PolicyVerdict;
+  readonly enforced: boolean;
+  readonly deciding: readonly ExplainedRule[];
 }
 
-/** Sentences in an answer, and rules that are tried for it. */
-const changesMax = 8;
-const rulesTriedMax = 200;
+export interface PolicyChanges {
+  /** A sentence each. */
+  readonly sentences: readonly string[];
+  /** The smallest rule that would let a packet through that no rule allows. */
+  readonly remedy: Rule | undefined;
+}
+
+const sentencesMax = 8;
+/** Policies that are taken away in turn, to see what that makes of the verdict. */
+const policiesTriedMax = 50;
 
 /**
  * What would change the verdict, found by trying: the question is asked again of the same rules with one thing different.
- * `rules` are those that select `self`.
+ * The rules of `world` are those that select `self`.
  */
-export function whatWouldChange(
-  world: WorldOfPolicy,
-  question: PolicyQuestion,
-  rules: readonly Rule[],
-  now: { readonly verdict: Verdict["verdict"]; readonly enforced: boolean; readonly deciding: readonly ExplainedRule[] },
-): string[] {
+export function whatWouldChange(question: PolicyQuestion, world: PolicyWorld, now: Verdicted): PolicyChanges {
   const { self, peer, direction, portText } = question;
-  const side = direction === "ingress" ? "ingress" : "egress";
-  if (!now.enforced) return [`a policy with an ${side} section that selects ${self.text} drops what it does not allow`];
-  // Rules about services or nodes cannot be tried apart from the cluster: then nothing is claimed of a change.
-  if (decide(world, question, rules) !== now.verdict) return [];
+  const only = (...sentences: string[]): PolicyChanges => ({ sentences: sentences.slice(0, sentencesMax), remedy: undefined });
+  if (!now.enforced) return only(`a policy with an ${direction} section that selects ${self.text} drops what it does not allow`);
+  const explained = ask(question, world);
+  // What is in force may be newer than the rules that were asked for; then nothing is claimed of a change.
+  if (explained?.verdict !== now.verdict) return only();
   switch (now.verdict) {
-    case "allowed":
-      return [
-        ...withoutPolicies(world, question, rules, now),
-        `an ${side}Deny rule that selects ${peer.text} on ${portText} would deny it: denials win over everything that allows`,
-      ].slice(0, changesMax);
-    case "denied": {
-      const paths = new Set(now.deciding.map(({ kind, namespace, name, path }) => `${kind}/${namespace}/${name}/${base(path)}`));
-      const without = rules.map((rule) => withoutSections(rule, (section) => paths.has(`${keyOf(rule)}/${section.path}`)));
-      const named = now.deciding.map((rule) => `${base(rule.path)} of ${policyText(rule)}`).join(" and ");
-      return [`without ${named} it would be ${decide(world, question, without)}; no rule that allows can win over a denial`];
+    case "allowed": {
+      const denial = `an ${direction}Deny rule that selects ${peer.text} on ${portText} would deny it: denials win over everything that allows`;
+      return only(...withoutPolicies(question, world, now), denial);
     }
-    case "dropped":
-      return [
-        ...nearMisses(world, question, rules),
-        `${article(side)} rule of a policy that selects ${self.text} with ${side === "ingress" ? "fromEndpoints" : "toEndpoints"} for ${peer.text} and port ${portText} would allow it`,
-        ...withoutPolicies(world, question, rules, now),
-      ].slice(0, changesMax);
+    case "denied":
+      return only(withoutDenials(question, world, now.deciding));
+    case "dropped": {
+      const misses = explained.nearMisses.filter(({ says }) => says === "allow").map((miss) => missText(question, world.rules, miss));
+      const sentences = [...misses.slice(0, sentencesMax / 2), ...withoutPolicies(question, world, now)];
+      return { sentences: sentences.slice(0, sentencesMax), remedy: explained.remedy };
+    }
   }
 }
 
@@ -73,76 +71,49 @@ export function policyText({ kind, namespace, name }: ExplainedPolicy): string {
   return `${kind} ${namespace === "" ? name : `${namespace}/${name}`}`;
 }
 
-/** What each policy makes of the verdict by being there: those whose removal would turn it. */
-function withoutPolicies(
-  world: WorldOfPolicy,
-  question: PolicyQuestion,
-  rules: readonly Rule[],
-  now: { readonly verdict: Verdict["verdict"] },
-): string[] {
-  const sentences: string[] = [];
-  const keys = [...new Set(rules.slice(0, rulesTriedMax).map(keyOf))];
-  for (const key of keys) {
-    const [first] = rules.filter((rule) => keyOf(rule) === key);
-    const verdict = decide(
-      world,
-      question,
-      rules.filter((rule) => keyOf(rule) !== key),
-    );
-    if (first !== undefined && verdict !== now.verdict) sentences.push(`without ${policyText(first.policy)} it would be ${verdict}`);
-  }
-  return sentences;
+function ask({ self, peer, direction, protocol, port }: PolicyQuestion, world: PolicyWorld): DirectionExplanation | undefined {
+  const [from, to] = direction === "egress" ? [self, peer] : [peer, self];
+  const end = ({ packetLabels, namedPorts }: Party): { labels: Party["labels"]; namedPorts: Party["namedPorts"] } => {
+    return { labels: packetLabels, namedPorts };
+  };
+  return explainPacket({ from: end(from), to: end(to), protocol, port }, world)[direction];
 }
 
-/** Rules that would allow it, were it not for the port, or for the peer. */
-function nearMisses(world: WorldOfPolicy, question: PolicyQuestion, rules: readonly Rule[]): string[] {
-  const { direction, peer, portText } = question;
-  const sentences: string[] = [];
-  for (const rule of rules.slice(0, rulesTriedMax)) {
-    for (const section of rule[direction]) {
-      const { ports, ...anyPort } = section;
-      const { peers, requires, ...anyPeer } = section;
-      const alone = (changed: RuleSection): boolean =>
-        decide(world, question, [{ ...rule, ...noSections, [direction]: [changed] }]) === "allowed";
-      const place = `${section.path} of ${policyText(rule.policy)}`;
-      if (ports !== undefined && alone(anyPort))
-        sentences.push(
-          `${place} allows ${peer.text}, but only on ${portsText(ports.flatMap((group) => group.ports))}: add ${portText} to its toPorts`,
-        );
-      else if ((peers !== undefined || requires !== undefined) && alone(anyPeer))
-        sentences.push(`${place} allows ${portText}, but not for ${peer.text}: add a peer that selects it`);
-    }
-  }
-  return sentences;
+/** The policies whose removal alone would turn the verdict. */
+function withoutPolicies(question: PolicyQuestion, world: PolicyWorld, now: Verdicted): string[] {
+  const byPolicy = Map.groupBy(world.rules, ({ policy }) => policyText(policy));
+  return [...byPolicy.keys()].slice(0, policiesTriedMax).flatMap((text) => {
+    const rules = world.rules.filter(({ policy }) => policyText(policy) !== text);
+    const verdict = ask(question, { ...world, rules })?.verdict ?? now.verdict;
+    return verdict === now.verdict ? [] : [`without ${text} it would be ${verdict}`];
+  });
 }
 
-const noSections = { ingress: [], ingressDeny: [], egress: [], egressDeny: [] } as const;
-
-function decide(world: WorldOfPolicy, question: PolicyQuestion, rules: readonly Rule[]): Verdict["verdict"] {
-  const { self, peer, direction, protocol, port } = question;
-  const engine = new PolicyEngine({ ...world, families: [4, 6] });
-  engine.upsertIdentity(self.identity, self.labels, self.namedPorts);
-  engine.upsertIdentity(peer.identity, peer.labels, peer.namedPorts);
-  engine.upsertPolicy("tried", rules);
-  return engine.explain({ labels: self.labels, namedPorts: self.namedPorts }, peer.identity, direction, protocol, port).verdict;
+function withoutDenials(question: PolicyQuestion, world: PolicyWorld, deciding: readonly ExplainedRule[]): string {
+  const places = new Set(deciding.map((rule) => `${policyText(rule)} ${sectionOf(rule.path)}`));
+  const kept = (rule: Rule, sections: Rule["ingressDeny"]): Rule["ingressDeny"] =>
+    sections.filter(({ path }) => !places.has(`${policyText(rule.policy)} ${path}`));
+  const rules = world.rules.map((rule) => ({
+    ...rule,
+    ingressDeny: kept(rule, rule.ingressDeny),
+    egressDeny: kept(rule, rule.egressDeny),
+  }));
+  const named = deciding.map((rule) => `${sectionOf(rule.path)} of ${policyText(rule)}`).join(" and ");
+  return `without ${named} it would be ${ask(question, { ...world, rules })?.verdict ?? "allowed"}; no rule that allows can win over a denial`;
 }
 
-function withoutSections(rule: Rule, leave: (section: RuleSection) => boolean): Rule {
-  const kept = (sections: readonly RuleSection[]): RuleSection[] => sections.filter((section) => !leave(section));
-  return { ...rule, ingressDeny: kept(rule.ingressDeny), egressDeny: kept(rule.egressDeny) };
-}
-
-function keyOf({ policy: { kind, namespace, name } }: Rule): string {
-  return `${kind}/${namespace}/${name}`;
+function missText({ peer, portText, protocol, direction }: PolicyQuestion, rules: readonly Rule[], { origin, misses }: NearMiss): string {
+  const place = `${origin.path} of ${policyText(origin.policy)}`;
+  if (misses === "peer") return `${place} allows ${portText}, but not for ${peer.text}: add a peer that selects it`;
+  const list = protocol === protocols.icmp || protocol === protocols.icmpv6 ? "icmps" : "toPorts";
+  const sections = rules.filter(({ policy }) => policyText(policy) === policyText(origin.policy)).flatMap((rule) => rule[direction]);
+  const groups = sections.flatMap(({ ports = [] }) => ports).filter(({ path }) => path === origin.path);
+  return `${place} allows ${peer.text}, but only on ${portsText(groups.flatMap((group) => group.ports))}: add ${portText} to its ${list}`;
 }
 
 /** `ingressDeny[0]` of `ingressDeny[0].toPorts[1]`. */
-function base(path: string): string {
+function sectionOf(path: string): string {
   return path.split(".")[0] ?? path;
-}
-
-function article(word: string): string {
-  return `an ${word}`;
 }
 
 const protocolNames = new Map<number, string>([
@@ -162,5 +133,5 @@ function portsText(ports: readonly PortMatch[]): string {
     if (match.first === 0 && match.last === 0) return `any port/${protocol}`;
     return `${match.first === match.last ? match.first : `${match.first}-${match.last}`}/${protocol}`;
   });
-  return texts.length === 0 ? "no port" : `${texts.join(", ")}${ports.length > texts.length ? " and others" : ""}`;
+  return texts.length === 0 ? "other ports" : `${texts.join(", ")}${ports.length > texts.length ? " and others" : ""}`;
 }

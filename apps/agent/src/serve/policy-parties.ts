@@ -1,13 +1,16 @@
 import { type ExplainedParty, type PolicyParty, type Refusal, refused } from "@cilium-ts/agent-api";
 import type { EndpointRow } from "@cilium-ts/endpoint";
-import { identityScope, reservedIdentityByName, reservedName } from "@cilium-ts/identity";
+import { cidrLabels, identityScope, reservedIdentities, reservedIdentityByName, reservedName } from "@cilium-ts/identity";
 import { Labels } from "@cilium-ts/labels";
+import { type Family, parseAddress } from "@cilium-ts/net";
 import type { NamedPort } from "@cilium-ts/policy";
 
 /** One end of a connection that is to be explained. */
 export interface Party {
   readonly identity: number;
   readonly labels: Labels;
+  /** By these a packet is explained: an address outside the cluster is told from the rest of its prefix. */
+  readonly packetLabels: Labels;
   readonly namedPorts: readonly NamedPort[];
   /** Of this node, when the party is a workload here. */
   readonly row: EndpointRow | undefined;
@@ -27,6 +30,8 @@ export interface PartySources {
   namedPortsOf(row: EndpointRow): readonly NamedPort[];
 }
 
+/** Nodes have both. */
+export const families: readonly Family[] = [4, 6];
 /** Identities that a refusal lists. */
 const listedMax = 10;
 
@@ -42,7 +47,7 @@ export function findParty(sources: PartySources, party: PolicyParty, what: strin
       return labelledParty(sources, party.labels, what);
     case "address": {
       const row = [...sources.endpoints()].find(({ ipv4, ipv6 }) => ipv4 === party.address || ipv6 === party.address);
-      const found = endpointParty(sources, row) ?? identityParty(sources, sources.identityOf(party.address));
+      const found = endpointParty(sources, row) ?? outsideParty(identityParty(sources, sources.identityOf(party.address)), party.address);
       return found ?? refused(404, `${what}: nobody is known to have address ${party.address}`);
     }
   }
@@ -90,6 +95,7 @@ function endpointParty(sources: PartySources, row: EndpointRow | undefined): Par
   return {
     identity: row.identity,
     labels,
+    packetLabels: labels,
     namedPorts: sources.namedPortsOf(row),
     row,
     hasPolicy: true,
@@ -105,5 +111,17 @@ function identityParty(sources: PartySources, identity: number): Party | undefin
   if (labels === undefined || identity === 0) return undefined;
   const reserved = reservedName(identity);
   const text = reserved === undefined ? `identity ${identity} (${labels.format().join(",")})` : `reserved:${reserved}`;
-  return { identity, labels, namedPorts: [], row: undefined, hasPolicy: identityScope(identity) === "cluster", text };
+  return { identity, labels, packetLabels: labels, namedPorts: [], row: undefined, hasPolicy: identityScope(identity) === "cluster", text };
+}
+
+/** An address that only its prefix is known of is its own prefix to policies. */
+function outsideParty(party: Party | undefined, address: string): Party | undefined {
+  const bytes = parseAddress(address);
+  if (party === undefined || bytes === undefined || !isOutside(party.identity)) return party;
+  return { ...party, packetLabels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), text: `${address} (${party.text})` };
+}
+
+function isOutside(identity: number): boolean {
+  const { world, worldIPv4, worldIPv6 } = reservedIdentities;
+  return identityScope(identity) === "local" || [world, worldIPv4, worldIPv6].some((outside) => outside === identity);
 }
