@@ -11,9 +11,10 @@ import { PublishedEndpoints } from "./published-endpoints.ts";
 const { signal } = new AbortController();
 const named = { namespace: "default", name: "web" };
 
+/** Without an owner: there is no such pod, so the server would collect the object. */
 function row(id: number, containerId: string, createdAtMs = id): EndpointRow {
   const device = { ifindex: 10 + id, hostDeviceName: `lxc${id}`, mac: "02:00:00:00:00:01", hostMac: "02:00:00:00:00:02" };
-  const pod = { podNamespace: "default", podName: "web", podUid: "u1", identity: 300, labels: ["k8s:app=web"], ipv4: "10.0.1.2" };
+  const pod = { podNamespace: "default", podName: "web", podUid: "", identity: 300, labels: ["k8s:app=web"], ipv4: "10.0.1.2" };
   return createEndpoint({ id, containerId, containerIfname: "eth0", ...pod, ...device }, createdAtMs);
 }
 
