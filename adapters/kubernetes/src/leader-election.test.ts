@@ -18,7 +18,8 @@ function refusal(status: number, reason: string): KubernetesError {
   return new KubernetesError({ message: reason, status, reason });
 }
 
-type Fate = "served" | "refused" | "answer lost" | "no answer";
+type Fate = "served" | "served slowly" | "refused" | "answer lost" | "no answer";
+const slowMs = 4_000;
 
 /** One Lease, and what happens to the requests about it. */
 class LeaseServer {
@@ -36,7 +37,7 @@ class LeaseServer {
   }
 
   /** A client whose requests meet the fate that is chosen for each. */
-  client(fate: () => Fate): KubernetesClient {
+  client(fate: () => Fate, time: Pick<Clock, "sleep">): KubernetesClient {
     const serve = async <T>(signal: AbortSignal, answer: () => T): Promise<T> => {
       signal.throwIfAborted();
       const chosen = fate();
@@ -44,6 +45,7 @@ class LeaseServer {
       if (chosen === "no answer")
         return await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
       const answered = answer();
+      if (chosen === "served slowly") await time.sleep(slowMs, signal);
       if (chosen === "answer lost") throw refusal(0, "Timeout");
       return answered;
     };
@@ -88,7 +90,7 @@ class Candidate {
   start(server: LeaseServer, time: SimulatedClock): this {
     const clock: Clock = { nowMs: () => time.nowMs() + this.wallSkewMs, sleep: time.sleep };
     const options: ElectionOptions = {
-      client: server.client(() => this.fate()),
+      client: server.client(() => this.fate(), time),
       lease: name,
       identity: this.identity,
       leaseDurationMs: 15_000,
@@ -227,6 +229,21 @@ test("a renewal whose answer was lost is no loss", async () => {
   });
 });
 
+test("a renewal counts from when it was asked for, not from when the answer came", async () => {
+  await withCandidates(async ({ time, start }) => {
+    const leader = start("leader");
+    await time.advance(1_000);
+    leader.fate = () => "served slowly";
+    await time.advance(1_000 + slowMs); // It was asked for at 2 s, and answered just now.
+    leader.fate = () => "no answer";
+    const { leadership } = leader;
+    await time.advance(5_900);
+    assert.equal(leadership?.isCertain(), true);
+    await time.advance(200);
+    assert.equal(leadership?.isCertain(), false);
+  });
+});
+
 test("a leader whose lease was taken or deleted steps down at the next renewal", async () => {
   await withCandidates(async ({ server, time, start }) => {
     const leader = start("leader");
@@ -266,7 +283,7 @@ test("a leader that was stopped for longer than its lease writes nothing, though
     await time.advance(5_000);
     const { leadership } = sleeper;
     const fenced = new FencedClient(
-      server.client(() => "served"),
+      server.client(() => "served", time),
       () => leadership?.isCertain() ?? false,
     );
     const write = (): Promise<unknown> => fenced.create(resources.nodes, { metadata: { name: "n" } }, { signal: never });
@@ -297,7 +314,7 @@ for (const [leaseDurationMs, renewDeadlineMs, retryPeriodMs, reason] of [
     const { signal } = new AbortController();
     const time = createSimulatedClock();
     const rest = {
-      client: new LeaseServer().client(() => "served"),
+      client: new LeaseServer().client(() => "served", time),
       lease: name,
       identity: "i",
       clock: time,
@@ -315,7 +332,9 @@ test("whatever happens to requests, no two lead at once, and someone leads when 
       const candidates = ["a", "b", "c"].map(start);
       for (let round = 0; round < 40; round += 1) {
         for (const candidate of candidates) {
-          const fates: readonly Fate[] = random.chance(0.5) ? ["served"] : ["served", "refused", "answer lost", "no answer"];
+          const fates: readonly Fate[] = random.chance(0.5)
+            ? ["served"]
+            : ["served", "served slowly", "refused", "answer lost", "no answer"];
           candidate.fate = () => random.pick(fates);
           candidate.wallSkewMs = random.below(1e9);
         }

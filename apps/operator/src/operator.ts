@@ -5,6 +5,7 @@ import {
   FencedClient,
   type KubernetesClient,
   type KubernetesObject,
+  type KubernetesOptions,
   type Leadership,
   openKubernetes,
 } from "@cilium-ts/kubernetes";
@@ -41,6 +42,8 @@ export interface World {
   readonly definitions: readonly KubernetesObject[];
   /** How to reach the API server, where the settings name no kubeconfig. */
   readonly access?: ClusterAccess;
+  /** A client of the API server; one over HTTP when absent. */
+  readonly openClient?: (options: KubernetesOptions) => Promise<KubernetesClient>;
 }
 
 const leaseName = "cilium-operator-resource-lock";
@@ -50,7 +53,7 @@ const leaseName = "cilium-operator-resource-lock";
  * the signal is aborted, after the last write was answered and the lease was let go.
  */
 export async function runOperator(world: World, options: OperatorOptions, signal: AbortSignal): Promise<void> {
-  const { clock, monotonicMs, log, identity } = world;
+  const { clock, monotonicMs, log, identity, openClient = openKubernetes } = world;
   const { leaseDurationMs, renewDeadlineMs, retryPeriodMs, namespace, apiAddress, metricsAddress } = options;
   const metrics = createOperatorMetrics();
   const health = new Health(monotonicMs, 2 * leaseDurationMs);
@@ -63,11 +66,11 @@ export async function runOperator(world: World, options: OperatorOptions, signal
     fieldManager: "cilium-operator",
     userAgent: `cilium-operator-generic/${operatorVersion}`,
   };
-  await using reader = await openKubernetes(access);
+  await using reader = await openClient(access);
   // A write that was begun in the last moment of a leadership has been served or given up before another can lead.
-  await using writer = await openKubernetes({ ...access, requestTimeoutMs: leaseDurationMs - renewDeadlineMs });
+  await using writer = await openClient({ ...access, requestTimeoutMs: leaseDurationMs - renewDeadlineMs });
   // The election must not wait in a queue behind what the duties write.
-  await using elector = await openKubernetes({ ...access, connectionsMax: 1 });
+  await using elector = await openClient({ ...access, connectionsMax: 1 });
 
   metrics.leads.set(0);
   log.info(`cilium-operator-generic ${operatorVersion} takes part in the election as ${identity}`);

@@ -38,6 +38,8 @@ class PodCIDRGiver {
   readonly #mode: OperatorOptions["ipam"];
   /** Nodes that lack something, and what is wrong. */
   readonly #waiting = new Map<string, string>();
+  /** What was last written for each node, and on which version: until that write is heard of, the same is not written again. */
+  readonly #written = new Map<string, string>();
 
   constructor(world: DutyWorld, allocator: PodCIDRAllocator, mode: OperatorOptions["ipam"]) {
     this.#world = world;
@@ -56,8 +58,10 @@ class PodCIDRGiver {
   forgetGone(): void {
     const { ciliumNodes, nodes } = this.#world.cluster;
     for (const name of [...this.#allocator.names()]) {
-      if (ciliumNodes.get(name) === undefined) this.#waiting.delete(name);
-      if (ciliumNodes.get(name) === undefined && nodes.get(name) === undefined) this.#allocator.forget(name);
+      if (ciliumNodes.get(name) !== undefined) continue;
+      this.#waiting.delete(name);
+      this.#written.delete(name);
+      if (nodes.get(name) === undefined) this.#allocator.forget(name);
     }
     this.#count();
   }
@@ -75,6 +79,8 @@ class PodCIDRGiver {
     if (problem === "") this.#waiting.delete(row.name);
     else this.#waiting.set(row.name, problem);
     this.#count();
+    const outcome = `${row.resourceVersion} ${podCIDRs.join()} ${problem}`;
+    if (this.#written.get(row.name) === outcome) return;
     if (problem === "" && !equalTexts(podCIDRs, row.podCIDRs)) {
       // Of what somebody else has written meanwhile we hear before we try again.
       const body = { metadata: { resourceVersion: row.resourceVersion }, spec: { ipam: { podCIDRs } } };
@@ -82,7 +88,12 @@ class PodCIDRGiver {
       metrics.allocations.increase();
       log.info(`node ${row.name} has the pod CIDRs ${podCIDRs.join(" and ")}`);
     }
-    if (problem === row.error) return;
+    if (problem !== row.error) await this.#tell(row, problem, signal);
+    this.#written.set(row.name, outcome);
+  }
+
+  async #tell(row: Readonly<CiliumNodeRow>, problem: string, signal: AbortSignal): Promise<void> {
+    const { writer, log } = this.#world;
     if (problem !== "") log.error(`node ${row.name} cannot have pod CIDRs: ${problem}`);
     const body = { status: { ipam: { "operator-status": { error: problem === "" ? null : problem } } } };
     await writer.patch(resources.ciliumNodes, { name: row.name }, { type: "merge", body }, { signal, subresource: "status" });
