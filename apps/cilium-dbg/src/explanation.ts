@@ -1,6 +1,7 @@
 import type { ExplainedDirection, ExplainedParty, ExplainedPolicy, PolicyExplanation } from "@cilium-ts/agent-api";
 import { stringify } from "yaml";
 import { clean } from "./table.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** The verdict first, then who they are, then each direction with its reasons. */
 export function explanationText({ from, to, protocol, port, verdict, egress, ingress }: PolicyExplanation): string {
@@ -39,12 +40,21 @@ function directionLines(name: string, side: string, direction: ExplainedDirectio
   ];
 }
 
-/** To be piped into kubectl apply, once the indentation is gone. */
 function yamlLines(value: unknown): string[] {
   return stringify(value, { lineWidth: 0 })
     .trimEnd()
     .split("\n")
     .map((line) => `    ${line}`);
+}
+
+/** The policies that together would let the packet through, for `kubectl apply`. */
+export function remedyText({ verdict, egress, ingress }: PolicyExplanation): string {
+  const barred = [egress, ingress].filter((direction) => direction.verdict !== "allowed");
+  const remedies = barred.map(({ remedy }) => remedy).filter((remedy) => remedy !== undefined);
+  if (verdict === "allowed") throw new UsageError("it is allowed already");
+  if (remedies.length < barred.length)
+    throw new UsageError("no policy alone would allow it: without --remedy it is said what is in its way");
+  return remedies.map((remedy) => `---\n${stringify(remedy, { lineWidth: 0 })}`).join("");
 }
 
 function list(title: string, items: readonly string[], note?: string): string[] {

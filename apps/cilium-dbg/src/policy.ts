@@ -1,7 +1,7 @@
 import { explainedProtocols, type SelectorIdentityMapping } from "@cilium-ts/agent-api";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { explanationText } from "./explanation.ts";
+import { explanationText, remedyText } from "./explanation.ts";
 import { addOutputFlag, checkOutput, jsonText, type OutputOptions, show } from "./output-format.ts";
 import { stackedRows, tableText } from "./table.ts";
 import { UsageError } from "./usage-error.ts";
@@ -29,11 +29,13 @@ export function addPolicy(program: Command, context: Context): void {
     .description("Say why the one may or may not talk to the other, and what would change it")
     .argument("<from>", partyHelp)
     .argument("<to>", "As before")
-    .argument("<port>", `PORT or PORT/PROTOCOL (${explainedProtocols.join(", ")}); of ICMP the type`);
-  addOutputFlag(explain).action(async (from: string, to: string, port: string, options: OutputOptions) => {
+    .argument("<port>", `PORT or PORT/PROTOCOL (${explainedProtocols.join(", ")}); of ICMP the type`)
+    .option("--remedy", "Only the smallest policies that would allow it, for kubectl apply");
+  addOutputFlag(explain).action(async (from: string, to: string, port: string, options: OutputOptions & { remedy?: boolean }) => {
     checkOutput(options);
     const explanation = await context.agent.explainPolicy({ from, to, ...parsePort(port) }, context.signal);
-    show(context, options, explanation, () => explanationText(explanation));
+    if (options.remedy === true) context.write(remedyText(explanation));
+    else show(context, options, explanation, () => explanationText(explanation));
   });
 }
 

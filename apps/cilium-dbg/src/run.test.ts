@@ -193,6 +193,7 @@ Ingress (policies of the receiver): denied
       egress: []
 `,
   ],
+  ["policy explain default/client app=server 80 --remedy", "\n---\nkind: CiliumNetworkPolicy\nspec:\n  egress: []\n"],
   [
     "config",
     "\n##### Read-write configurations #####\nDebug                             : Disabled\nPolicyEnforcement                 : default\n",

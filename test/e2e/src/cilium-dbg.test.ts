@@ -148,6 +148,15 @@ describe("cilium-dbg shows what a node knows and does", { skip: requireKernel() 
     }
   });
 
+  test("the remedy that explain offers lets the packet through, and nothing else", async () => {
+    await server.listen("tcp", port + 2);
+    assert.equal(await client.askInVain(server, "ipv4", "tcp", port + 2), "timeout");
+    const remedy = await dbg(`policy explain default/client default/server ${port + 2} --remedy`);
+    await cluster.changing(1, () => cluster.lab.kubectl.apply(remedy));
+    await eventually(async () => assert.equal(await client.ask(server, "ipv4", "tcp", port + 2), "answered"));
+    assert.equal(await client.askInVain(server, "ipv4", "tcp", port + 1), "timeout");
+  });
+
   test("monitor follows the kernel's events until it is told to stop", async () => {
     const monitor = spawn(process.execPath, [program, "monitor", "--type", "drop"], {
       env: environment(),
