@@ -10,6 +10,7 @@ const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<R
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },
   { name: "cilium-dbg", files: { "adapters/kernel/build/kernel.node": "build/kernel.node" } },
   { name: "hubble", files: {} },
+  { name: "relay", files: {} },
   { name: "operator", files: { "adapters/kubernetes-server/crds": "crds" } },
 ];
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { promisify } from "node:util";
 import { type Clock, systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
 import { openOwnTls } from "./own-tls.ts";
@@ -84,4 +86,19 @@ test("files that are no use are refused at the start, by name", async () => {
   await assert.rejects(open({ authorityPaths: [join(folder, "nowhere.crt")] }), /nowhere\.crt cannot be read/);
   await assert.rejects(open({ certificatePath: rubbish, authorityPaths: [] }), /a certificate needs its key/);
   await assert.rejects(own("server", systemClock, join(rubbish, "folder")), /certificates cannot be kept in .*is it writable/);
+});
+
+test("processes that start at once agree on one authority", async () => {
+  const clock = clockAt(() => startMs);
+  const shared = join(folder, "shared");
+  const script = `import { openOwnTls } from ${JSON.stringify(join(import.meta.dirname, "own-tls.ts"))};
+    const clock = { nowMs: () => ${startMs}, sleep: () => new Promise(() => {}) };
+    const source = await openOwnTls({ folder: ${JSON.stringify(shared)}, authority: "test-ca", name: process.argv[1], use: "server", names: [], clock });
+    console.log(JSON.stringify(source.current.authorities)); process.exit();`;
+  const run = async (name: string) =>
+    (await promisify(execFile)(process.execPath, ["--input-type=module-typescript", "-e", script, name])).stdout;
+  const [one, other] = await Promise.all([run("one"), run("other")]);
+  assert.equal(one, other);
+  await using source = await own("third", clock, shared);
+  assert.deepEqual(JSON.parse(one ?? ""), source.current.authorities);
 });

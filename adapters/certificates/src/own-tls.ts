@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import type { Clock } from "@cilium-ts/std";
+import { withFolderLock } from "./folder-lock.ts";
 import type { CertificateRequest } from "./issue.ts";
 import { ensurePair, knownIssuer } from "./pair-files.ts";
 import { ReplacedSource } from "./replaced-source.ts";
@@ -31,14 +32,14 @@ const backdateMs = dayMs;
 export async function openOwnTls(options: OwnTlsOptions): Promise<TlsSource> {
   const { clock, intervalMs = 3_600_000, onProblem } = options;
   return ReplacedSource.start({
-    read: async () => ensure(options, clock.nowMs()),
+    read: () => ensure(options, clock.nowMs()),
     clock,
     intervalMs,
     ...(onProblem === undefined ? {} : { onProblem }),
   });
 }
 
-function ensure(options: OwnTlsOptions, nowMs: number): TlsMaterial {
+async function ensure(options: OwnTlsOptions, nowMs: number): Promise<TlsMaterial> {
   const { folder, name, use, names } = options;
   const life = (spanMs: number) => ({ notBeforeMs: nowMs - backdateMs, notAfterMs: nowMs + spanMs });
   const authoritySubject = { commonName: options.authority, organizations: [] };
@@ -46,15 +47,12 @@ function ensure(options: OwnTlsOptions, nowMs: number): TlsMaterial {
   const subject = { commonName: name, organizations: [] };
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const authority = ensurePair(folder, "ca", authorityRequest, undefined, nowMs);
-    const pair = ensurePair(
-      folder,
-      name,
-      { subject, use, names, ...life(certificateLifeMs) },
-      knownIssuer(authoritySubject, authority),
-      nowMs,
-    );
-    return describeMaterial(pair, [authority.certificate], folder);
+    return await withFolderLock(folder, () => {
+      const authority = ensurePair(folder, "ca", authorityRequest, undefined, nowMs);
+      const issuer = knownIssuer(authoritySubject, authority);
+      const pair = ensurePair(folder, name, { subject, use, names, ...life(certificateLifeMs) }, issuer, nowMs);
+      return describeMaterial(pair, [authority.certificate], folder);
+    });
   } catch (cause) {
     if (cause instanceof CertificateError) throw cause;
     throw new CertificateError(`certificates cannot be kept in ${folder}; is it writable?`, { cause });

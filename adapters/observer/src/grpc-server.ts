@@ -46,91 +46,111 @@ const closeDelayMs = 500;
 
 /** Disposing ends every call with Unavailable, then every connection, and removes the sockets. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { clientCountMax = 64, streamCountMax = 64, responseHeaders, streams } = options;
-  const stop = new AbortController();
-  const sessions = new Set<ServerHttp2Session>();
-  const counts = { streams: 0, refused: 0 };
-  const others = connectNodeAdapter({
-    grpc: true,
-    grpcWeb: false,
-    connect: false,
-    readMaxBytes: messageBytesMax,
-    interceptors: [
-      (next) => async (request) => {
-        const response = await next(request);
-        for (const [name, value] of Object.entries(responseHeaders)) response.header.set(name, value);
-        return response;
-      },
-    ],
-    routes: (router) => options.routes(router, stop.signal),
-  });
-
-  async function serveStream(handler: StreamHandler, request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
-    const call = new GrpcStream(request, response, responseHeaders);
-    const full = counts.streams >= streamCountMax;
-    counts.streams += 1;
-    await call.serve(async (message, signal) => {
-      if (full) {
-        counts.refused += 1;
-        throw new GrpcError(GrpcCode.resourceExhausted, `${streamCountMax} clients are reading already; try again when one has left`);
-      }
-      const write = (messages: Uint8Array): Promise<void> => call.write(messages, signal);
-      await handler(message, { headers: request.headers, open: () => call.open(), write }, signal);
-    }, stop.signal);
-    counts.streams -= 1;
+  const server = new RunningServer(options);
+  try {
+    for (const where of options.listen) await server.listen(where);
+  } catch (cause) {
+    await server[Symbol.asyncDispose]();
+    throw cause;
   }
+  return server;
+}
 
-  function prepare(server: Listener["server"]): void {
-    server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-      const handler = isGrpc(request) ? streams[request.url] : undefined;
-      if (handler !== undefined) void serveStream(handler, request, response);
-      else others(request, response);
-    });
-    server.on("session", (session: ServerHttp2Session) => {
-      if (sessions.size >= clientCountMax) {
-        counts.refused += 1;
-        session.destroy();
-        return;
-      }
-      sessions.add(session);
-      session.on("close", () => sessions.delete(session));
-      session.on("error", () => session.destroy());
+class RunningServer implements GrpcServer {
+  readonly #options: GrpcServerOptions;
+  readonly #stop = new AbortController();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #listeners: Listener[] = [];
+  readonly #others: ReturnType<typeof connectNodeAdapter>;
+  readonly #counts = { streams: 0, refused: 0 };
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+    this.#others = connectNodeAdapter({
+      grpc: true,
+      grpcWeb: false,
+      connect: false,
+      readMaxBytes: messageBytesMax,
+      interceptors: [
+        (next) => async (request) => {
+          const response = await next(request);
+          for (const [name, value] of Object.entries(options.responseHeaders)) response.header.set(name, value);
+          return response;
+        },
+      ],
+      routes: (router) => options.routes(router, this.#stop.signal),
     });
   }
 
-  const listeners: Listener[] = [];
-  async function close(): Promise<void> {
-    stop.abort();
-    const closed = listeners.map(async ({ server, release }) => {
+  get addresses(): readonly string[] {
+    return this.#listeners.map(({ address }) => address);
+  }
+
+  get streamCount(): number {
+    return this.#counts.streams;
+  }
+
+  get refused(): number {
+    return this.#counts.refused;
+  }
+
+  async listen(where: ListenAddress): Promise<void> {
+    const listener = await listen(where, (server) => {
+      server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => this.#serve(request, response));
+      server.on("session", (session: ServerHttp2Session) => this.#admit(session));
+    });
+    this.#listeners.push(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    const closed = this.#listeners.map(async ({ server, release }) => {
       release();
       const ended = once(server, "close");
       server.close();
       await ended;
     });
-    await settle(counts);
-    for (const session of sessions) session.close();
+    await settle(this.#counts);
+    for (const session of this.#sessions) session.close();
     const hurry = setTimeout(() => {
-      for (const session of sessions) session.destroy();
+      for (const session of this.#sessions) session.destroy();
     }, closeDelayMs);
     await Promise.all(closed);
     clearTimeout(hurry);
   }
-  try {
-    for (const where of options.listen) listeners.push(await listen(where, prepare));
-  } catch (cause) {
-    await close();
-    throw cause;
+
+  #serve(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const handler = isGrpc(request) ? this.#options.streams[request.url] : undefined;
+    if (handler !== undefined) void this.#serveStream(handler, request, response);
+    else this.#others(request, response);
   }
-  return {
-    addresses: listeners.map(({ address }) => address),
-    get streamCount() {
-      return counts.streams;
-    },
-    get refused() {
-      return counts.refused;
-    },
-    [Symbol.asyncDispose]: close,
-  };
+
+  async #serveStream(handler: StreamHandler, request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
+    const { responseHeaders, streamCountMax = 64 } = this.#options;
+    const call = new GrpcStream(request, response, responseHeaders);
+    const full = this.#counts.streams >= streamCountMax;
+    this.#counts.streams += 1;
+    await call.serve(async (message, signal) => {
+      if (full) {
+        this.#counts.refused += 1;
+        throw new GrpcError(GrpcCode.resourceExhausted, `${streamCountMax} clients are reading already; try again when one has left`);
+      }
+      const write = (messages: Uint8Array): Promise<void> => call.write(messages, signal);
+      await handler(message, { headers: request.headers, open: () => call.open(), write }, signal);
+    }, this.#stop.signal);
+    this.#counts.streams -= 1;
+  }
+
+  #admit(session: ServerHttp2Session): void {
+    if (this.#sessions.size >= (this.#options.clientCountMax ?? 64)) {
+      this.#counts.refused += 1;
+      session.destroy();
+      return;
+    }
+    this.#sessions.add(session);
+    session.on("close", () => this.#sessions.delete(session));
+    session.on("error", () => session.destroy());
+  }
 }
 
 /** Lets calls that were told to stop send their status. */

@@ -1,0 +1,113 @@
+import {
+  type ClientTls,
+  type GrpcServer,
+  type GrpcTarget,
+  healthpb,
+  observerpb,
+  registerReflection,
+  type ServerTls,
+  type StreamHandler,
+  startGrpcServer,
+} from "@cilium-ts/observer";
+import { type Clock, createBackOff } from "@cilium-ts/std";
+import type { Log } from "./log.ts";
+import { PeerPool } from "./peers/peer-pool.ts";
+import { observationPaths, readObservation } from "./serve/observation.ts";
+import { serveObservation } from "./serve/serve-observation.ts";
+import { registerHealth, registerServices } from "./serve/services.ts";
+
+export interface RelayOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly version: string;
+  /** The relay's host. */
+  readonly nodeName: string;
+  /** `:4245`. */
+  readonly listenAddress: string;
+  readonly serverTls?: ServerTls;
+  /** In plain text, for probes: `:4222`. Empty: none. */
+  readonly healthListenAddress: string;
+  readonly peerService: () => GrpcTarget;
+  readonly clientTls: () => ClientTls | undefined;
+  readonly retryTimeoutMs: number;
+  readonly holdMs: number;
+  readonly heldMax: number;
+  readonly stallTimeoutMs?: number;
+  readonly backOffMsMin?: number;
+  readonly clientCountMax?: number;
+  readonly streamCountMax?: number;
+}
+
+export interface Relay extends AsyncDisposable {
+  /** `host:port`. */
+  readonly address: string;
+  readonly healthAddress: string | undefined;
+  readonly pool: PeerPool;
+  readonly server: GrpcServer;
+  /** Messages passed on to clients. */
+  readonly messages: number;
+}
+
+const backOffMsMax = 60_000;
+const nodeTimeoutMs = 5_000;
+
+/** One Observer service over all nodes. */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const { clock, log, version, nodeName, clientCountMax = 1_000, streamCountMax = 1_000, stallTimeoutMs = 5_000 } = options;
+  await using opened = new AsyncDisposableStack();
+  const { peerService, clientTls, retryTimeoutMs, holdMs, heldMax } = options;
+  const backOff = createBackOff({ delayMsMin: options.backOffMsMin ?? 1_000, delayMsMax: backOffMsMax });
+  const pool = opened.use(new PeerPool({ clock, log, peerService, clientTls, retryTimeoutMs, backOff }));
+  const stop = new AbortController();
+  const listening = pool.run(stop.signal);
+  opened.defer(async () => {
+    stop.abort();
+    await listening;
+  });
+  let messages = 0;
+  const onMessages = (count: number): void => {
+    messages += count;
+  };
+  const observe = { pool, clock, nodeName, holdMs, heldMax, stallTimeoutMs, onMessages };
+  const stream =
+    (path: (typeof observationPaths)[number]): StreamHandler =>
+    (request, call, signal) =>
+      serveObservation(readObservation(path, request), call, signal, observe);
+  const responseHeaders = { "hubble-relay-version": version };
+  const { serverTls, healthListenAddress } = options;
+  const server = opened.use(
+    await startGrpcServer({
+      listen: [{ kind: "tcp", address: options.listenAddress, ...(serverTls === undefined ? {} : { tls: serverTls }) }],
+      responseHeaders,
+      clientCountMax,
+      streamCountMax,
+      streams: Object.fromEntries(observationPaths.map((path) => [path, stream(path)])),
+      routes(router, signal) {
+        registerServices(router, { pool, version, nodeTimeoutMs }, signal);
+        registerReflection(router, [observerpb.Observer, healthpb.Health]);
+      },
+    }),
+  );
+  const health =
+    healthListenAddress === ""
+      ? undefined
+      : opened.use(
+          await startGrpcServer({
+            listen: [{ kind: "tcp", address: healthListenAddress }],
+            responseHeaders,
+            streams: {},
+            routes: (router, signal) => registerHealth(router, pool, signal),
+          }),
+        );
+  const held = opened.move();
+  return {
+    address: server.addresses[0] ?? "",
+    healthAddress: health?.addresses[0],
+    pool,
+    server,
+    get messages() {
+      return messages;
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}

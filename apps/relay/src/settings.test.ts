@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseDurationMs } from "./duration.ts";
+import { type ParsedSettings, parseSettings } from "./settings.ts";
+
+const parse = (args: string[], file?: string, environment: Record<string, string> = {}): ParsedSettings =>
+  parseSettings(args, environment, () => file);
+
+test("a chart's configuration file is read; flags and the environment win over it", () => {
+  const file = `
+cluster-name: west
+peer-service: "hubble-peer.kube-system.svc.cluster.local.:443"
+listen-address: :4245
+gops: true
+gops-port: "9893"
+retry-timeout:
+sort-buffer-len-max:
+metrics-listen-address: ":9966"
+tls-hubble-client-cert-file: /c.crt
+tls-hubble-client-key-file: /c.key
+tls-hubble-server-ca-files: [/a.crt, /b.crt]
+disable-server-tls: true
+`;
+  const parsed = parse(["--listen-address", "127.0.0.1:1"], file, { HUBBLE_RELAY_CLUSTER_NAME: "east" });
+  assert.equal(parsed.kind, "settings");
+  if (parsed.kind !== "settings") return;
+  const { settings, notes } = parsed;
+  assert.deepEqual([settings.clusterName, settings.listenAddress, settings.metricsListenAddress], ["east", "127.0.0.1:1", ":9966"]);
+  assert.deepEqual([settings.retryTimeoutMs, settings.holdMs, settings.heldMax, settings.serverTls], [30_000, 100, 10_000, undefined]);
+  assert.deepEqual(settings.clientTls, { certificatePath: "/c.crt", keyPath: "/c.key", authorityPaths: ["/a.crt", "/b.crt"] });
+  assert.equal(notes.length, 2);
+});
+
+test("all problems are told at once", () => {
+  const parsed = parse(
+    ["--listen-address", "nowhere", "--retry-timeout", "soon", "--disable-server-tls", "maybe"],
+    "no-such: 1\nsort-buffer-len-max: 0",
+  );
+  assert.deepEqual(parsed.kind === "problems" && parsed.problems.toSorted(), [
+    '/etc/hubble-relay/config.yaml: there is no setting "no-such"',
+    'disable-server-tls is true or false, not "maybe"',
+    'listen-address is an address such as :4245, not "nowhere"',
+    'retry-timeout is a duration of at most an hour, such as 30s, not "soon"',
+    'sort-buffer-len-max is a whole number from 1 to 1000000, not "0"',
+  ]);
+  for (const text of ["- a", "a: [", "text"]) assert.equal(parse([], text).kind, "problems", text);
+  assert.equal(parse(["--config", "/nowhere"]).kind, "problems");
+  assert.equal(parse([]).kind, "settings", "the file may be absent where nobody named one");
+});
+
+test("durations are those of Go", () => {
+  const texts = ["300ms", "1.5s", "1m30s", "2h", "0", "5", "s", "-1s", ""];
+  assert.deepEqual(texts.map(parseDurationMs), [300, 1_500, 90_000, 7_200_000, 0, undefined, undefined, undefined, undefined]);
+});

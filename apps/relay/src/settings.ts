@@ -1,0 +1,199 @@
+import { parseArgs } from "node:util";
+import { hostPortOf, parseListenAddress, unixPathOf } from "@cilium-ts/observer";
+import { errorMessage } from "@cilium-ts/std";
+import { parse as parseYaml } from "yaml";
+import { parseDurationMs } from "./duration.ts";
+
+interface Setting {
+  readonly name: string;
+  readonly value: string;
+  readonly fallback: string;
+  readonly says: string;
+}
+
+/** Names are those of Cilium's relay where it has the setting. Of the others, `tls-dir` is where certificates of our own are made. */
+const settings = [
+  { name: "config", value: "FILE", fallback: "/etc/hubble-relay/config.yaml", says: "YAML file of these settings; flags win over it" },
+  { name: "cluster-name", value: "NAME", fallback: "default", says: "name of the cluster" },
+  { name: "peer-service", value: "ADDRESS", fallback: "unix:///var/run/cilium/hubble.sock", says: "who tells the nodes" },
+  { name: "listen-address", value: "ADDRESS", fallback: ":4245", says: "where clients connect" },
+  { name: "health-listen-address", value: "ADDRESS", fallback: ":4222", says: "where probes connect, in plain text; empty: nowhere" },
+  { name: "metrics-listen-address", value: "ADDRESS", fallback: "", says: "where Prometheus connects, such as :9966; empty: nowhere" },
+  { name: "retry-timeout", value: "DURATION", fallback: "30s", says: "after which a lost peer service is asked again" },
+  { name: "sort-buffer-len-max", value: "N", fallback: "10000", says: "flows held at most; then nodes wait" },
+  {
+    name: "sort-buffer-drain-timeout",
+    value: "DURATION",
+    fallback: "100ms",
+    says: "how long a flow is held for others to take their place before it",
+  },
+  { name: "disable-client-tls", value: "BOOL", fallback: "false", says: "connect to nodes in plain text" },
+  { name: "disable-server-tls", value: "BOOL", fallback: "false", says: "serve clients in plain text" },
+  { name: "tls-hubble-client-cert-file", value: "FILE", fallback: "", says: "certificate shown to nodes; empty: one of our own" },
+  { name: "tls-hubble-client-key-file", value: "FILE", fallback: "", says: "its key" },
+  { name: "tls-hubble-server-ca-files", value: "FILES", fallback: "", says: "authorities of the nodes, separated by commas" },
+  { name: "tls-relay-server-cert-file", value: "FILE", fallback: "", says: "certificate shown to clients; empty: one of our own" },
+  { name: "tls-relay-server-key-file", value: "FILE", fallback: "", says: "its key" },
+  { name: "tls-relay-client-ca-files", value: "FILES", fallback: "", says: "authorities of clients; empty: clients need no certificate" },
+  {
+    name: "tls-dir",
+    value: "DIR",
+    fallback: "/var/lib/cilium/hubble-tls",
+    says: "where certificates of our own are made, shared with the agent",
+  },
+] as const satisfies readonly Setting[];
+
+type SettingName = (typeof settings)[number]["name"];
+
+/** Written by charts for what this program does not have, or does otherwise. */
+const ignored = new Set([
+  "gops",
+  "gops-port",
+  "pprof",
+  "pprof-address",
+  "pprof-port",
+  "debug",
+  "dial-timeout",
+  "log-opt",
+  "error-aggregation-window",
+]);
+
+export interface TlsPaths {
+  readonly certificatePath: string;
+  readonly keyPath: string;
+  readonly authorityPaths: readonly string[];
+}
+
+export interface RelaySettings {
+  readonly clusterName: string;
+  readonly peerService: string;
+  readonly listenAddress: string;
+  /** Empty: none. */
+  readonly healthListenAddress: string;
+  readonly metricsListenAddress: string;
+  readonly retryTimeoutMs: number;
+  readonly heldMax: number;
+  readonly holdMs: number;
+  /** Undefined: plain text. "own": certificates in `tlsDirectory`. */
+  readonly clientTls: TlsPaths | "own" | undefined;
+  readonly serverTls: TlsPaths | "own" | undefined;
+  readonly tlsDirectory: string;
+}
+
+export type ParsedSettings =
+  | { readonly kind: "settings"; readonly settings: RelaySettings; readonly notes: readonly string[] }
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "problems"; readonly problems: readonly string[] };
+
+/** Flags first, then the environment (`HUBBLE_RELAY_LISTEN_ADDRESS`), then the file, then the default. */
+export function parseSettings(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  readConfigFile: (path: string) => string | undefined,
+): ParsedSettings {
+  const problems: string[] = [];
+  let flags: Record<string, string | boolean | undefined> = {};
+  try {
+    const options = Object.fromEntries(settings.map(({ name }) => [name, { type: "string" as const }]));
+    flags = parseArgs({ args: [...args], options: { ...options, help: { type: "boolean", short: "h" } }, strict: true }).values;
+  } catch (cause) {
+    return { kind: "problems", problems: [`${errorMessage(cause)} (hubble-relay serve --help lists the flags)`] };
+  }
+  if (flags.help === true) return { kind: "help", text: usage() };
+  const given = (name: string): string | undefined => {
+    const flag = flags[name];
+    return typeof flag === "string" ? flag : environment[`HUBBLE_RELAY_${name.replaceAll("-", "_").toUpperCase()}`];
+  };
+  const path = given("config");
+  const file = readFile(path ?? settings[0].fallback, path !== undefined, readConfigFile, problems);
+  const texts = new Map<SettingName, string>();
+  for (const { name, fallback } of settings) texts.set(name, given(name) ?? file.values.get(name) ?? fallback);
+  const read = readSettings(texts, problems);
+  return problems.length > 0 ? { kind: "problems", problems } : { kind: "settings", settings: read, notes: file.notes };
+}
+
+interface ConfigFile {
+  readonly values: ReadonlyMap<string, string>;
+  readonly notes: readonly string[];
+}
+
+function readFile(path: string, mustExist: boolean, read: (path: string) => string | undefined, problems: string[]): ConfigFile {
+  const values = new Map<string, string>();
+  const notes: string[] = [];
+  const text = read(path);
+  if (text === undefined) {
+    if (mustExist) problems.push(`--config ${path} cannot be read`);
+    return { values, notes };
+  }
+  let parsed: unknown;
+  try {
+    parsed = parseYaml(text);
+  } catch (cause) {
+    problems.push(`${path} is no YAML: ${errorMessage(cause).split("\n")[0]}`);
+  }
+  const isMapping = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
+  if (parsed !== undefined && parsed !== null && !isMapping) problems.push(`${path} is no mapping of settings to values`);
+  for (const [name, value] of Object.entries(isMapping ? (parsed as Record<string, unknown>) : {})) {
+    if (value === null || value === undefined) continue;
+    if (settings.some((known) => known.name === name)) values.set(name, Array.isArray(value) ? value.join(",") : String(value));
+    else if (ignored.has(name)) notes.push(`${path}: ${name} has no effect here`);
+    else problems.push(`${path}: there is no setting ${JSON.stringify(name)}`);
+  }
+  return { values, notes };
+}
+
+function readSettings(texts: ReadonlyMap<SettingName, string>, problems: string[]): RelaySettings {
+  const text = (name: SettingName): string => texts.get(name) ?? "";
+  const checked = (name: SettingName, check: (value: string) => unknown, like: string): string => {
+    try {
+      check(text(name));
+    } catch {
+      problems.push(`${name} is ${like}, not "${text(name)}"`);
+    }
+    return text(name);
+  };
+  const listenAddress = (name: SettingName, optional: boolean): string =>
+    checked(name, (value) => (optional && value === "") || parseListenAddress(value), "an address such as :4245");
+  const duration = (name: SettingName): number => {
+    const valueMs = parseDurationMs(text(name));
+    if (valueMs === undefined || valueMs > 3_600_000)
+      problems.push(`${name} is a duration of at most an hour, such as 30s, not "${text(name)}"`);
+    return valueMs ?? 0;
+  };
+  const boolean = (name: SettingName): boolean => {
+    if (!["true", "false"].includes(text(name))) problems.push(`${name} is true or false, not "${text(name)}"`);
+    return text(name) === "true";
+  };
+  const heldMax = Number(text("sort-buffer-len-max"));
+  if (!Number.isInteger(heldMax) || heldMax < 1 || heldMax > 1_000_000)
+    problems.push(`sort-buffer-len-max is a whole number from 1 to 1000000, not "${text("sort-buffer-len-max")}"`);
+  const tls = (disabled: SettingName, cert: SettingName, key: SettingName, authorities: SettingName): RelaySettings["clientTls"] => {
+    if (boolean(disabled)) return undefined;
+    if ((text(cert) === "") !== (text(key) === "")) problems.push(`${cert} and ${key} are given both, or none`);
+    if (text(cert) === "") return "own";
+    const authorityPaths = text(authorities)
+      .split(/[\s,]+/)
+      .filter((path) => path !== "");
+    return { certificatePath: text(cert), keyPath: text(key), authorityPaths };
+  };
+  return {
+    clusterName: text("cluster-name"),
+    peerService: checked("peer-service", (value) => unixPathOf(value) ?? hostPortOf(value), "unix:///path or host:port"),
+    listenAddress: listenAddress("listen-address", false),
+    healthListenAddress: listenAddress("health-listen-address", true),
+    metricsListenAddress: listenAddress("metrics-listen-address", true),
+    retryTimeoutMs: duration("retry-timeout"),
+    heldMax,
+    holdMs: duration("sort-buffer-drain-timeout"),
+    clientTls: tls("disable-client-tls", "tls-hubble-client-cert-file", "tls-hubble-client-key-file", "tls-hubble-server-ca-files"),
+    serverTls: tls("disable-server-tls", "tls-relay-server-cert-file", "tls-relay-server-key-file", "tls-relay-client-ca-files"),
+    tlsDirectory: text("tls-dir"),
+  };
+}
+
+function usage(): string {
+  const lines = settings.map(
+    ({ name, value, says, fallback }) => `  ${`--${name} ${value}`.padEnd(42)} ${says}${fallback === "" ? "" : ` (${fallback})`}`,
+  );
+  return ["Usage: hubble-relay serve [FLAGS]", "", "One Hubble API over the nodes of a cluster.", "", ...lines, ""].join("\n");
+}
