@@ -4,7 +4,7 @@ import { CompiledRule } from "./compiled-rule.ts";
 import { VerdictLookup } from "./lookup.ts";
 import { PolicyRanks, type Ranked } from "./policy-ranks.ts";
 import type { CidrGroup, Direction, NamedPort, PolicyService, Rule } from "./rule.ts";
-import { SelectorCache } from "./selector-cache.ts";
+import { type ChosenPeers, SelectorCache } from "./selector-cache.ts";
 import { SubjectGroup } from "./subject-group.ts";
 import { namedPortsKey, type PolicySubject, Subjects, subjectKey } from "./subjects.ts";
 import type { ResolvedPolicy, Verdict } from "./verdict.ts";
@@ -143,6 +143,11 @@ export class PolicyEngine {
   /** Prefixes that need an identity of their own now. */
   referencedPrefixes(): ReadonlySet<string> {
     return this.#cache.namedPrefixes.all();
+  }
+
+  /** How rules choose their peers, and whom they choose now. */
+  chosenPeers(): Iterable<ChosenPeers> {
+    return this.#cache.chosen();
   }
 
   /** What the endpoint may do. The subject is remembered, and named in changes that concern it, until it is forgotten. */

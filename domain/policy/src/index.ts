@@ -30,5 +30,6 @@ export {
   type RuleOrigin,
   type RuleSection,
 } from "./rule.ts";
+export type { ChosenPeers } from "./selector-cache.ts";
 export { type PolicySubject, subjectCountMax, subjectKey } from "./subjects.ts";
 export { type MatchType, matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./verdict.ts";

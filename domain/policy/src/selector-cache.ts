@@ -32,6 +32,15 @@ export interface CachedSelector {
   readonly watchers: Set<SelectorWatcher>;
 }
 
+/** A way to choose peers, whom it chooses now, and how many items of rules do. */
+export interface ChosenPeers {
+  readonly peer: Peer;
+  /** Chooses everybody, known or not; then `identities` is empty. */
+  readonly wildcard: boolean;
+  readonly identities: ReadonlySet<number>;
+  readonly users: number;
+}
+
 interface Row extends CachedSelector {
   readonly peer: Peer;
   readonly identities: Set<number>;
@@ -88,6 +97,11 @@ export class SelectorCache {
   /** Those that choose the identity now. */
   selectorsOf(identity: number): ReadonlySet<CachedSelector> {
     return this.#identities.get(identity)?.rows ?? noRows;
+  }
+
+  /** All that rules choose peers by, for people to look at. */
+  *chosen(): Generator<ChosenPeers> {
+    for (const { peer, wildcard, identities, references } of this.#rows.values()) yield { peer, wildcard, identities, users: references };
   }
 
   /** Takes a reference. */

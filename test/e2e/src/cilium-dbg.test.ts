@@ -120,7 +120,7 @@ describe("cilium-dbg shows what a node knows and does", { skip: requireKernel() 
 
   test("policy says what is in force, and why packets may pass or not", async () => {
     assert.match(await dbg("policy get"), /"name": "web"(.|\n)*\nRevision: \d+\n$/);
-    assert.match(await dbg("policy selectors"), /^SELECTOR/);
+    assert.match(await dbg("policy selectors"), /^endpoints any:app in \["client"\].* +default\/web +1 +\d+$/m);
     assert.match(
       await dbg(`policy explain default/client default/server ${port}`),
       /^Verdict: allowed \(port 8081\/TCP\)\n(.|\n)*- CiliumNetworkPolicy default\/web at ingress\[0\]/,

@@ -31,6 +31,7 @@ import { clusterNodesShape } from "./cluster-nodes.ts";
 import { type ExplainOptions, explainPolicy } from "./explain-policy.ts";
 import { mapList, mapShape } from "./map-shape.ts";
 import { policyShape } from "./policy-shape.ts";
+import { selectorMappings } from "./selector-shape.ts";
 
 export interface OperationsOptions {
   readonly node: Node;
@@ -87,7 +88,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
     identityEndpoints: async () => identityEndpointsOf(node),
     policy: async ({ labels }) =>
       labels.length > 0 ? undefined : { revision: node.updates.revision, policy: JSON.stringify(node.updates.rules(), undefined, 2) },
-    policySelectors: async () => [],
+    policySelectors: async () => selectorMappings(node.engine.chosenPeers(), node.updates.rules()),
     explainPolicy: async (request) => explainPolicy(explainOptions(parts), request),
     addresses: async ({ cidr, labels }) => addressesOf(node, cidr, labels),
     maps: async () => mapList(parts.options.bpfRoot, datapath),
