@@ -26,6 +26,7 @@ import type { Log } from "./log.ts";
 import { HostAddresses } from "./network/host-addresses.ts";
 import type { PodMtu } from "./network/node-network.ts";
 import { createPodPlumbing } from "./network/pod-plumbing.ts";
+import { AuditMode } from "./policy/audit-mode.ts";
 import { FormerIdentities } from "./policy/former-identities.ts";
 import { IdentitiesDirectory } from "./policy/identities-directory.ts";
 import { PolicyUpdates } from "./policy/policy-updates.ts";
@@ -84,6 +85,11 @@ export function createNode(foundation: Foundation): Node {
   const pods = new Pods({ client, clusterName: options.clusterName, onChange: (namespace, name) => void podChanged(namespace, name) });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
   const identitiesInUse = new IdentitiesInUse({ identities, log, signal, inUse: () => endpoints.identitiesInUse() });
+  const audit: AuditMode = new AuditMode({
+    everywhere: options.policyAuditMode,
+    log,
+    onChange: (namespace) => endpoints.regenerateNamespace(namespace),
+  });
   const cluster: ClusterWatch = new ClusterWatch({
     client,
     clock,
@@ -92,6 +98,7 @@ export function createNode(foundation: Foundation): Node {
     clusterName: options.clusterName,
     pods,
     identities,
+    audit,
     keepIdentity: (id) => identitiesInUse.keep(id),
     ...policy,
   });
@@ -125,6 +132,7 @@ export function createNode(foundation: Foundation): Node {
     signal,
     mtu: foundation.mtu.device,
     notReady: () => readiness.missing(),
+    audits: (namespace) => audit.audits(namespace),
     onChange(id, row, before) {
       if (row === undefined) policy.flows.removeEndpoint(id);
       else policy.flows.setEndpoint(row);

@@ -49,6 +49,12 @@ const settings = [
   { name: "tunnel-port", value: "PORT", fallback: "8472", says: "UDP port of the tunnel" },
   { name: "mtu", value: "BYTES", fallback: "0", says: "MTU of the pods' devices; 0: that of the uplink, less the tunnel's 50" },
   { name: "enable-policy", value: "MODE", fallback: "default", says: "default, always or never" },
+  {
+    name: "policy-audit-mode",
+    value: "BOOL",
+    fallback: "false",
+    says: "what policy would drop passes and is reported as audited; a namespace may say otherwise (annotation policy.cilium.io/audit-mode)",
+  },
   { name: "allow-localhost", value: "MODE", fallback: "auto", says: "whether the node may always reach its pods: auto, always or policy" },
   {
     name: "monitor-aggregation-interval",
@@ -81,6 +87,7 @@ export interface AgentOptions {
   /** 0: found out. */
   readonly mtu: number;
   readonly policyMode: "default" | "always" | "never";
+  readonly policyAuditMode: boolean;
   readonly allowLocalhost: "auto" | "always" | "policy";
   readonly traceIntervalS: number;
   readonly flowCapacity: number;
@@ -189,6 +196,7 @@ function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
     tunnelPort: whole("tunnel-port", 1, 65_535),
     mtu: whole("mtu", 0, 65_535),
     policyMode: choice("enable-policy", ["default", "always", "never"], "default"),
+    policyAuditMode: choice("policy-audit-mode", ["false", "true"], "false") === "true",
     allowLocalhost: choice("allow-localhost", ["auto", "always", "policy"], "auto"),
     traceIntervalS: whole("monitor-aggregation-interval", 0, 3_600),
     flowCapacity: whole("hubble-event-buffer-capacity", 1, 65_535),

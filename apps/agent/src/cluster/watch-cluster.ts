@@ -12,6 +12,7 @@ import {
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowHistory } from "../flow-history.ts";
 import type { Log } from "../log.ts";
+import type { AuditMode } from "../policy/audit-mode.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { CustomResourceIdentities } from "./custom-resource-identities.ts";
 import type { Pods } from "./pods.ts";
@@ -26,6 +27,7 @@ export interface WatchClusterOptions {
   readonly pods: Pods;
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;
+  readonly audit: AuditMode;
   readonly flows: FlowHistory;
   /** An identity's object was deleted. True: an endpoint of this node has it, so it stays. */
   keepIdentity(id: number): boolean;
@@ -58,11 +60,18 @@ export class ClusterWatch {
 
   /** Until aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { pods, identities, updates, flows, nodeName } = this.#options;
+    const { pods, identities, updates, audit, flows, nodeName } = this.#options;
     await Promise.all([
       this.#reflect("namespaces", resources.namespaces, signal, {
-        onUpsert: (object) => pods.upsertNamespace(namespaceFrom(object)),
-        onDelete: ({ name }) => pods.removeNamespace(name),
+        onUpsert: (object) => {
+          const namespace = namespaceFrom(object);
+          audit.upsertNamespace(namespace);
+          pods.upsertNamespace(namespace);
+        },
+        onDelete: ({ name }) => {
+          audit.removeNamespace(name);
+          pods.removeNamespace(name);
+        },
       }),
       this.#reflect("pods", resources.pods, signal, {
         selector: { fields: `spec.nodeName=${nodeName}` },

@@ -53,6 +53,8 @@ export class TestEndpoints implements PodPlumbing {
   readonly clock = createSimulatedClock();
   readonly log: string[] = [];
   readonly changes: string[] = [];
+  /** Namespaces where policy only audits. */
+  readonly audited = new Set<string>();
   readonly stop = new AbortController();
   readonly datapath: Datapath;
   readonly pool: NodePool;
@@ -213,6 +215,7 @@ export class TestEndpoints implements PodPlumbing {
       log: { error: line, warn: line, info: line, debug: line },
       signal: this.stop.signal,
       mtu: 1_500,
+      audits: (namespace) => this.audited.has(namespace),
       notReady: () => undefined,
       onChange: (id, row, before) => this.changes.push(`${id} ${before?.state ?? "-"} > ${row?.state ?? "gone"}`),
     });

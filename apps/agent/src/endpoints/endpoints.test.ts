@@ -32,6 +32,24 @@ test("a pod gets a device, addresses, an identity and its policy, and all of it 
   assert.deepEqual(agent.changes, ["1 - > ready", "1 ready > disconnecting", "1 disconnecting > gone"]);
 });
 
+test("policy audits where a namespace says so, from the next regeneration on", async () => {
+  using world = new EndpointsWorld();
+  world.setPod("web", "web");
+  const agent = await TestEndpoints.start(world);
+  const row = await agent.add("web");
+  const auditFlag = 4; // ENDPOINT_AUDIT
+  const audits = (): boolean => ((agent.datapath.endpoints.read(row.id)?.flags ?? 0) & auditFlag) !== 0;
+  assert.equal(audits(), false);
+  agent.audited.add(row.podNamespace);
+  agent.endpoints.regenerateNamespace("elsewhere");
+  assert.equal(audits(), false);
+  agent.endpoints.regenerateNamespace(row.podNamespace);
+  assert.equal(audits(), true);
+  agent.audited.clear();
+  agent.endpoints.regenerateNamespace(row.podNamespace);
+  assert.equal(audits(), false);
+});
+
 for (const step of ["connect", "pod", "acquire", "write"]) {
   test(`an ADD whose ${step} fails leaves nothing, and the next one succeeds`, async () => {
     using world = new EndpointsWorld();

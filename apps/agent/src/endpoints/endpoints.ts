@@ -47,6 +47,8 @@ export interface EndpointsOptions {
   readonly mtu: number;
   /** Undefined when policies and identities are known and workloads may come. */
   notReady(): string | undefined;
+  /** Whether policy only audits in a namespace. */
+  audits(namespace: string): boolean;
   /** After every change of an endpoint; undefined: it is gone. */
   onChange(id: number, row: EndpointRow | undefined, before: EndpointRow | undefined): void;
 }
@@ -64,7 +66,8 @@ export class Endpoints implements CniEndpoints {
   constructor(options: EndpointsOptions) {
     const { datapath, engine, realised, updates } = options;
     this.#options = options;
-    this.#enforcement = new Enforcement({ rows: datapath.endpoints, engine, realised, revision: () => updates.revision });
+    const audits = (namespace: string): boolean => options.audits(namespace);
+    this.#enforcement = new Enforcement({ rows: datapath.endpoints, engine, realised, revision: () => updates.revision, audits });
   }
 
   notReady(): string | undefined {
@@ -208,6 +211,11 @@ export class Endpoints implements CniEndpoints {
   /** The policy of these subjects may have changed. */
   regenerate(subjects: ReadonlySet<string>): void {
     for (const subject of subjects) for (const id of this.#enforcement.idsOf(subject)) this.#regenerateOne(id);
+  }
+
+  /** Another answer of `audits` for the namespace. */
+  regenerateNamespace(namespace: string): void {
+    for (const row of [...this.index.rows()]) if (row.podNamespace === namespace) this.#regenerateOne(row.id);
   }
 
   /** Once more those whose policy could not be enforced, or whose file not written. True when nothing is left to be tried. */
@@ -370,7 +378,7 @@ export class Endpoints implements CniEndpoints {
   #notOfOthers({ id, ifindex, ipv4, ipv6 }: ReturnType<typeof kernelKey>): Pick<DatapathEndpoint, "id" | "ifindex" | "ipv4" | "ipv6"> {
     const unused = (address: typeof ipv4): typeof ipv4 =>
       address === undefined || this.index.byAddress(formatAddress(address)) !== undefined ? undefined : address;
-    return { id, ifindex: this.index.byIfindex(ifindex) === undefined ? ifindex : 0, ipv4: unused(ipv4), ipv6: unused(ipv6) };
+    return { id, ifindex, ipv4: unused(ipv4), ipv6: unused(ipv6) };
   }
 
   #regenerateOne(id: number): void {

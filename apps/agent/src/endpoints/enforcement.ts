@@ -10,6 +10,8 @@ export interface EnforcementOptions {
   readonly realised: RealisedPolicies;
   /** Of the policies in the engine. */
   revision(): number;
+  /** Whether policy only audits in a namespace. */
+  audits(namespace: string): boolean;
 }
 
 /** An endpoint's policy, as the kernel has it. */
@@ -18,6 +20,7 @@ interface Enforced {
   readonly policy: ResolvedPolicy;
   readonly set: number;
   readonly identity: number;
+  readonly audit: boolean;
   /** False: its row is written, its indexes or links may be missing. */
   readonly complete: boolean;
 }
@@ -50,7 +53,7 @@ export class Enforcement {
 
   /** The row with the policy that the kernel now enforces for it. Throws when the kernel refuses: then what was in force still is. */
   enforce(row: EndpointRow): EndpointRow {
-    const { engine, realised, revision } = this.#options;
+    const { engine, realised, revision, audits } = this.#options;
     const subject = subjectOf(row);
     const key = subjectKey(subject);
     const policy = engine.resolve(subject);
@@ -59,7 +62,8 @@ export class Enforcement {
       const set = before?.policy.fingerprint === policy.fingerprint ? before.set : realised.acquire(policy);
       const { ingressEnforced, egressEnforced } = policy;
       const next = changeEndpoint(row, { policySet: set, policyRevision: revision(), ingressEnforced, egressEnforced });
-      this.#write(next, { subject: key, policy, set, identity: row.identity, complete: true }, before);
+      const audit = audits(row.podNamespace);
+      this.#write(next, { subject: key, policy, set, identity: row.identity, audit, complete: true }, before);
       this.#move(row.id, before, key, subject);
       return next.policySet === row.policySet && next.policyRevision === row.policyRevision ? row : next;
     } catch (cause) {
@@ -82,8 +86,9 @@ export class Enforcement {
     const { rows, realised } = this.#options;
     const acquired = before?.policy.fingerprint !== wanted.policy.fingerprint;
     try {
-      if (before?.complete !== true) rows.apply(kernelEndpoint(next));
-      else if (acquired || before.identity !== wanted.identity) rows.applyRow(kernelEndpoint(next));
+      const { identity, audit } = wanted;
+      if (before?.complete !== true) rows.apply(kernelEndpoint(next, audit));
+      else if (acquired || before.identity !== identity || before.audit !== audit) rows.applyRow(kernelEndpoint(next, audit));
     } catch (cause) {
       // The row goes first, so it may be the new one although its links failed: the set that it names must stay then.
       if (rows.read(next.id)?.policySet !== wanted.set) {

@@ -24,7 +24,8 @@ export function kernelKey(row: EndpointRow): Pick<DatapathEndpoint, "id" | "ifin
   return { id: row.id, ifindex: row.ifindex, ipv4: address(row.ipv4), ipv6: address(row.ipv6) };
 }
 
-export function kernelEndpoint(row: EndpointRow): DatapathEndpoint {
+/** `audit`: what policy would drop passes, and is reported. */
+export function kernelEndpoint(row: EndpointRow, audit: boolean): DatapathEndpoint {
   const mac = (text: string): Uint8Array => parseMac(text) ?? new Uint8Array(6);
   return {
     ...kernelKey(row),
@@ -32,7 +33,7 @@ export function kernelEndpoint(row: EndpointRow): DatapathEndpoint {
     policySet: row.policySet,
     ingressEnforced: row.ingressEnforced,
     egressEnforced: row.egressEnforced,
-    audit: false,
+    audit,
     mac: mac(row.mac),
     hostMac: mac(row.hostMac),
   };
