@@ -1,8 +1,7 @@
-import { agentRoutes, openAgentSocket, serveAgentApi } from "@cilium-ts/agent-api";
 import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
-import { openKubernetes } from "@cilium-ts/kubernetes";
+import { type KubernetesClient, openKubernetes } from "@cilium-ts/kubernetes";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
@@ -13,7 +12,7 @@ import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
-import { startNodeHubble } from "./hubble/node-hubble.ts";
+import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
 import type { Log } from "./log.ts";
 import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";
@@ -21,6 +20,7 @@ import { openTunnel, removeTunnel } from "./network/tunnel.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
 import { requireTcx } from "./require-tcx.ts";
+import { type ApiDoor, openApiDoor } from "./serve/api-door.ts";
 import { createOperations } from "./serve/operations.ts";
 import type { AgentOptions } from "./settings.ts";
 import { unlessAborted } from "./unless-aborted.ts";
@@ -34,6 +34,12 @@ export interface World {
   readonly objects: DatapathObjects;
   /** Of the namespace at the path, or of our own. */
   openNetlink(options?: { readonly namespacePath: string }): Netlink;
+  /** The API server; the one of the settings' kubeconfig when absent. */
+  openClient?(): Promise<KubernetesClient>;
+  /** Where the agent's API is asked; the settings' unix socket when absent. */
+  openApiDoor?(): Promise<ApiDoor>;
+  /** The node's Hubble server; on the settings' sockets when absent. */
+  startHubble?(options: NodeHubbleOptions): Promise<NodeHubble>;
 }
 
 const sweepMs = 10_000;
@@ -52,10 +58,10 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   requireTcx(kernel);
   const readiness = new Readiness(clock);
   // The socket first: it tells a second agent from the first before anything is touched.
-  await using socket = await openAgentSocket({ socketPath: options.socketPath });
+  await using door = await (world.openApiDoor?.() ?? openApiDoor(options.socketPath));
   readiness.reached("api");
 
-  await using client = await openKubernetes({ fieldManager: "cilium-agent", ...kubeconfigOf(options) });
+  await using client = await (world.openClient?.() ?? openKubernetes({ fieldManager: "cilium-agent", ...kubeconfigOf(options) }));
   await using netlink = world.openNetlink();
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
   const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
@@ -75,13 +81,13 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, mtu, onAddressesChanged, signal: tasks.signal });
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
-  await using hubble = await startNodeHubble({ node, options, clock, log });
+  await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
-  const routes = agentRoutes(createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, mtu }));
+  const operations = createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, mtu });
   readiness.reached("datapath");
 
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
-  tasks.run("serve the API", (signal) => serveAgentApi({ socket, routes, signal, onFailure }));
+  tasks.run("serve the API", (signal) => door.serve(operations, signal, onFailure));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
   tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
   tasks.run("learn about the node", (signal) => every(world, learnNodeMs, signal, () => learnNode(localNode, node, routers, signal)));

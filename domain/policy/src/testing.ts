@@ -1,0 +1,1 @@
+export { judge, type OracleEnd, type OraclePacket, type OracleSettings, type OracleVerdict } from "./oracle.ts";
