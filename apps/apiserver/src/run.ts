@@ -7,9 +7,11 @@ import {
   type Certificates,
   createKubeconfig,
   ensureCertificates,
+  openEtcdStore,
   openSqliteStore,
   parseTokens,
   readCiliumDefinitions,
+  type Store,
   startApiServer,
   type Tokens,
   type Validators,
@@ -32,7 +34,8 @@ export interface RunOptions {
 export async function runApiServer(options: RunOptions, signal: AbortSignal): Promise<void> {
   const { settings, log, clock } = options;
   openFolder(settings.stateDir);
-  await using store = openSqliteStore({ path: join(settings.stateDir, "state.db") });
+  const lost = new AbortController();
+  await using store = await openStore(settings, (error) => lost.abort(error));
   const tokens = readTokens(settings.tokenFile);
   const names = serverNames(settings);
   const certificates = ensureCertificates(settings.stateDir, names, clock.nowMs());
@@ -48,8 +51,27 @@ export async function runApiServer(options: RunOptions, signal: AbortSignal): Pr
   });
   const path = writeKubeconfigs(settings, server, certificates);
   log.info({ url: server.url, kubeconfig: path, revision: store.revision }, "serving");
-  await renewCertificates(options, names, server, signal);
+  await renewCertificates(options, names, server, AbortSignal.any([signal, lost.signal]));
+  lost.signal.throwIfAborted();
   log.info("stopping");
+}
+
+/** `onLost`: the store can no longer follow what others write, and the program must start again. */
+async function openStore(settings: Settings, onLost: (error: Error) => void): Promise<Store> {
+  const { etcd } = settings;
+  if (etcd === undefined) return openSqliteStore({ path: join(settings.stateDir, "state.db") });
+  const { endpoints, prefix } = etcd;
+  const read = (path: string | undefined) => (path === undefined ? undefined : readText(path, "file of certificates"));
+  const tls = { authority: read(etcd.authorityFile), certificate: read(etcd.certificateFile), key: read(etcd.keyFile) };
+  return await openEtcdStore({ endpoints, prefix, tls, onLost });
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new Error(`cannot read the ${what} ${path}`, { cause });
+  }
 }
 
 function openFolder(folder: string): void {
@@ -70,13 +92,7 @@ function makeFolder(folder: string): void {
 
 function readTokens(path: string | undefined): Tokens {
   if (path === undefined) return new Map();
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new Error(`cannot read the token file ${path}`, { cause });
-  }
-  const parsed = parseTokens(text);
+  const parsed = parseTokens(readText(path, "token file"));
   if (parsed.outcome === "problem") throw new Error(`the token file ${path} is wrong: ${parsed.problem}`);
   return parsed.tokens;
 }

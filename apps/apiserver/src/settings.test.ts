@@ -24,7 +24,19 @@ test("flags become settings", () => {
       advertiseAddresses: ["10.0.0.1", "api.local"],
       kubeconfigOut: "/k",
       tokenFile: undefined,
+      etcd: undefined,
     },
+  });
+});
+
+test("etcd is given by its URLs", () => {
+  const parsed = parseSettings(["--etcd-servers", "https://a:2379,https://b:2379", "--etcd-cafile", "/ca"]);
+  assert.deepEqual(parsed.outcome === "settings" && parsed.settings.etcd, {
+    endpoints: ["https://a:2379", "https://b:2379"],
+    prefix: "/cilium-ts",
+    authorityFile: "/ca",
+    certificateFile: undefined,
+    keyFile: undefined,
   });
 });
 
@@ -46,6 +58,11 @@ const wrong: readonly [readonly string[], RegExp][] = [
   [["--listen"], /argument missing/],
   [["--advertise-address", "a b"], /--advertise-address must be an address or a DNS name, not "a b"/],
   [["--state-dir", ""], /--state-dir must name a folder/],
+  [["--etcd-servers", "127.0.0.1:2379"], /--etcd-servers must be URLs such as http:.* not "127\.0\.0\.1:2379"/],
+  [["--etcd-servers", "http://a:1,"], /--etcd-servers must be URLs .* not ""/],
+  [["--etcd-servers", "http://a:1", "--etcd-prefix", "x"], /--etcd-prefix must be a path that begins with a slash/],
+  [["--etcd-servers", "https://a:1", "--etcd-keyfile", "k"], /--etcd-certfile and --etcd-keyfile need each other/],
+  [["--etcd-cafile", "c"], /need --etcd-servers/],
 ];
 for (const [flags, problem] of wrong) {
   test(`refused: ${flags.join(" ")}`, () => {

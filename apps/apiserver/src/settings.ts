@@ -10,6 +10,17 @@ export interface Settings {
   readonly advertiseAddresses: readonly string[];
   readonly kubeconfigOut: string | undefined;
   readonly tokenFile: string | undefined;
+  /** Undefined: one SQLite file in the state directory. */
+  readonly etcd: EtcdSettings | undefined;
+}
+
+export interface EtcdSettings {
+  readonly endpoints: readonly string[];
+  /** In front of every key. */
+  readonly prefix: string;
+  readonly authorityFile: string | undefined;
+  readonly certificateFile: string | undefined;
+  readonly keyFile: string | undefined;
 }
 
 export type ParsedSettings =
@@ -21,12 +32,17 @@ export type ParsedSettings =
 /** The flags of cilium-apiserver; a problem is one sentence. */
 export function parseSettings(flags: readonly string[]): ParsedSettings {
   const command = new Command("cilium-apiserver")
-    .description("A Kubernetes-compatible API server on one SQLite file.")
+    .description("A Kubernetes-compatible API server on one SQLite file, or on etcd.")
     .option("--state-dir <folder>", "folder for the database, certificates and tokens; made when missing", "/var/lib/cilium-apiserver")
     .option("--listen <host:port>", "address to listen on; port 0 takes any that is free", "127.0.0.1:6443")
     .option("--advertise-address <name>", "name or address under which clients reach the server; may be repeated", collect, [])
     .option("--kubeconfig-out <file>", "where else to write the administrator's kubeconfig")
     .option("--token-file <file>", 'bearer tokens, one a line: token,user,uid,"group1,group2"')
+    .option("--etcd-servers <urls>", "keep objects in etcd at these URLs, comma-separated, instead of in the state directory")
+    .option("--etcd-prefix <path>", "path in front of every key in etcd", "/cilium-ts")
+    .option("--etcd-cafile <file>", "authority of etcd's certificates, in PEM")
+    .option("--etcd-certfile <file>", "certificate to show to etcd, in PEM")
+    .option("--etcd-keyfile <file>", "key of that certificate, in PEM")
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
@@ -50,6 +66,11 @@ interface Options {
   readonly advertiseAddress: readonly string[];
   readonly kubeconfigOut?: string;
   readonly tokenFile?: string;
+  readonly etcdServers?: string;
+  readonly etcdPrefix: string;
+  readonly etcdCafile?: string;
+  readonly etcdCertfile?: string;
+  readonly etcdKeyfile?: string;
 }
 
 const hostName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/i;
@@ -69,6 +90,8 @@ function fromOptions(options: Options): ParsedSettings {
     return { outcome: "problem", problem: `--advertise-address must be an address or a DNS name, not ${JSON.stringify(wrong)}` };
   }
   if (options.stateDir === "") return { outcome: "problem", problem: "--state-dir must name a folder" };
+  const etcd = etcdSettings(options);
+  if (typeof etcd === "string") return { outcome: "problem", problem: etcd };
   return {
     outcome: "settings",
     settings: {
@@ -78,6 +101,24 @@ function fromOptions(options: Options): ParsedSettings {
       advertiseAddresses: options.advertiseAddress,
       kubeconfigOut: options.kubeconfigOut,
       tokenFile: options.tokenFile,
+      etcd,
     },
   };
+}
+
+/** A text is what is wrong. */
+function etcdSettings(options: Options): EtcdSettings | string | undefined {
+  const { etcdServers, etcdPrefix, etcdCafile, etcdCertfile, etcdKeyfile } = options;
+  if (etcdServers === undefined) {
+    return (etcdCafile ?? etcdCertfile ?? etcdKeyfile)
+      ? "--etcd-cafile, --etcd-certfile and --etcd-keyfile need --etcd-servers"
+      : undefined;
+  }
+  const endpoints = etcdServers.split(",").map((url) => url.trim());
+  const wrong = endpoints.find((url) => !/^https?:\/\/[^/\s]+\/?$/.test(url) || !URL.canParse(url));
+  if (wrong !== undefined) return `--etcd-servers must be URLs such as http://127.0.0.1:2379, not ${JSON.stringify(wrong)}`;
+  if (!/^(\/[^/\s]+)+$/.test(etcdPrefix))
+    return `--etcd-prefix must be a path that begins with a slash and does not end in one, not ${JSON.stringify(etcdPrefix)}`;
+  if ((etcdCertfile === undefined) !== (etcdKeyfile === undefined)) return "--etcd-certfile and --etcd-keyfile need each other";
+  return { endpoints, prefix: etcdPrefix, authorityFile: etcdCafile, certificateFile: etcdCertfile, keyFile: etcdKeyfile };
 }
