@@ -378,7 +378,7 @@ export class Endpoints implements CniEndpoints {
   #notOfOthers({ id, ifindex, ipv4, ipv6 }: ReturnType<typeof kernelKey>): Pick<DatapathEndpoint, "id" | "ifindex" | "ipv4" | "ipv6"> {
     const unused = (address: typeof ipv4): typeof ipv4 =>
       address === undefined || this.index.byAddress(formatAddress(address)) !== undefined ? undefined : address;
-    return { id, ifindex, ipv4: unused(ipv4), ipv6: unused(ipv6) };
+    return { id, ifindex: this.index.byIfindex(ifindex) === undefined ? ifindex : 0, ipv4: unused(ipv4), ipv6: unused(ipv6) };
   }
 
   #regenerateOne(id: number): void {
