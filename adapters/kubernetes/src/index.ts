@@ -23,6 +23,7 @@ export {
 export { type Registration, registerDefinition, schemaVersionLabel } from "./custom-resource-definition.ts";
 export { FencedClient } from "./fenced-client.ts";
 export { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
+export { loadInClusterAccess } from "./in-cluster.ts";
 export { KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
 export { isExpired, KubernetesError } from "./kubernetes-error.ts";
 export type { KubernetesList, KubernetesObject, ObjectMeta, ObjectReference, OwnerReference } from "./kubernetes-object.ts";

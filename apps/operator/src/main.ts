@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { KubernetesObject } from "@cilium-ts/kubernetes";
+import { type KubernetesObject, type KubernetesOptions, loadInClusterAccess, openKubernetes } from "@cilium-ts/kubernetes";
 import { errorMessage, systemClock } from "@cilium-ts/std";
 import { pino } from "pino";
 import type { Log } from "./log.ts";
@@ -29,12 +29,14 @@ async function main(options: OperatorOptions): Promise<void> {
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
   try {
+    const access = await loadAccess(options.kubeconfigPath);
     const world = {
       clock: systemClock,
       monotonicMs: () => performance.now(),
       log: createLog(options.logLevel),
       identity: `${hostname()}_${randomUUID()}`,
       createId: () => randomBytes(6).toString("hex"),
+      openClient: (client: KubernetesOptions) => openKubernetes({ ...client, ...access }),
       definitions: options.registersDefinitions ? readDefinitions() : [],
     };
     await runOperator(world, options, stop.signal);
@@ -43,6 +45,14 @@ async function main(options: OperatorOptions): Promise<void> {
     console.error(`cilium-operator-generic: ${errorMessage(cause)}`);
     process.exitCode = 1;
   }
+}
+
+async function loadAccess(kubeconfigPath: string | undefined): Promise<KubernetesOptions> {
+  if (kubeconfigPath !== undefined) return { kubeconfigPath };
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
+  const access = await loadInClusterAccess({ host, port });
+  if (access === undefined) throw new Error("there is no API server: name one with --k8s-kubeconfig-path, or run in a pod of the cluster");
+  return access;
 }
 
 function createLog(level: OperatorOptions["logLevel"]): Log {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { resources, schemaVersionLabel, textAt } from "@cilium-ts/kubernetes";
+import { openKubernetes, resources, schemaVersionLabel, textAt } from "@cilium-ts/kubernetes";
 import { eventually } from "@cilium-ts/testing";
 import { type RunningOperator, TestCluster } from "./test-cluster.ts";
 
@@ -93,7 +93,7 @@ test("when the API server goes away the leader steps down, removes nothing, and 
 
 test("a server that was never there is waited for, and the wait can be ended", async () => {
   await using cluster = await TestCluster.start();
-  const operator = cluster.startOperator({}, { access: { server: "http://127.0.0.1:1" } });
+  const operator = cluster.startOperator({}, { openClient: () => openKubernetes({ server: "http://127.0.0.1:1" }) });
   await eventually(() => assert.ok(operator.lines.some((line) => line.startsWith("the lease cannot be read or written: "))));
   await operator[Symbol.asyncDispose]();
 });

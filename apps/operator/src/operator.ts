@@ -1,5 +1,4 @@
 import {
-  type ClusterAccess,
   campaign,
   type ElectionState,
   FencedClient,
@@ -7,7 +6,6 @@ import {
   type KubernetesObject,
   type KubernetesOptions,
   type Leadership,
-  openKubernetes,
 } from "@cilium-ts/kubernetes";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { Cluster } from "./cluster/cluster.ts";
@@ -40,10 +38,8 @@ export interface World {
   readonly createId: () => string;
   /** The CustomResourceDefinitions to register. */
   readonly definitions: readonly KubernetesObject[];
-  /** How to reach the API server, where the settings name no kubeconfig. */
-  readonly access?: ClusterAccess;
-  /** A client of the API server; one over HTTP when absent. */
-  readonly openClient?: (options: KubernetesOptions) => Promise<KubernetesClient>;
+  /** A client of the API server, which knows how to reach it. */
+  readonly openClient: (options: KubernetesOptions) => Promise<KubernetesClient>;
 }
 
 const leaseName = "cilium-operator-resource-lock";
@@ -53,24 +49,19 @@ const leaseName = "cilium-operator-resource-lock";
  * the signal is aborted, after the last write was answered and the lease was let go.
  */
 export async function runOperator(world: World, options: OperatorOptions, signal: AbortSignal): Promise<void> {
-  const { clock, monotonicMs, log, identity, openClient = openKubernetes } = world;
+  const { clock, monotonicMs, log, identity, openClient } = world;
   const { leaseDurationMs, renewDeadlineMs, retryPeriodMs, namespace, apiAddress, metricsAddress } = options;
   const metrics = createOperatorMetrics();
   const health = new Health(monotonicMs, 2 * leaseDurationMs);
   await using served = new AsyncDisposableStack();
   if (apiAddress !== undefined) served.use(await openHttpEndpoint("API", apiAddress, apiRoutes(health, metrics.registry)));
   if (metricsAddress !== undefined) served.use(await openHttpEndpoint("metrics", metricsAddress, metricsRoutes(metrics.registry)));
-  const access = {
-    ...world.access,
-    ...(options.kubeconfigPath !== undefined && { kubeconfigPath: options.kubeconfigPath }),
-    fieldManager: "cilium-operator",
-    userAgent: `cilium-operator-generic/${operatorVersion}`,
-  };
-  await using reader = await openClient(access);
+  const naming = { fieldManager: "cilium-operator", userAgent: `cilium-operator-generic/${operatorVersion}` };
+  await using reader = await openClient(naming);
   // A write that was begun in the last moment of a leadership has been served or given up before another can lead.
-  await using writer = await openClient({ ...access, requestTimeoutMs: leaseDurationMs - renewDeadlineMs });
+  await using writer = await openClient({ ...naming, requestTimeoutMs: leaseDurationMs - renewDeadlineMs });
   // The election must not wait in a queue behind what the duties write.
-  await using elector = await openClient({ ...access, connectionsMax: 1 });
+  await using elector = await openClient({ ...naming, connectionsMax: 1 });
 
   metrics.leads.set(0);
   log.info(`cilium-operator-generic ${operatorVersion} takes part in the election as ${identity}`);

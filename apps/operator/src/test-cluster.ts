@@ -85,7 +85,7 @@ export class TestCluster implements AsyncDisposable {
       identity,
       createId: () => String(this.#ids++),
       definitions,
-      access: { server: this.url },
+      openClient: (options) => openKubernetes({ ...options, server: this.url }),
       ...world,
     };
     const ended = runOperator(given, operatorOptions(settings), stop.signal);

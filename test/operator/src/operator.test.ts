@@ -163,9 +163,10 @@ test("health and metrics are served where they are expected", async () => {
 for (const [flags, code, said] of [
   [["--help"], 0, /Usage: cilium-operator-generic \[FLAGS\]/],
   [["--ipam", "eni"], 2, /cilium-operator-generic: --ipam is one of cluster-pool, kubernetes, not "eni"/],
+  [[], 1, /cilium-operator-generic: there is no API server: name one with --k8s-kubeconfig-path, or run in a pod/],
   [["--k8s-kubeconfig-path", "/nonexistent"], 1, /cilium-operator-generic: kubeconfig \/nonexistent: cannot be read: ENOENT/],
 ] as const) {
-  test(`${flags.join(" ")} ends with ${code} and one clear sentence`, async () => {
+  test(`the program with ${flags.join(" ") || "no flags"} ends with ${code} and one clear sentence`, async () => {
     await using program = new Program("operator", ["--operator-api-serve-addr", "", "--enable-metrics", "false", ...flags]);
     await program.says(said);
     await eventually(() => assert.equal(program.process.exitCode, code), wait);
