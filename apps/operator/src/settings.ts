@@ -200,9 +200,8 @@ class SettingsReader {
     const bits = family === 4 ? 32 : 128;
     const maskSize = this.whole(`cluster-pool-ipv${family}-mask-size`, 1, bits);
     const prefixes: Prefix[] = [];
-    for (const text of this.text(name)
-      .split(/[\s,]+/)
-      .filter((part) => part !== "")) {
+    const texts = this.text(name).split(/[\s,]+/);
+    for (const text of texts.filter((part) => part !== "")) {
       const prefix = text.includes("/") ? parsePrefix(text) : undefined;
       if (prefix?.address.length !== bits / 8)
         this.problems.push(`--${name}: "${text}" is no IPv${family} prefix such as ${family === 4 ? "10.0.0.0/8" : "fd00::/104"}`);
