@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LocalIdentityAllocator } from "@cilium-ts/identity";
-import type { Labels } from "@cilium-ts/labels";
+import { Labels, Selector } from "@cilium-ts/labels";
 import { createRandom, type Random } from "@cilium-ts/testing";
 import { PolicyEngine, type PolicyEngineOptions } from "./engine.ts";
 import { generateCluster } from "./generated-cluster.ts";
-import type { CidrGroup, NamedPort, PolicyService, Rule } from "./rule.ts";
+import { type CidrGroup, type NamedPort, type PolicyService, protocols, type Rule } from "./rule.ts";
 import { type PolicySubject, subjectKey } from "./subjects.ts";
 
 const base: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };
 const firstSeed = Number(process.env.POLICY_SEED ?? 1);
-const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_TS_LONG === "1" ? 3_000 : 150;
+const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_TS_LONG === "1" ? 3_000 : 80;
 
 /**
  * Whatever order a state is reached in, with whatever detours, it is the same state; and whoever resolves only what is named as
@@ -18,6 +18,54 @@ const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_
  */
 test(`a state has one result, whatever the way to it, and changes name all that they touch, on ${wayCount} ways`, () => {
   for (let seed = firstSeed; seed < firstSeed + wayCount; seed += 1) checkWays(seed, createRandom(seed));
+});
+
+/** Few rules, many identities: what is done one by one and what is done at once come to the same. */
+test("many identities at once come to the same as one after the other", () => {
+  const random = createRandom(7);
+  const identities = 400;
+  const labelsOf = (index: number): Labels =>
+    Labels.parse([`k8s:app=app-${index % 7}`, `k8s:pod=${index}`, ...(index % 3 === 0 ? ["k8s:odd=yes"] : [])]);
+  const wide = (name: string, selector: Selector, port: number): Rule => {
+    const ports = [
+      { path: "ingress[0].toPorts[0]", ports: [{ kind: "number" as const, protocol: protocols.tcp, first: port, last: port }] },
+    ];
+    const section = { path: "ingress[0]", peers: [{ kind: "endpoints" as const, selector }], ports };
+    return {
+      policy: { kind: "CiliumNetworkPolicy", namespace: "default", name, uid: "", labels: [] },
+      endpointSelector: Selector.everything,
+      ...{ ingress: [section], ingressDeny: [], egress: [], egressDeny: [] },
+      enableDefaultDeny: { ingress: true, egress: false },
+    };
+  };
+  const someone: PolicySubject = { labels: labelsOf(0) };
+  const walker = new PolicyEngine(base);
+  const rules = new Map<string, Rule>();
+  const known = new Map<number, Labels>();
+  walker.resolve(someone);
+  for (let round = 0; round < 400; round += 1) {
+    const count = random.chance(0.2) ? 1 + random.below(200) : 1;
+    for (let step = 0; step < count; step += 1) {
+      const id = 256 + random.below(identities);
+      if (known.has(id) && random.chance(0.5)) {
+        known.delete(id);
+        walker.removeIdentity(id);
+      } else {
+        known.set(id, labelsOf(random.below(identities)));
+        walker.upsertIdentity(id, known.get(id) ?? Labels.empty);
+      }
+    }
+    const name = `rule-${random.below(3)}`;
+    const selector = random.pick([{ matchLabels: { odd: "yes" } }, { matchExpressions: [{ key: "app", operator: "Exists" as const }] }]);
+    rules.set(name, wide(name, Selector.of(selector), 80 + random.below(50)));
+    for (const [key, rule] of rules) walker.upsertPolicy(key, [rule]);
+    const held = walker.resolve(someone);
+    if (round % 10 !== 0) continue;
+    const fresh = new PolicyEngine(base);
+    for (const [key, rule] of rules) fresh.upsertPolicy(key, [rule]);
+    for (const [id, labels] of known) fresh.upsertIdentity(id, labels);
+    assert.deepEqual(held, fresh.resolve(someone), `round ${round}`);
+  }
 });
 
 interface State {
