@@ -8,7 +8,7 @@ export interface PolicyExplanation {
   readonly protocol: string;
   /** Of the destination; the type of ICMP. */
   readonly port: number;
-  /** Of both directions together: a packet must pass both. */
+  /** Of both directions together: a packet must pass both, and what is only audited passes. */
   readonly verdict: PolicyVerdict;
   /** What the policies of the sender say. */
   readonly egress: ExplainedDirection;
@@ -30,6 +30,8 @@ export interface ExplainedParty {
 
 export interface ExplainedDirection {
   readonly verdict: PolicyVerdict;
+  /** Policy only audits there: what it would drop is reported and passes. */
+  readonly audited?: boolean;
   /** Whether policy is enforced there at all. */
   readonly enforced: boolean;
   /** One sentence. */

@@ -1,7 +1,7 @@
 export { type DatapathDevices, DeviceLinks } from "./device-links.ts";
 export { type DatapathEndpoint, EndpointRows } from "./endpoint-rows.ts";
 export { type EventSourceOptions, readEvents } from "./event-source.ts";
-export { metricsDirection, sourceFile } from "./gen/index.ts";
+export { endpointFlags, metricsDirection, sourceFile } from "./gen/index.ts";
 export type { InspectedConnection, InspectedFragment } from "./inspect-connections.ts";
 export { DatapathInspection, DatapathNotFound } from "./inspect-datapath.ts";
 export type { InspectedAddress, InspectedEndpoint, InspectedMetric, InspectedPolicyEntry } from "./inspect-rows.ts";

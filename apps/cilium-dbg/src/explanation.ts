@@ -25,9 +25,9 @@ function partyLines(name: string, { identity, labels, endpoint, pod }: Explained
 }
 
 function directionLines(name: string, side: string, direction: ExplainedDirection): string[] {
-  const { verdict, reason, rules, policies, match, changes, remedy } = direction;
+  const { verdict, audited, reason, rules, policies, match, changes, remedy } = direction;
   return [
-    `${name} (policies of the ${side}): ${verdict}`,
+    `${name} (policies of the ${side}): ${verdict}${audited === true && verdict !== "allowed" ? ", and only audited: it passes" : ""}`,
     `  ${reason}`,
     ...list(
       "Deciding rules",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ExplainedDirection, type PolicyExplanation, parsePolicyParty } from "@cilium-ts/agent-api";
+import { createEndpoint } from "@cilium-ts/endpoint";
 import { reservedLabels, reservedPeers } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
 import { PolicyEngine, type PolicyMode, protocols, type Rule, type RuleSection } from "@cilium-ts/policy";
@@ -45,6 +46,7 @@ function optionsOf(rules: readonly Rule[], mode: PolicyMode = "default"): Explai
       labelsOf: (id) => identities.get(id) ?? reservedLabels(id),
       identityOf: () => 2,
       namedPortsOf: () => [],
+      isAudited: () => false,
     },
   };
 }
@@ -154,6 +156,16 @@ test("an address outside of the cluster is let through alone, not with all the w
   const { egress } = explained(optionsOf([out]), "app=server", "192.0.2.1", 443);
   assert.equal(egress.verdict, "dropped");
   assert.match(JSON.stringify(egress.remedy), /"toCIDRSet":\[\{"cidr":"192\.0\.2\.1\/32"\}\]/);
+});
+
+test("where policy only audits, a drop is told and passes", () => {
+  const given = { id: 22, containerId: "c", containerIfname: "eth0", podNamespace: "default", podName: "server", ifindex: 7 };
+  const devices = { hostDeviceName: "lxc1", mac: "02:00:00:00:00:01", hostMac: "02:00:00:00:00:02" };
+  const row = createEndpoint({ ...given, ...devices, identity: 1002, labels: ["k8s:app=server"] }, 0);
+  const options = optionsOf([web]);
+  const sources = { ...options.sources, endpoints: () => [row], isAudited: () => true };
+  const { verdict, ingress, to } = explained({ ...options, sources }, "app=other", "server");
+  assert.deepEqual([verdict, ingress.verdict, ingress.audited, to.pod], ["allowed", "dropped", true, "default/server"]);
 });
 
 test("asking leaves nothing behind in the engine", () => {

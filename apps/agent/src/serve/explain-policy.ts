@@ -52,7 +52,8 @@ export function explainPolicy(options: ExplainOptions, request: ExplainRequest):
   const about = { protocol: protocolNumbers[protocol], port, portText: `${port}/${protocol}` };
   const egress = explainDirection(options, { ...about, self: from, peer: to, direction: "egress" });
   const ingress = explainDirection(options, { ...about, self: to, peer: from, direction: "ingress" });
-  const verdict = egress.verdict === "allowed" ? ingress.verdict : egress.verdict;
+  const barring = [egress, ingress].find((direction) => direction.verdict !== "allowed" && direction.audited !== true);
+  const verdict = barring?.verdict ?? "allowed";
   return found({ from: partyShape(from), to: partyShape(to), protocol, port, verdict, egress, ingress });
 }
 
@@ -71,7 +72,8 @@ function explainDirection(options: ExplainOptions, question: PolicyQuestion): Ex
   const policies = explainedPolicies(selecting);
   const reason = reasonOf(question, decision.verdict, { enforced, mode, rules, policies });
   const match = matchNames[decision.match] ?? "none";
-  const told = { verdict: decision.verdict, enforced, reason, match, rules, policies, changes };
+  const audited = self.row !== undefined && options.sources.isAudited(self.row);
+  const told = { verdict: decision.verdict, ...(audited && { audited }), enforced, reason, match, rules, policies, changes };
   return remedy === undefined ? told : { ...told, remedy: { ...ciliumPolicyFromRule(remedy) } };
 }
 

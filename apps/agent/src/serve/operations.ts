@@ -12,7 +12,7 @@ import {
   refused,
   type StatusResponse,
 } from "@cilium-ts/agent-api";
-import type { Datapath } from "@cilium-ts/datapath";
+import { type Datapath, endpointFlags } from "@cilium-ts/datapath";
 import type { EndpointRow } from "@cilium-ts/endpoint";
 import { clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
 import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
@@ -161,7 +161,7 @@ function nodesOf({ node, options, pool }: OperationsOptions): Awaited<ReturnType
   });
 }
 
-function explainOptions({ node, options }: OperationsOptions): ExplainOptions {
+function explainOptions({ node, options, datapath }: OperationsOptions): ExplainOptions {
   const { engine, directory, endpoints, ipcache, updates } = node;
   return {
     engine,
@@ -175,6 +175,7 @@ function explainOptions({ node, options }: OperationsOptions): ExplainOptions {
       labelsOf: (identity) => directory.get(identity)?.labels,
       identityOf: (address) => ipcache.identityOf(parseAddress(address) ?? new Uint8Array(4)),
       namedPortsOf: (row) => subjectOf(row).namedPorts ?? [],
+      isAudited: ({ id }) => ((datapath.endpoints.read(id)?.flags ?? 0) & endpointFlags.audit) !== 0,
     },
   };
 }

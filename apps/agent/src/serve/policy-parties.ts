@@ -28,6 +28,8 @@ export interface PartySources {
   labelsOf(identity: number): Labels | undefined;
   identityOf(address: string): number;
   namedPortsOf(row: EndpointRow): readonly NamedPort[];
+  /** Whether policy only audits the endpoint. */
+  isAudited(row: EndpointRow): boolean;
 }
 
 /** Nodes have both. */
