@@ -18,4 +18,6 @@ enum source_file {
 	FILE_TUNNEL = 12,
 	FILE_OVERLAY = 13,
 	FILE_HOST = 14,
+	FILE_NETWORK = 15,
+	FILE_NAT = 16,
 };

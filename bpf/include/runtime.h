@@ -22,5 +22,6 @@ struct node_config {
 	__u32 direct_routing_ifindex; /* Native device by which other nodes' pods are reached past the stack; 0: by the stack. */
 	__u8 trace_enabled;
 	__u8 verdict_events_enabled;
-	__u8 pad[2];
+	__u8 masquerade_enabled;
+	__u8 pad[1];
 };

@@ -9,6 +9,9 @@
 #define LINUX_AF_INET6 10
 #define IDENTITY_POD_MIN 256 /* Below: reserved ones. */
 
+/* On packets that need nothing more on their way out. */
+#define MARK_DIRECT 0x0c1d0000
+
 /* Workloads of the cluster: the stack translates no address of what goes to them. */
 static __always_inline bool is_pod_identity(__u32 identity)
 {
@@ -48,5 +51,7 @@ static __always_inline int direct_send(struct __sk_buff *skb, const struct flow 
 	if (unlikely(f->report))
 		trace_flow(skb, f, f->from->id, TRACE_TO_NETWORK, config.direct_routing_ifindex, family);
 	count_forward(skb, METRICS_EGRESS);
+	if (config.masquerade_enabled)
+		skb->mark = MARK_DIRECT;
 	return bpf_redirect_neigh(config.direct_routing_ifindex, next, sizeof(*next), 0);
 }

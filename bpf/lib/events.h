@@ -18,6 +18,7 @@ struct report {
 	__u8 point;     /* enum trace_point, for traces */
 	__u8 reason;    /* enum trace_reason, for traces */
 	__u8 direction; /* enum metrics_direction, for drops */
+	struct address original; /* Source before it was translated; zero: it was not. For traces. */
 };
 
 static __always_inline void event_lost(void)
@@ -111,7 +112,7 @@ CHECKED_ONCE int send_trace(struct __sk_buff *skb, const struct report *r)
 	event->reason = r->reason;
 	event->flags = r->family == 6 ? NOTIFY_IPV6 : 0;
 	event->ifindex = r->ifindex;
-	__builtin_memset(event->original_ip, 0, sizeof(event->original_ip));
+	__builtin_memcpy(event->original_ip, &r->original, sizeof(event->original_ip));
 	event->ip_trace_id = 0;
 	event_submit(event);
 	return 0;

@@ -2,12 +2,20 @@
 /* The node's native devices. */
 #include "lib/admit.h"
 #include "lib/deliver.h"
+#include "lib/direct.h"
 #include "lib/endpoint.h"
 #include "lib/l4.h"
+#include "lib/nat.h"
 #include "lib/parse.h"
 #include "lib/report.h"
 
+#undef THIS_FILE
+#define THIS_FILE FILE_NETWORK
+
 #define PACKET_HOST 0 /* linux/if_packet.h */
+
+/* Keeps the layout in the object's BTF. */
+const volatile enum nat_direction nat_layout;
 
 /* The endpoint that has the address, if it is one of this node's. */
 static __always_inline const struct endpoint *endpoint_at(const struct address *address, const __u8 family)
@@ -15,6 +23,69 @@ static __always_inline const struct endpoint *endpoint_at(const struct address *
 	const struct local_address *local = local_address_of(address, family);
 
 	return local && local->endpoint_id ? endpoint_by_id(local->endpoint_id) : NULL;
+}
+
+/* Translates an ICMP error about what was masqueraded. The stack takes it from there. */
+static __always_inline void unmask_error(struct __sk_buff *skb, const struct packet *p, const __u8 family)
+{
+	struct packet quoted = {};
+	struct nat_entry *entry, pod;
+	struct nat_key key = {};
+
+	if (icmp_quoted(skb, p, &quoted, family) || quoted.kind != PACKET_FLOW || !is_nat_port(&quoted, quoted.source_port))
+		return;
+	key.source_port = quoted.destination_port;
+	key.destination_port = quoted.source_port;
+	key.protocol = quoted.protocol;
+	key.direction = NAT_IN;
+	key.family = family;
+	__builtin_memcpy(key.source, &quoted.destination, sizeof(key.source));
+	__builtin_memcpy(key.destination, &quoted.source, sizeof(key.destination));
+	entry = bpf_map_lookup_elem(&snat, &key);
+	if (!entry)
+		return;
+	pod = *entry;
+	nat_rewrite_error(skb, p, &quoted, &pod, family);
+}
+
+/* Gives what comes back to the node's address to the pod whose it is. The endpoint; NULL: it is the node's own, or the stack's to bring. */
+static __always_inline const struct endpoint *unmask(struct __sk_buff *skb, struct packet *p, const __u8 family)
+{
+	const struct endpoint *to;
+	struct nat_entry *entry, pod;
+	struct nat_key key;
+
+	if (p->kind == PACKET_ERROR || p->kind == PACKET_FREE) {
+		unmask_error(skb, p, family);
+		return NULL;
+	}
+	if (p->kind == PACKET_SINGLE || !is_nat_port(p, p->destination_port))
+		return NULL;
+	nat_key_fill(&key, p, NAT_IN, family);
+	entry = bpf_map_lookup_elem(&snat, &key);
+	if (!entry)
+		return NULL;
+	pod = *entry;
+	to = endpoint_at((const struct address *)pod.address, family);
+	if (!to || nat_rewrite(skb, p, &pod, false, family))
+		return NULL;
+	__builtin_memcpy(&p->destination, pod.address, sizeof(p->destination));
+	p->destination_port = pod.port;
+	return to;
+}
+
+/* Who on this node is to have the packet; NULL: whoever the stack finds. */
+static __always_inline const struct endpoint *receiver(struct __sk_buff *skb, struct packet *p, const __u8 family)
+{
+	const struct local_address *local = local_address_of(&p->destination, family);
+
+	if (!local)
+		return NULL;
+	if (local->endpoint_id)
+		return parse_l4(skb, p, family) ? NULL : endpoint_by_id(local->endpoint_id);
+	if (!config.masquerade_enabled || parse_l4(skb, p, family))
+		return NULL;
+	return unmask(skb, p, family);
 }
 
 /* Hands packets of known connections straight to their pod. All others go the way of the stack, at whose end to_pod judges them: so
@@ -26,8 +97,8 @@ static __always_inline int ip_from_network(struct __sk_buff *skb, const __u8 fam
 
 	if (parse_ip(skb, &p, family))
 		return TC_ACT_OK;
-	f.to = endpoint_at(&p.destination, family);
-	if (!f.to || !f.to->policy_set || parse_l4(skb, &p, family) || flow_find(skb, &p, &f, family))
+	f.to = receiver(skb, &p, family);
+	if (!f.to || !f.to->policy_set || flow_find(skb, &p, &f, family))
 		return TC_ACT_OK;
 	if (!f.c.entry || (!f.c.reply && !flow_remembered(&f)))
 		return TC_ACT_OK;
@@ -50,6 +121,102 @@ int from_network(struct __sk_buff *skb)
 		return ip_from_network(skb, 4);
 	case bpf_htons(ETH_P_IPV6):
 		return ip_from_network(skb, 6);
+	}
+	return TC_ACT_OK;
+}
+
+/* Whether a packet that has no translation needs one: not into the cluster, nor in answer to who called the pod by its own address. */
+static __always_inline bool needs_mask(const struct packet *p, __u32 now, const __u8 family)
+{
+	struct connection c = {};
+
+	if (is_exempt(&p->destination, family))
+		return false;
+	ct_find(&c, p, now, family);
+	return !(c.entry && c.reply);
+}
+
+static __always_inline void trace_mask(struct __sk_buff *skb, const struct packet *p, const struct endpoint *from, const __u8 family)
+{
+	struct report r = {
+		.source_identity = from->identity,
+		.destination_identity = identity_of(&p->destination, family),
+		.source_id = from->id,
+		.ifindex = skb->ifindex,
+		.family = family,
+		.point = TRACE_TO_NETWORK,
+		.reason = TRACE_REASON_NEW,
+		.original = p->source,
+	};
+
+	if (config.trace_enabled)
+		send_trace(skb, &r);
+}
+
+static __always_inline fault mask(struct __sk_buff *skb, struct packet *p, const struct endpoint *from, struct nat_entry *becomes,
+				  const __u8 family)
+{
+	fault problem = parse_l4(skb, p, family);
+	__u32 now = now_s();
+	bool fresh;
+
+	if (problem)
+		return problem;
+	/* An echo reply answers; other messages open nothing that could be answered. */
+	if (p->kind != PACKET_FLOW)
+		return 0;
+	fresh = !nat_find(p, becomes, family);
+	if (fresh) {
+		if (!needs_mask(p, now, family))
+			return 0;
+		problem = nat_allocate(p, becomes, now, family);
+		if (problem)
+			return problem;
+	}
+	problem = nat_rewrite(skb, p, becomes, true, family);
+	if (!problem && fresh)
+		trace_mask(skb, p, from, family);
+	return problem;
+}
+
+static __always_inline int ip_to_network(struct __sk_buff *skb, const __u8 family)
+{
+	const struct native_device *device;
+	const struct endpoint *from;
+	struct nat_entry becomes = {};
+	__u32 ifindex = skb->ifindex;
+	struct packet p = {};
+	fault problem;
+
+	if (parse_ip(skb, &p, family))
+		return TC_ACT_OK;
+	from = endpoint_at(&p.source, family);
+	if (!from)
+		return TC_ACT_OK;
+	device = bpf_map_lookup_elem(&native_devices, &ifindex);
+	if (!device)
+		return TC_ACT_OK;
+	if (family == 4)
+		__builtin_memcpy(becomes.address, &device->ipv4, sizeof(device->ipv4));
+	else
+		__builtin_memcpy(becomes.address, device->ipv6, sizeof(device->ipv6));
+	if (!((const word64 *)becomes.address)[0] && !((const word64 *)becomes.address)[1])
+		return TC_ACT_OK;
+	problem = mask(skb, &p, from, &becomes, family);
+	return problem ? drop_at(skb, from, METRICS_EGRESS, problem) : TC_ACT_OK;
+}
+
+/* tcx egress of a native device: what leaves the cluster leaves with the node's address. */
+SEC("tc")
+int to_network(struct __sk_buff *skb)
+{
+	if (!config.masquerade_enabled || skb->mark == MARK_DIRECT || is_vlan(skb))
+		return TC_ACT_OK;
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		return ip_to_network(skb, 4);
+	case bpf_htons(ETH_P_IPV6):
+		return ip_to_network(skb, 6);
 	}
 	return TC_ACT_OK;
 }

@@ -3,6 +3,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { openKernel } from "@cilium-ts/kernel";
+import { formatAddress } from "@cilium-ts/net";
+import { notifyFlags, type TraceNotify } from "../../adapters/datapath/src/gen/index.ts";
 import { type Datapath, datapathDefaults, openDatapath, type PolicySetEntry } from "../../adapters/datapath/src/index.ts";
 import { addressBytes, macBytes } from "./layers.ts";
 import { drainEvents, type Event } from "./pod-programs.ts";
@@ -17,10 +19,18 @@ export interface NodeSetup {
   /** How pods of the other node are reached; directly is natively, past the stack. */
   readonly routing: Routing;
   readonly routers: readonly [ipv4: string, ipv6: string];
+  /** The uplink's addresses and the prefixes that see the pod's own; undefined: everybody sees those. */
+  readonly masquerade: Masquerading | undefined;
   readonly hostAddresses: readonly string[];
   /** Its device is "pod". */
   readonly pod: { readonly mac: string; readonly id: number; readonly identity: number; readonly ipv4: string; readonly ipv6: string };
   readonly ipcache: readonly IpcacheEntry[];
+}
+
+export interface Masquerading {
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly exempt: readonly string[];
 }
 
 export interface IpcacheEntry {
@@ -46,6 +56,8 @@ export interface NodeEvent {
   readonly subtype: number;
   readonly source: number;
   readonly destination: number;
+  /** The source before it was translated; "" where it was not. */
+  readonly original: string;
 }
 
 function policyEntries({ ingress, egress }: NodePolicy): PolicySetEntry[] {
@@ -55,10 +67,16 @@ function policyEntries({ ingress, egress }: NodePolicy): PolicySetEntry[] {
   return [...ingress.map((identity) => allow("ingress", identity)), ...egress.map((identity) => allow("egress", identity))];
 }
 
+function originalOf({ originalIp, flags }: TraceNotify): string {
+  if (originalIp.every((byte) => byte === 0)) return "";
+  return formatAddress((flags & notifyFlags.ipv6) !== 0 ? originalIp : originalIp.subarray(0, 4));
+}
+
 function summary(event: Event): NodeEvent {
   const { kind, notify } = event;
-  if (kind === "verdict") return { kind, subtype: notify.verdict, source: notify.remoteIdentity, destination: 0 };
-  return { kind, subtype: notify.header.subtype, source: notify.sourceIdentity, destination: notify.destinationIdentity };
+  if (kind === "verdict") return { kind, subtype: notify.verdict, source: notify.remoteIdentity, destination: 0, original: "" };
+  const original = kind === "trace" ? originalOf(notify) : "";
+  return { kind, subtype: notify.header.subtype, source: notify.sourceIdentity, destination: notify.destinationIdentity, original };
 }
 
 function ifindexOf(device: string): number {
@@ -86,8 +104,16 @@ function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => vo
   };
   datapath.endpoints.apply({ ...endpoint, policySet: datapath.policySets.acquire(policyEntries({ ingress: [0], egress: [0] })) });
   datapath.endpoints.setHostAddresses(setup.hostAddresses.map(addressBytes));
-  if (setup.routing === "tunnel") datapath.deviceLinks.apply({ vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex });
-  if (setup.routing === "direct") datapath.deviceLinks.apply({ native: [find("uplink").ifindex] });
+  const uplink = find("uplink").ifindex;
+  datapath.deviceLinks.apply({
+    ...(setup.routing === "tunnel" && { vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex }),
+    native: setup.routing === "direct" || setup.masquerade !== undefined ? [uplink] : [],
+  });
+  if (setup.masquerade !== undefined) {
+    const { ipv4, ipv6, exempt } = setup.masquerade;
+    datapath.masquerade?.setDevices([{ ifindex: uplink, ipv4: addressBytes(ipv4), ipv6: addressBytes(ipv6) }]);
+    datapath.masquerade?.setExempt(exempt);
+  }
   return enforce;
 }
 
@@ -115,6 +141,7 @@ async function main(setup: NodeSetup): Promise<void> {
       routerIPv6: addressBytes(routerIPv6),
       tunnelIfindex: setup.routing === "tunnel" ? ifindexOf("cilium_vxlan") : 0,
       directRoutingIfindex: setup.routing === "direct" ? ifindexOf("uplink") : 0,
+      masquerade: setup.masquerade !== undefined,
       conntrackEntriesMax: 1024,
     }),
   );

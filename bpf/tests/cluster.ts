@@ -36,18 +36,24 @@ function nodeOf(name: NodeName, number: number): ClusterNode {
 export const nodes: Readonly<Record<NodeName, ClusterNode>> = { a: nodeOf("a", 1), b: nodeOf("b", 2) };
 export const other = (name: NodeName): ClusterNode => nodes[name === "a" ? "b" : "a"];
 
-/** A namespace: a node's own, or its pod's. */
-export type Place = NodeName | `pod-${NodeName}`;
+/** A namespace: a node's own, its pod's, or somebody's outside of the cluster. */
+export type Place = NodeName | `pod-${NodeName}` | "world";
 
 export interface ClusterOptions {
   readonly routing: Routing;
   /** Of the pods' devices. */
   readonly podMtu: number;
+  /** Destinations to which the pods go with their own addresses; undefined: all. */
+  readonly exempt?: readonly string[];
   /** What a node knows of the other's pod. */
   readonly ipcache: (of: ClusterNode, seenBy: NodeName) => readonly IpcacheEntry[];
 }
 
 let clusters = 0;
+
+/** Somebody outside, behind node b, by a link that takes less than the others. */
+export const world = { ipv4: "198.51.100.9", ipv6: "2001:db8:77::9", mtu: 1300 };
+const worldGateway = { ipv4: "198.51.100.1", ipv6: "2001:db8:77::1" };
 
 /** Two nodes with a pod each and a cable between them, all in namespaces: real programs, devices and traffic. */
 export class Cluster implements AsyncDisposable {
@@ -129,8 +135,8 @@ export class Cluster implements AsyncDisposable {
       else child.kill();
       await ended;
     }
-    for (const name of nodeNames)
-      for (const place of [`pod-${name}`, name]) await run("ip", ["netns", "del", `${this.#prefix}${place}`]).catch(() => {});
+    for (const place of ["world", ...nodeNames.flatMap((name) => [`pod-${name}`, name])])
+      await run("ip", ["netns", "del", `${this.#prefix}${place}`]).catch(() => {});
   }
 
   async #ask(name: NodeName, command: NodeCommand): Promise<unknown> {
@@ -161,6 +167,25 @@ export class Cluster implements AsyncDisposable {
     }
     await this.#ip("a", "link", "add", "uplink", "type", "veth", "peer", "name", "uplink", "netns", `${this.#prefix}b`);
     for (const name of nodeNames) await this.#layNode(nodes[name]);
+    if (this.#options.exempt !== undefined) await this.#layWorld();
+  }
+
+  async #layWorld(): Promise<void> {
+    const mtu = ["mtu", String(world.mtu)];
+    await run("ip", ["netns", "add", `${this.#prefix}world`]);
+    await this.#ip("b", "link", "add", "world", ...mtu, "type", "veth", "peer", "name", "eth0", ...mtu, "netns", `${this.#prefix}world`);
+    await this.#ip("b", "link", "set", "world", "up");
+    for (const device of ["lo", "eth0"]) await this.#ip("world", "link", "set", device, "up");
+    for (const [own, gateway, bits, way] of [
+      [world.ipv4, worldGateway.ipv4, 24, nodes.b.ipv4],
+      [world.ipv6, worldGateway.ipv6, 64, nodes.b.ipv6],
+    ] as const) {
+      const noDad = bits === 64 ? ["nodad"] : [];
+      await this.#ip("b", "address", "add", `${gateway}/${bits}`, "dev", "world", ...noDad);
+      await this.#ip("world", "address", "add", `${own}/${bits}`, "dev", "eth0", ...noDad);
+      await this.#ip("world", "route", "add", "default", "via", gateway);
+      await this.#ip("a", "route", "add", `${own}/${bits === 24 ? 32 : 128}`, "via", way);
+    }
   }
 
   async #layNode({ name, ipv4, ipv6, router, pod }: ClusterNode): Promise<void> {
@@ -205,6 +230,7 @@ export class Cluster implements AsyncDisposable {
     const setup: NodeSetup = {
       bpfRoot: `/run/${this.#prefix}${name}`,
       routing: this.#options.routing,
+      masquerade: this.#options.exempt && { ipv4: node.ipv4, ipv6: node.ipv6, exempt: this.#options.exempt },
       routers: [router.ipv4, router.ipv6],
       hostAddresses: [node.ipv4, node.ipv6, router.ipv4, router.ipv6],
       pod: { ...pod, mac: eth0.address },
@@ -246,8 +272,12 @@ const nodeScript = join(import.meta.dirname, "cluster-node.ts");
 /** Answers every request with so many bytes. */
 export const answerBytes = 4 << 20;
 
-/** A server on port 8080 of both families. */
-export const serverScript = `require("node:http").createServer((_, answer) => answer.end(Buffer.alloc(${answerBytes}))).listen(8080, "::")`;
+/** A server on port 8080 of both families: `/who` is told its own address, a POST how much came, and all else so many bytes. */
+export const serverScript = `require("node:http").createServer((request, answer) => {
+  let size = 0;
+  request.on("data", (chunk) => { size += chunk.length; });
+  request.on("end", () => answer.end(size > 0 ? String(size) : request.url === "/who" ? request.socket.remoteAddress : Buffer.alloc(${answerBytes})));
+}).listen(8080, "::")`;
 
 /** What a place gets from a server: the number of bytes, or "nothing" before the deadline. */
 export function get(cluster: Cluster, place: Place, address: string, deadlineMs = 10_000): Promise<string> {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { openKernel } from "@cilium-ts/kernel";
 import { requireKernel } from "@cilium-ts/testing";
@@ -31,12 +33,32 @@ for (const [name, config] of [
   });
 }
 
+for (const [name, programNames] of [
+  ["overlay", ["from_overlay"]],
+  ["host", ["from_host"]],
+  ["network", ["from_network", "to_network"]],
+] as const) {
+  test(`the verifier takes the programs of ${name}.o`, { skip }, async (t) => {
+    await buildPodObject();
+    const bytes = await readFile(join(import.meta.dirname, "../build", `${name}.o`));
+    const config = encodeNodeConfig({ ...defaultConfig, tunnelIfindex: 1, directRoutingIfindex: 1, masqueradeEnabled: 1 });
+    using object = openKernel().loadObject({ name: `${name}.o`, bytes, rodata: { config } });
+    for (const program of programNames) {
+      const lines = readFileSync(`/proc/self/fdinfo/${object.programs.get(program)?.fd}`, "utf8");
+      const verified = Number(/^verified_insns:\s*(\d+)/m.exec(lines)?.[1]);
+      t.diagnostic(`${program}: ${verified} instructions verified`);
+      assert.ok(verified > 0 && verified < verifiedInstructionsMax / 4, `${program}: ${verified}`);
+    }
+  });
+}
+
 test("the maps of an idle node take little memory", { skip }, async (t) => {
   const bytes = await buildPodObject();
   using object = openKernel().loadObject({ name: "pod.o", bytes, rodata: { config: encodeNodeConfig(defaultConfig) } });
   assert.deepEqual(
     [...object.maps.keys()].filter((name) => !name.startsWith(".")).sort(),
     Object.values(maps)
+      .filter((map) => map.objects.some((name) => name === "pod"))
       .map((map) => map.name)
       .sort(),
   );

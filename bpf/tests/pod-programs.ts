@@ -95,6 +95,7 @@ export const defaultConfig: NodeConfig = {
   directRoutingIfindex: 0,
   traceEnabled: 1,
   verdictEventsEnabled: 1,
+  masqueradeEnabled: 0,
 };
 
 /** `bpf/build/pod.o`, made now if it is not current. */

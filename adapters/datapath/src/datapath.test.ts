@@ -208,6 +208,38 @@ test("native devices run one program each, and lose it with their place in the l
   datapath.deviceLinks.apply({});
 });
 
+test("a node that masquerades says with which addresses, and to whom it does not", { skip }, () => {
+  const peer = Number(readFileSync(`/sys/class/net/${device}p/ifindex`, "utf8"));
+  const count = (name: string): number => {
+    using map = kernel.openPinnedMap(join(bpfRoot, "maps", name));
+    return map.dump().count;
+  };
+  {
+    using datapath = openDatapath(kernel, options({ masquerade: true }));
+    datapath.deviceLinks.apply({ native: [peer] });
+    assert.deepEqual(
+      links(datapath, `links/devices/${peer}`).map((line) => line.replace(/ [0-9]+ /, " ")),
+      ["from_network runs from_network", "to_network runs to_network"],
+    );
+    datapath.masquerade?.setDevices([{ ifindex: peer, ipv4: address("192.0.2.1") }, { ifindex }]);
+    datapath.masquerade?.setDevices([{ ifindex: peer, ipv4: address("192.0.2.1"), ipv6: address("2001:db8::1") }]);
+    datapath.masquerade?.setExempt(["10.0.0.0/8", "fd00::/48"]);
+    datapath.masquerade?.setExempt(["10.0.0.0/8", "10.0.0.0/16", "fd00::/56"]);
+    assert.deepEqual([count("native_devices"), count("masquerade_exempt")], [1, 3]);
+    assert.throws(() => datapath.masquerade?.setExempt(["10.0.0.0/99"]), /10\.0\.0\.0\/99 is no prefix/);
+  }
+  using adopted = openDatapath(kernel, options({ masquerade: true }));
+  assert.deepEqual([adopted.adopted, count("masquerade_exempt")], [true, 3]);
+  using without = openDatapath(kernel, options({ directRoutingIfindex: peer }));
+  assert.equal(without.masquerade, undefined);
+  without.deviceLinks.apply({ native: [peer] });
+  assert.deepEqual(
+    links(without, `links/devices/${peer}`).map((line) => line.split(" ")[0]),
+    ["from_network"],
+  );
+  without.deviceLinks.apply({});
+});
+
 test("an endpoint that goes takes its row, addresses and links with it", { skip }, () => {
   using datapath = openDatapath(kernel, options({ traceIntervalS: 1 }));
   datapath.endpoints.remove(endpoint(0));

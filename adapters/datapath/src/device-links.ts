@@ -15,16 +15,21 @@ export interface DatapathDevices {
 interface Attachment {
   readonly name: DeviceProgramName;
   readonly direction: "ingress" | "egress";
+  /** Only where it is loaded. */
+  readonly optional?: true;
 }
 
 const attachments = {
   vxlan: [{ name: "from_overlay", direction: "ingress" }],
   host: [{ name: "from_host", direction: "egress" }],
-  native: [{ name: "from_network", direction: "ingress" }],
+  native: [
+    { name: "from_network", direction: "ingress" },
+    { name: "to_network", direction: "egress", optional: true },
+  ],
 } as const satisfies Record<string, readonly Attachment[]>;
 
 /** Programs of devices. They are loaded where the configuration has a use for them. */
-export type DeviceProgramName = "from_overlay" | "from_host" | "from_network";
+export type DeviceProgramName = "from_overlay" | "from_host" | "from_network" | "to_network";
 type DevicePrograms = Readonly<Partial<Record<DeviceProgramName, BpfProgram>>>;
 
 /** Our programs on the node's own devices. */
@@ -45,8 +50,9 @@ export class DeviceLinks {
   apply(devices: DatapathDevices): void {
     const wanted = wantedOn(devices);
     for (const [ifindex, wantedHere] of wanted) {
-      for (const { name, direction } of wantedHere) {
+      for (const { name, direction, optional } of wantedHere) {
         const program = this.#programs[name];
+        if (program === undefined && optional) continue;
         if (program === undefined)
           throw new Error(`${name} is not loaded, device #${ifindex} cannot run it: its options ask for no such programs`);
         this.#links.apply({ path: this.#path(ifindex, name), program, ifindex, direction });
@@ -63,7 +69,8 @@ export class DeviceLinks {
   #removeExcept(ifindex: number, wanted: readonly Attachment[]): void {
     const directory = join(this.#root, String(ifindex));
     for (const name of this.#kernel.listPins(directory)) {
-      if (!wanted.some((attachment) => attachment.name === name)) this.#links.remove(join(directory, name));
+      const stays = wanted.some((attachment) => attachment.name === name && this.#programs[attachment.name] !== undefined);
+      if (!stays) this.#links.remove(join(directory, name));
     }
     if (wanted.length === 0) this.#kernel.unpin(directory);
   }

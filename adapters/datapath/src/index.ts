@@ -6,6 +6,7 @@ export type { InspectedConnection, InspectedFragment } from "./inspect-connectio
 export { DatapathInspection, DatapathNotFound } from "./inspect-datapath.ts";
 export type { InspectedAddress, InspectedEndpoint, InspectedMetric, InspectedPolicyEntry } from "./inspect-rows.ts";
 export { IpcacheMap, type IpcacheRow } from "./ipcache-map.ts";
+export { Masquerade, type MasqueradeDevice } from "./masquerade.ts";
 export { type Datapath, openDatapath } from "./open-datapath.ts";
 export { type DatapathObjects, type DatapathOptions, datapathDefaults } from "./options.ts";
 export { type PolicySetEntry, PolicySets } from "./policy-sets.ts";

@@ -5,6 +5,7 @@ import { DeviceLinks, type DeviceProgramName } from "./device-links.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
 import { decodeConntrackSweep, decodeRuntime, encodeConntrackSweep, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
 import { IpcacheMap } from "./ipcache-map.ts";
+import { Masquerade, type MasqueradeMaps } from "./masquerade.ts";
 import type { DatapathObjects, DatapathOptions } from "./options.ts";
 import { PolicySets } from "./policy-sets.ts";
 
@@ -25,6 +26,9 @@ const mapNames = [
 ] as const;
 type MapName = (typeof mapNames)[number];
 
+/** Of the programs of native devices alone. */
+const masqueradeMapNames = ["native_devices", "masquerade_exempt", "snat"] as const;
+
 /** Which object a program is compiled into. All objects share the maps. */
 const programObjects = {
   from_pod: "pod",
@@ -33,12 +37,12 @@ const programObjects = {
   from_overlay: "overlay",
   from_host: "host",
   from_network: "network",
+  to_network: "network",
 } as const satisfies Record<string, keyof DatapathObjects>;
 type ProgramName = keyof typeof programObjects;
 type Programs = Readonly<Record<Exclude<ProgramName, DeviceProgramName>, BpfProgram> & Partial<Record<DeviceProgramName, BpfProgram>>>;
 const alwaysLoaded: readonly ProgramName[] = ["from_pod", "to_pod", "sweep_conntrack"];
 const tunnelPrograms: readonly ProgramName[] = ["from_overlay", "from_host"];
-const networkPrograms: readonly ProgramName[] = ["from_network"];
 
 /** Contracts section 5 of features: conntrack lifetimes, in seconds. */
 const timeoutsS = { tcp: 8_000, tcpSyn: 60, tcpClose: 10, any: 60 };
@@ -49,6 +53,8 @@ export interface Datapath extends Disposable {
   readonly programs: Programs;
   readonly endpoints: EndpointRows;
   readonly deviceLinks: DeviceLinks;
+  /** Undefined where the options do not ask for it. */
+  readonly masquerade: Masquerade | undefined;
   readonly policySets: PolicySets;
   readonly ipcache: IpcacheMap;
   /** Whether the programs of an earlier run were adopted as they are. */
@@ -77,7 +83,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
   const programRoot = join(options.bpfRoot, "programs");
   const adopted = programNames.every((name) => kernel.listPins(join(programRoot, version)).includes(name));
   using owned = new DisposableStack();
-  const { maps, programs } = adopted
+  const { maps, programs, masqueradeMaps } = adopted
     ? adopt(kernel, options, programNames, join(programRoot, version), owned)
     : load(kernel, options, programNames, config, join(programRoot, version), owned);
   const runtime = new RuntimeRow(maps.runtime);
@@ -88,6 +94,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     linkRoot: join(options.bpfRoot, "links"),
   });
   const deviceLinks = new DeviceLinks({ kernel, programs, root: join(options.bpfRoot, "links/devices") });
+  const masquerade = options.masquerade && masqueradeMaps !== undefined ? new Masquerade(masqueradeMaps) : undefined;
   const ipcache = new IpcacheMap(maps.ipcache, () => runtime.moveIpcacheGeneration());
   const policySets = new PolicySets(maps.policy, () => runtime.takePolicySetNumber());
   const held = owned.move();
@@ -96,6 +103,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     programs,
     endpoints,
     deviceLinks,
+    masquerade,
     policySets,
     ipcache,
     adopted,
@@ -107,7 +115,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
       programs.sweep_conntrack.runSyscall(context);
       return decodeConntrackSweep(context);
     },
-    memoryBytes: () => mapNames.reduce((sum, name) => sum + maps[name].memoryBytes(), 0),
+    memoryBytes: () => mapNames.reduce((sum, name) => sum + maps[name].memoryBytes(), masquerade?.memoryBytes() ?? 0),
     [Symbol.dispose]: () => held.dispose(),
   };
 }
@@ -115,11 +123,15 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
 interface Opened {
   readonly maps: Record<MapName, BpfMap>;
   readonly programs: Programs;
+  /** With to_network. */
+  readonly masqueradeMaps: MasqueradeMaps | undefined;
 }
 
 /** Those that the configuration has a use for. */
-function programsFor({ tunnelIfindex, directRoutingIfindex }: DatapathOptions): Names {
-  return [...alwaysLoaded, ...(tunnelIfindex === 0 ? [] : tunnelPrograms), ...(directRoutingIfindex === 0 ? [] : networkPrograms)];
+function programsFor({ tunnelIfindex, directRoutingIfindex, masquerade }: DatapathOptions): Names {
+  const masqueradePrograms: Names = masquerade ? ["to_network"] : [];
+  const networkPrograms: Names = directRoutingIfindex !== 0 || masquerade ? ["from_network", ...masqueradePrograms] : [];
+  return [...alwaysLoaded, ...(tunnelIfindex === 0 ? [] : tunnelPrograms), ...networkPrograms];
 }
 
 type Names = readonly ProgramName[];
@@ -128,6 +140,9 @@ function adopt(kernel: Kernel, options: DatapathOptions, names: Names, programRo
   return {
     maps: record(mapNames, (name) => owned.use(kernel.openPinnedMap(mapPin(options, name)))),
     programs: programsOf(names, (name) => owned.use(kernel.openPinnedProgram(join(programRoot, name)))),
+    masqueradeMaps: names.includes("to_network")
+      ? record(masqueradeMapNames, (name) => owned.use(kernel.openPinnedMap(mapPin(options, name))))
+      : undefined,
   };
 }
 
@@ -143,7 +158,12 @@ function load(
   const programs = programsOf(names, (name) => present(loaded.get(programObjects[name])?.programs.get(name), `program ${name}`));
   kernel.unpin(programRoot); // A start that died between two pins has left some.
   for (const name of names) programs[name]?.pin(join(programRoot, name));
-  return { maps: record(mapNames, (name) => present(loaded.get("pod")?.maps.get(name), `map ${name}`)), programs };
+  const network = names.includes("to_network") ? loaded.get("network") : undefined;
+  return {
+    maps: record(mapNames, (name) => present(loaded.get("pod")?.maps.get(name), `map ${name}`)),
+    programs,
+    masqueradeMaps: network && record(masqueradeMapNames, (name) => present(network.maps.get(name), `map ${name}`)),
+  };
 }
 
 function programsOf(names: Names, open: (name: ProgramName) => BpfProgram): Programs {
@@ -155,19 +175,19 @@ function objectNamesOf(names: Names): Array<keyof DatapathObjects> {
 }
 
 function loadObject(kernel: Kernel, options: DatapathOptions, config: Uint8Array, name: keyof DatapathObjects): LoadedObject {
-  const sizes: Partial<Record<MapName, number>> = { ct4: options.conntrackEntriesMax, ct6: options.conntrackEntriesMax };
+  const sizes: Partial<Record<string, number>> = { ct4: options.conntrackEntriesMax, ct6: options.conntrackEntriesMax };
   return kernel.loadObject({
     name: `${name}.o`,
     bytes: options.objects[name],
     ...(name !== "conntrack" && { rodata: { config } }),
-    maps: record(mapNames, (map) => {
+    maps: record(name === "network" ? [...mapNames, ...masqueradeMapNames] : mapNames, (map) => {
       const maxEntries = sizes[map];
       return maxEntries === undefined ? { pinPath: mapPin(options, map) } : { pinPath: mapPin(options, map), maxEntries };
     }),
   });
 }
 
-function mapPin(options: DatapathOptions, name: MapName): string {
+function mapPin(options: DatapathOptions, name: MapName | (typeof masqueradeMapNames)[number]): string {
   return join(options.bpfRoot, "maps", name);
 }
 
@@ -185,6 +205,7 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     directRoutingIfindex: options.directRoutingIfindex,
     traceEnabled: 1,
     verdictEventsEnabled: 1,
+    masqueradeEnabled: options.masquerade ? 1 : 0,
   });
 }
 

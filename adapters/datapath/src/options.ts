@@ -19,6 +19,8 @@ export interface DatapathOptions {
   readonly tunnelIfindex: number;
   /** The native device that leads to other nodes' pods, past the node's stack; 0: the stack sends them. */
   readonly directRoutingIfindex: number;
+  /** Whether pods leave the cluster with an address of the node: `Datapath.masquerade` says where. */
+  readonly masquerade: boolean;
   /** How often an established connection is reported, in seconds. 0: every packet. */
   readonly traceIntervalS: number;
   /** Bytes of each packet that an event carries, at most 128. */
@@ -30,6 +32,7 @@ export interface DatapathOptions {
 export const datapathDefaults = {
   tunnelIfindex: 0,
   directRoutingIfindex: 0,
+  masquerade: false,
   traceIntervalS: 5,
   tracePayloadSizeBytes: 128,
   conntrackEntriesMax: 131_072,

@@ -11,7 +11,10 @@ const programs: Readonly<Record<string, FakeObjectShape["programs"]>> = {
   conntrack: [{ name: "sweep_conntrack", type: "syscall" }],
   overlay: [{ name: "from_overlay", type: "sched_cls" }],
   host: [{ name: "from_host", type: "sched_cls" }],
-  network: [{ name: "from_network", type: "sched_cls" }],
+  network: [
+    { name: "from_network", type: "sched_cls" },
+    { name: "to_network", type: "sched_cls" },
+  ],
 };
 
 /** The `objects` of `openDatapath` on a fake kernel: all that it looks at are their names. */

@@ -131,6 +131,8 @@ const sourceFiles: readonly string[] = [
   "tunnel.h",
   "overlay.c",
   "host.c",
+  "network.c",
+  "nat.h",
 ];
 
 /** The file of the datapath in which a packet was dropped. */

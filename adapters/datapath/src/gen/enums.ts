@@ -229,6 +229,15 @@ export const metricsDirection = {
 } as const;
 export type MetricsDirection = (typeof metricsDirection)[keyof typeof metricsDirection];
 
+/** enum nat_direction */
+export const natDirection = {
+  /** NAT_OUT */
+  out: 0,
+  /** NAT_IN */
+  in: 1,
+} as const;
+export type NatDirection = (typeof natDirection)[keyof typeof natDirection];
+
 /** enum notify_flags */
 export const notifyFlags = {
   /** NOTIFY_IPV6 */
@@ -294,6 +303,10 @@ export const sourceFile = {
   fileOverlay: 13,
   /** FILE_HOST */
   fileHost: 14,
+  /** FILE_NETWORK */
+  fileNetwork: 15,
+  /** FILE_NAT */
+  fileNat: 16,
 } as const;
 export type SourceFile = (typeof sourceFile)[keyof typeof sourceFile];
 

@@ -1000,6 +1000,67 @@ export function decodeLocalAddressKey(bytes: Uint8Array, offset: number = 0): Lo
 
 export const localAddressKeyCodec: Codec<LocalAddressKey> = { sizeBytes: 20, encode: encodeLocalAddressKey, decode: decodeLocalAddressKey };
 
+/** struct masquerade_key: 24 bytes, padding at 5-7. */
+export interface MasqueradeKey {
+  /** Bytes 0-3: __u32. */
+  readonly prefixLength: number;
+  /** Byte 4: __u8. */
+  readonly family: number;
+  /** Bytes 8-23: __u8[16], 16 bytes as they are in memory. */
+  readonly address: Uint8Array;
+}
+
+export const masqueradeKeyLayout = {
+  sizeBytes: 24,
+  offsets: { prefixLength: 0, family: 4, address: 8 },
+} as const;
+
+export function encodeMasqueradeKey(value: MasqueradeKey, target: Uint8Array = new Uint8Array(24), offset: number = 0): Uint8Array {
+  checkRange("masqueradeKey", target, offset, 24);
+  const _prefixLength = value.prefixLength;
+  if (_prefixLength >>> 0 !== _prefixLength) refuseInteger("masqueradeKey.prefixLength", _prefixLength, "unsigned 32-bit");
+  target[offset] = _prefixLength;
+  target[offset + 1] = _prefixLength >>> 8;
+  target[offset + 2] = _prefixLength >>> 16;
+  target[offset + 3] = _prefixLength >>> 24;
+  const _family = value.family;
+  if ((_family & 0xff) !== _family) refuseInteger("masqueradeKey.family", _family, "unsigned 8-bit");
+  target[offset + 4] = _family;
+  target[offset + 5] = 0;
+  target[offset + 6] = 0;
+  target[offset + 7] = 0;
+  const _address = value.address;
+  if (_address.length !== 16) refuseLength("masqueradeKey.address", _address, 16);
+  target[offset + 8] = _address[0] as number;
+  target[offset + 9] = _address[1] as number;
+  target[offset + 10] = _address[2] as number;
+  target[offset + 11] = _address[3] as number;
+  target[offset + 12] = _address[4] as number;
+  target[offset + 13] = _address[5] as number;
+  target[offset + 14] = _address[6] as number;
+  target[offset + 15] = _address[7] as number;
+  target[offset + 16] = _address[8] as number;
+  target[offset + 17] = _address[9] as number;
+  target[offset + 18] = _address[10] as number;
+  target[offset + 19] = _address[11] as number;
+  target[offset + 20] = _address[12] as number;
+  target[offset + 21] = _address[13] as number;
+  target[offset + 22] = _address[14] as number;
+  target[offset + 23] = _address[15] as number;
+  return target;
+}
+
+export function decodeMasqueradeKey(bytes: Uint8Array, offset: number = 0): MasqueradeKey {
+  checkRange("masqueradeKey", bytes, offset, 24);
+  return {
+    prefixLength: ((bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0,
+    family: (bytes[offset + 4] as number),
+    address: copyBytes(bytes, offset + 8, 16),
+  };
+}
+
+export const masqueradeKeyCodec: Codec<MasqueradeKey> = { sizeBytes: 24, encode: encodeMasqueradeKey, decode: decodeMasqueradeKey };
+
 /** struct metrics_key: 8 bytes, padding at 5-7. */
 export interface MetricsKey {
   /** Byte 0: __u8. */
@@ -1100,7 +1161,208 @@ export function decodeMetricsValue(bytes: Uint8Array, offset: number = 0): Metri
 
 export const metricsValueCodec: Codec<MetricsValue> = { sizeBytes: 16, encode: encodeMetricsValue, decode: decodeMetricsValue };
 
-/** struct node_config: 56 bytes, padding at 54-55. */
+/** struct nat_entry: 20 bytes, padding at 18-19. */
+export interface NatEntry {
+  /** Bytes 0-15: __u8[16], 16 bytes as they are in memory. */
+  readonly address: Uint8Array;
+  /** Bytes 16-17: __be16, here in host order. */
+  readonly port: number;
+}
+
+export const natEntryLayout = {
+  sizeBytes: 20,
+  offsets: { address: 0, port: 16 },
+} as const;
+
+export function encodeNatEntry(value: NatEntry, target: Uint8Array = new Uint8Array(20), offset: number = 0): Uint8Array {
+  checkRange("natEntry", target, offset, 20);
+  const _address = value.address;
+  if (_address.length !== 16) refuseLength("natEntry.address", _address, 16);
+  target[offset] = _address[0] as number;
+  target[offset + 1] = _address[1] as number;
+  target[offset + 2] = _address[2] as number;
+  target[offset + 3] = _address[3] as number;
+  target[offset + 4] = _address[4] as number;
+  target[offset + 5] = _address[5] as number;
+  target[offset + 6] = _address[6] as number;
+  target[offset + 7] = _address[7] as number;
+  target[offset + 8] = _address[8] as number;
+  target[offset + 9] = _address[9] as number;
+  target[offset + 10] = _address[10] as number;
+  target[offset + 11] = _address[11] as number;
+  target[offset + 12] = _address[12] as number;
+  target[offset + 13] = _address[13] as number;
+  target[offset + 14] = _address[14] as number;
+  target[offset + 15] = _address[15] as number;
+  const _port = value.port;
+  if ((_port & 0xffff) !== _port) refuseInteger("natEntry.port", _port, "unsigned 16-bit");
+  target[offset + 16] = _port >>> 8;
+  target[offset + 17] = _port;
+  target[offset + 18] = 0;
+  target[offset + 19] = 0;
+  return target;
+}
+
+export function decodeNatEntry(bytes: Uint8Array, offset: number = 0): NatEntry {
+  checkRange("natEntry", bytes, offset, 20);
+  return {
+    address: copyBytes(bytes, offset, 16),
+    port: ((bytes[offset + 16] as number) << 8) | (bytes[offset + 17] as number),
+  };
+}
+
+export const natEntryCodec: Codec<NatEntry> = { sizeBytes: 20, encode: encodeNatEntry, decode: decodeNatEntry };
+
+/** struct nat_key: 40 bytes, padding at 39. */
+export interface NatKey {
+  /** Bytes 0-15: __u8[16], 16 bytes as they are in memory. */
+  readonly source: Uint8Array;
+  /** Bytes 16-31: __u8[16], 16 bytes as they are in memory. */
+  readonly destination: Uint8Array;
+  /** Bytes 32-33: __be16, here in host order. */
+  readonly sourcePort: number;
+  /** Bytes 34-35: __be16, here in host order. */
+  readonly destinationPort: number;
+  /** Byte 36: __u8. */
+  readonly protocol: number;
+  /** Byte 37: __u8. */
+  readonly direction: number;
+  /** Byte 38: __u8. */
+  readonly family: number;
+}
+
+export const natKeyLayout = {
+  sizeBytes: 40,
+  offsets: { source: 0, destination: 16, sourcePort: 32, destinationPort: 34, protocol: 36, direction: 37, family: 38 },
+} as const;
+
+export function encodeNatKey(value: NatKey, target: Uint8Array = new Uint8Array(40), offset: number = 0): Uint8Array {
+  checkRange("natKey", target, offset, 40);
+  const _source = value.source;
+  if (_source.length !== 16) refuseLength("natKey.source", _source, 16);
+  target[offset] = _source[0] as number;
+  target[offset + 1] = _source[1] as number;
+  target[offset + 2] = _source[2] as number;
+  target[offset + 3] = _source[3] as number;
+  target[offset + 4] = _source[4] as number;
+  target[offset + 5] = _source[5] as number;
+  target[offset + 6] = _source[6] as number;
+  target[offset + 7] = _source[7] as number;
+  target[offset + 8] = _source[8] as number;
+  target[offset + 9] = _source[9] as number;
+  target[offset + 10] = _source[10] as number;
+  target[offset + 11] = _source[11] as number;
+  target[offset + 12] = _source[12] as number;
+  target[offset + 13] = _source[13] as number;
+  target[offset + 14] = _source[14] as number;
+  target[offset + 15] = _source[15] as number;
+  const _destination = value.destination;
+  if (_destination.length !== 16) refuseLength("natKey.destination", _destination, 16);
+  target[offset + 16] = _destination[0] as number;
+  target[offset + 17] = _destination[1] as number;
+  target[offset + 18] = _destination[2] as number;
+  target[offset + 19] = _destination[3] as number;
+  target[offset + 20] = _destination[4] as number;
+  target[offset + 21] = _destination[5] as number;
+  target[offset + 22] = _destination[6] as number;
+  target[offset + 23] = _destination[7] as number;
+  target[offset + 24] = _destination[8] as number;
+  target[offset + 25] = _destination[9] as number;
+  target[offset + 26] = _destination[10] as number;
+  target[offset + 27] = _destination[11] as number;
+  target[offset + 28] = _destination[12] as number;
+  target[offset + 29] = _destination[13] as number;
+  target[offset + 30] = _destination[14] as number;
+  target[offset + 31] = _destination[15] as number;
+  const _sourcePort = value.sourcePort;
+  if ((_sourcePort & 0xffff) !== _sourcePort) refuseInteger("natKey.sourcePort", _sourcePort, "unsigned 16-bit");
+  target[offset + 32] = _sourcePort >>> 8;
+  target[offset + 33] = _sourcePort;
+  const _destinationPort = value.destinationPort;
+  if ((_destinationPort & 0xffff) !== _destinationPort) refuseInteger("natKey.destinationPort", _destinationPort, "unsigned 16-bit");
+  target[offset + 34] = _destinationPort >>> 8;
+  target[offset + 35] = _destinationPort;
+  const _protocol = value.protocol;
+  if ((_protocol & 0xff) !== _protocol) refuseInteger("natKey.protocol", _protocol, "unsigned 8-bit");
+  target[offset + 36] = _protocol;
+  const _direction = value.direction;
+  if ((_direction & 0xff) !== _direction) refuseInteger("natKey.direction", _direction, "unsigned 8-bit");
+  target[offset + 37] = _direction;
+  const _family = value.family;
+  if ((_family & 0xff) !== _family) refuseInteger("natKey.family", _family, "unsigned 8-bit");
+  target[offset + 38] = _family;
+  target[offset + 39] = 0;
+  return target;
+}
+
+export function decodeNatKey(bytes: Uint8Array, offset: number = 0): NatKey {
+  checkRange("natKey", bytes, offset, 40);
+  return {
+    source: copyBytes(bytes, offset, 16),
+    destination: copyBytes(bytes, offset + 16, 16),
+    sourcePort: ((bytes[offset + 32] as number) << 8) | (bytes[offset + 33] as number),
+    destinationPort: ((bytes[offset + 34] as number) << 8) | (bytes[offset + 35] as number),
+    protocol: (bytes[offset + 36] as number),
+    direction: (bytes[offset + 37] as number),
+    family: (bytes[offset + 38] as number),
+  };
+}
+
+export const natKeyCodec: Codec<NatKey> = { sizeBytes: 40, encode: encodeNatKey, decode: decodeNatKey };
+
+/** struct native_device: 20 bytes. */
+export interface NativeDevice {
+  /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
+  readonly ipv4: Uint8Array;
+  /** Bytes 4-19: __u8[16], 16 bytes as they are in memory. */
+  readonly ipv6: Uint8Array;
+}
+
+export const nativeDeviceLayout = {
+  sizeBytes: 20,
+  offsets: { ipv4: 0, ipv6: 4 },
+} as const;
+
+export function encodeNativeDevice(value: NativeDevice, target: Uint8Array = new Uint8Array(20), offset: number = 0): Uint8Array {
+  checkRange("nativeDevice", target, offset, 20);
+  const _ipv4 = value.ipv4;
+  if (_ipv4.length !== 4) refuseLength("nativeDevice.ipv4", _ipv4, 4);
+  target[offset] = _ipv4[0] as number;
+  target[offset + 1] = _ipv4[1] as number;
+  target[offset + 2] = _ipv4[2] as number;
+  target[offset + 3] = _ipv4[3] as number;
+  const _ipv6 = value.ipv6;
+  if (_ipv6.length !== 16) refuseLength("nativeDevice.ipv6", _ipv6, 16);
+  target[offset + 4] = _ipv6[0] as number;
+  target[offset + 5] = _ipv6[1] as number;
+  target[offset + 6] = _ipv6[2] as number;
+  target[offset + 7] = _ipv6[3] as number;
+  target[offset + 8] = _ipv6[4] as number;
+  target[offset + 9] = _ipv6[5] as number;
+  target[offset + 10] = _ipv6[6] as number;
+  target[offset + 11] = _ipv6[7] as number;
+  target[offset + 12] = _ipv6[8] as number;
+  target[offset + 13] = _ipv6[9] as number;
+  target[offset + 14] = _ipv6[10] as number;
+  target[offset + 15] = _ipv6[11] as number;
+  target[offset + 16] = _ipv6[12] as number;
+  target[offset + 17] = _ipv6[13] as number;
+  target[offset + 18] = _ipv6[14] as number;
+  target[offset + 19] = _ipv6[15] as number;
+  return target;
+}
+
+export function decodeNativeDevice(bytes: Uint8Array, offset: number = 0): NativeDevice {
+  checkRange("nativeDevice", bytes, offset, 20);
+  return {
+    ipv4: copyBytes(bytes, offset, 4),
+    ipv6: copyBytes(bytes, offset + 4, 16),
+  };
+}
+
+export const nativeDeviceCodec: Codec<NativeDevice> = { sizeBytes: 20, encode: encodeNativeDevice, decode: decodeNativeDevice };
+
+/** struct node_config: 56 bytes, padding at 55. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1126,11 +1388,13 @@ export interface NodeConfig {
   readonly traceEnabled: number;
   /** Byte 53: __u8. */
   readonly verdictEventsEnabled: number;
+  /** Byte 54: __u8. */
+  readonly masqueradeEnabled: number;
 }
 
 export const nodeConfigLayout = {
   sizeBytes: 56,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, traceEnabled: 52, verdictEventsEnabled: 53 },
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, traceEnabled: 52, verdictEventsEnabled: 53, masqueradeEnabled: 54 },
 } as const;
 
 export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(56), offset: number = 0): Uint8Array {
@@ -1213,7 +1477,9 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   const _verdictEventsEnabled = value.verdictEventsEnabled;
   if ((_verdictEventsEnabled & 0xff) !== _verdictEventsEnabled) refuseInteger("nodeConfig.verdictEventsEnabled", _verdictEventsEnabled, "unsigned 8-bit");
   target[offset + 53] = _verdictEventsEnabled;
-  target[offset + 54] = 0;
+  const _masqueradeEnabled = value.masqueradeEnabled;
+  if ((_masqueradeEnabled & 0xff) !== _masqueradeEnabled) refuseInteger("nodeConfig.masqueradeEnabled", _masqueradeEnabled, "unsigned 8-bit");
+  target[offset + 54] = _masqueradeEnabled;
   target[offset + 55] = 0;
   return target;
 }
@@ -1233,6 +1499,7 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     directRoutingIfindex: ((bytes[offset + 48] as number) | ((bytes[offset + 49] as number) << 8) | ((bytes[offset + 50] as number) << 16) | ((bytes[offset + 51] as number) << 24)) >>> 0,
     traceEnabled: (bytes[offset + 52] as number),
     verdictEventsEnabled: (bytes[offset + 53] as number),
+    masqueradeEnabled: (bytes[offset + 54] as number),
   };
 }
 
