@@ -11,14 +11,16 @@ export const bpfRootDefault = "/sys/fs/bpf/cilium";
 /** What every command has at hand. */
 export class Context implements Disposable {
   readonly world: World;
-  readonly signal: AbortSignal;
+  /** Aborted when the user has had enough. */
+  readonly stopped: AbortSignal;
   readonly #program: Command;
   #agent: AgentClient | undefined;
   #kernel: Promise<Kernel> | undefined;
+  #signal: AbortSignal | undefined;
 
   constructor(world: World, signal: AbortSignal, program: Command) {
     this.world = world;
-    this.signal = signal;
+    this.stopped = signal;
     this.#program = program;
   }
 
@@ -26,6 +28,12 @@ export class Context implements Disposable {
   get agent(): AgentClient {
     this.#agent ??= new AgentClient({ socketPath: socketPathOf(this.#options().host) });
     return this.#agent;
+  }
+
+  /** For what the agent is asked: aborted as well when it does not answer in time, with a UsageError. */
+  get signal(): AbortSignal {
+    this.#signal ??= AbortSignal.any([this.stopped, this.#deadline()]);
+    return this.#signal;
   }
 
   async inspection(): Promise<DatapathInspection> {
@@ -45,9 +53,31 @@ export class Context implements Disposable {
     this.#agent?.[Symbol.dispose]();
   }
 
-  #options(): { host: string; bpfRoot: string } {
+  #deadline(): AbortSignal {
+    const { timeout } = this.#options();
+    const timeoutMs = parseTimeoutMs(timeout);
+    const controller = new AbortController();
+    const late = (): void =>
+      controller.abort(new UsageError(`the agent has not answered within ${timeout}; --timeout gives it longer`));
+    setTimeout(late, timeoutMs).unref();
+    return controller.signal;
+  }
+
+  #options(): { host: string; bpfRoot: string; timeout: string } {
     return this.#program.opts();
   }
+}
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
+const timeoutMsMax = 3_600_000;
+
+/** `30s`, `500ms`, `1m`. */
+function parseTimeoutMs(text: string): number {
+  const match = /^([0-9]{1,7})(ms|s|m)$/.exec(text);
+  const timeoutMs = Number(match?.[1]) * (unitsMs[match?.[2] ?? ""] ?? 0);
+  if (match === null || timeoutMs > timeoutMsMax)
+    throw new UsageError(`--timeout ${JSON.stringify(text)} is no duration such as 30s, of an hour at most`);
+  return timeoutMs;
 }
 
 /** `unix:///path`, or the path alone. */

@@ -52,12 +52,12 @@ async function follow(context: Context, options: MonitorOptions): Promise<void> 
   if (options.json !== true) context.write("Press Ctrl-C to quit\n");
   try {
     const { observer } = createObserverClients(options.hubbleServer);
-    for await (const response of observer.getFlows(request, { signal: context.signal })) {
+    for await (const response of observer.getFlows(request, { signal: context.stopped })) {
       const line = lineOf(response, options);
       if (line !== undefined && !context.world.stdout.write(`${line}\n`)) await drained(context);
     }
   } catch (cause) {
-    if (context.signal.aborted) return;
+    if (context.stopped.aborted) return;
     throw new UsageError(`events cannot be read from ${options.hubbleServer}: ${reasonOf(cause, options.hubbleServer)}`);
   }
 }
@@ -87,13 +87,13 @@ function reasonOf(cause: unknown, server: string): string {
   return cause.rawMessage;
 }
 
-async function drained({ world: { stdout }, signal }: Context): Promise<void> {
+async function drained({ world: { stdout }, stopped }: Context): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const done = (): void => resolve();
   stdout.once("drain", done).once("close", done);
-  signal.addEventListener("abort", done);
+  stopped.addEventListener("abort", done);
   await promise;
-  signal.removeEventListener("abort", done);
+  stopped.removeEventListener("abort", done);
   stdout.off("drain", done).off("close", done);
 }
 

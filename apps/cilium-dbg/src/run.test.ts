@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -254,6 +255,7 @@ for (const [line, problem] of [
     "status --host unix:///nowhere.sock",
     /^cilium-dbg: the cilium-agent cannot be reached on \/nowhere\.sock: .*is it running, and are you root\?$/,
   ],
+  ["status --timeout soon", /^cilium-dbg: --timeout "soon" is no duration such as 30s/],
   ["bpf policy get", /^cilium-dbg: say which endpoint/],
   ["bpf ct list 7", /^cilium-dbg: connections of "7" cannot be listed: there is one table for all endpoints/],
   ["bpf ct list", /^cilium-dbg: map \/sys\/fs\/bpf\/cilium\/maps\/ct4: there is no such pin/],
@@ -272,6 +274,17 @@ for (const [line, problem] of [
     assert.equal(error.trim().split("\n").length, 1, error);
   });
 }
+
+test("an agent that does not answer is not waited for for ever", async () => {
+  const silentPath = join(folder, "silent.sock");
+  const silent = createServer(() => {}).listen(silentPath);
+  try {
+    const { code, out, error } = await dbg("--timeout 50ms status", { CILIUM_SOCK: silentPath });
+    assert.deepEqual([code, out, error], [1, "", "cilium-dbg: the agent has not answered within 50ms; --timeout gives it longer\n"]);
+  } finally {
+    silent.close();
+  }
+});
 
 test("bash completes commands where they stand", async () => {
   const { out: script } = await dbg("completion bash");

@@ -38,6 +38,7 @@ export async function run(args: readonly string[], world: World, signal: AbortSi
   const program = new Command("cilium-dbg")
     .description("Inspect the agent and the datapath of a node")
     .option("-H, --host <uri>", "Socket of the agent's API", world.env.CILIUM_SOCK || agentSocketDefault)
+    .option("--timeout <duration>", "How long to wait for the agent's answers", "30s")
     .option("--bpf-root <directory>", "Where the datapath's maps are pinned", world.env.CILIUM_BPF_ROOT || bpfRootDefault);
   program.exitOverride().configureOutput({
     writeOut: (text) => void world.stdout.write(text),
