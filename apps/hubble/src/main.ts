@@ -6,10 +6,10 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 // A reader that had enough, such as head, ends the program quietly.
 process.stdout.on("error", () => stop.abort());
 
-const { stdout, stderr, env } = process;
+const { stdin, stdout, stderr, env } = process;
 process.exitCode = await run(
   process.argv.slice(2),
-  { stdout, stderr, env, isTerminal: stdout.isTTY === true, nowMs: () => Date.now() },
+  { stdin, stdout, stderr, env, isTerminal: stdout.isTTY === true, nowMs: () => Date.now() },
   stop.signal,
 );
 // HTTP/2 connections would keep the process for as long as they are idle.

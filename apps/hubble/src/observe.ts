@@ -1,17 +1,16 @@
-import { createObserverClients, type observerpb } from "@cilium-ts/observer";
-import { errorMessage } from "@cilium-ts/std";
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { observerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
+import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import { FilterList, filterFlags } from "./filter-flags.ts";
 import { buildFlowsRequest, formatRawFilters, parseRawFilters, type SelectorFlags } from "./flow-request.ts";
 import { Output } from "./output.ts";
 import { type OutputFormat, outputFormats, Printer } from "./printer.ts";
-import { checkReachable } from "./server-address.ts";
-import { parseDurationMs, parseTimeFormat, timeFormats } from "./time-format.ts";
+import { replay } from "./replay.ts";
+import { parseTimeFormat, timeFormats } from "./time-format.ts";
 import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
-interface ObserveOptions extends SelectorFlags {
+interface ObserveOptions extends SelectorFlags, ConnectionOptions {
   readonly allowlist: string[];
   readonly denylist: string[];
   readonly output: string;
@@ -23,12 +22,11 @@ interface ObserveOptions extends SelectorFlags {
   readonly printPolicyNames?: boolean;
   readonly printRawFilters?: boolean;
   readonly experimentalFieldMask: string[];
-  readonly server: string;
-  readonly timeout: string;
+  readonly inputFile?: string;
 }
 
 /** Adds `observe`; filters are collected in the order of the flags, because --not is about the next one. */
-export function addObserve(program: Command, world: World, signal: AbortSignal): void {
+export function addObserve(program: Command, world: World, signal: AbortSignal): Command {
   const command = program.command("observe").description("Show flows that a Hubble server saw");
   addSelectorFlags(command);
   const filters = addFilterFlags(command);
@@ -50,12 +48,14 @@ export function addObserve(program: Command, world: World, signal: AbortSignal):
       world.stdout.write(formatRawFilters(request));
       return;
     }
-    const timeoutMs = parseDurationMs(options.timeout);
-    if (timeoutMs === undefined) throw new UsageError(`--timeout ${JSON.stringify(options.timeout)} is no duration such as 5s`);
     const makePrinter = printerOf(options, format, world, program);
-    await checkReachable(options.server, timeoutMs);
-    await printFlows(request, options.server, makePrinter, world, signal);
+    const responses =
+      options.inputFile === undefined
+        ? (await openClients(options)).observer.getFlows(request, { signal })
+        : replay(options.inputFile, request, world);
+    await printFlows(responses, options.inputFile ?? options.server, makePrinter, world, signal);
   });
+  return command;
 }
 
 type MakePrinter = (out: Output, error: Output) => Printer;
@@ -76,8 +76,8 @@ function printerOf(options: ObserveOptions, format: OutputFormat, world: World, 
 }
 
 async function printFlows(
-  request: observerpb.GetFlowsRequest,
-  server: string,
+  responses: AsyncIterable<observerpb.GetFlowsResponse>,
+  from: string,
   makePrinter: MakePrinter,
   world: World,
   signal: AbortSignal,
@@ -85,14 +85,13 @@ async function printFlows(
   const [out, error] = [new Output(world.stdout), new Output(world.stderr)];
   const printer = makePrinter(out, error);
   try {
-    for await (const response of createObserverClients(server).observer.getFlows(request, { signal })) {
+    for await (const response of responses) {
       printer.print(response);
       await out.ready();
     }
   } catch (cause) {
     if (signal.aborted) return;
-    if (cause instanceof ConnectError) throw new UsageError(`${server}: ${cause.rawMessage} (${Code[cause.code]})`);
-    throw new UsageError(`${server}: ${errorMessage(cause)}`);
+    throw serverError(from, cause);
   } finally {
     printer.close();
     await out.end();
@@ -100,7 +99,7 @@ async function printFlows(
   }
 }
 
-function addSelectorFlags(command: Command): void {
+export function addSelectorFlags(command: Command): void {
   command
     .option("--all", "All flows that the server has")
     .option("--first <n>", "The first N flows that the server has", parseCount("first"))
@@ -133,6 +132,7 @@ function addFormatFlags(command: Command): void {
   command
     .option("--allowlist <json>", "Filters as JSON; a flow must match one of them", collect, [])
     .option("--denylist <json>", "Filters as JSON; a flow must match none of them", collect, [])
+    .option("--input-file <file>", "Flows of this file instead of a server's; - is standard input")
     .option("--print-raw-filters", "Print the filters that the flags make, and send nothing")
     .option("-o, --output <format>", `How flows are shown: ${outputFormats.join(", ")}`, "compact")
     .option("--time-format <format>", `How times are shown, except in JSON: ${timeFormats.join(", ")}`, "StampMilli")

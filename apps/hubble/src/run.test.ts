@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { test } from "node:test";
 import { FlowRing } from "@cilium-ts/flow";
 import { buildDrop, buildPacket, buildTrace, buildVerdict, frameRecords, sampleContext } from "@cilium-ts/flow/testing";
@@ -28,12 +28,19 @@ function collect(parts: string[]): Writable {
 
 async function hubble(
   args: readonly string[],
-  options: { env?: Record<string, string>; signal?: AbortSignal; out?: string[] } = {},
+  options: { env?: Record<string, string>; signal?: AbortSignal; out?: string[]; stdin?: string[] } = {},
 ): Promise<Ran> {
   const out = options.out ?? [];
   const error: string[] = [];
   const nowMs = (): number => Date.parse("2026-01-01T00:01:00Z");
-  const world = { stdout: collect(out), stderr: collect(error), isTerminal: false, env: options.env ?? {}, nowMs };
+  const world = {
+    stdin: Readable.from(options.stdin ?? []),
+    stdout: collect(out),
+    stderr: collect(error),
+    isTerminal: false,
+    env: { HOME: "/nonexistent", ...options.env },
+    nowMs,
+  };
   const code = await run(args, world, options.signal ?? new AbortController().signal);
   return { code, out: out.join(""), error: error.join("") };
 }
@@ -118,7 +125,11 @@ for (const [args, problem] of [
   ["observe --allowlist {", /--allowlist "\{" is no flow filter in JSON/],
   ['observe --allowlist {"nope":1}', /is no flow filter in JSON/],
   ["observe --server nowhere", /server "nowhere" is neither unix:\/\/\/path nor host:port/],
-  ["observe --server tls://x:1", /TLS is not supported yet/],
+  ["observe --server tls://localhost:1", /cannot reach the Hubble server at tls:\/\/localhost:1: nobody listens there/],
+  ["observe --server tls://x:1 --tls-ca-cert-files /nowhere", /--tls-ca-cert-files \/nowhere cannot be read/],
+  ["observe --input-file /nowhere", /--input-file \/nowhere cannot be read/],
+  ["observe --input-file - --pod x", /filters cannot be combined with --input-file/],
+  ["config set colour red", /there is no setting "colour": there are server, /],
   [
     "observe --server unix:///nowhere/hubble.sock",
     /cannot reach the Hubble server at unix:\/\/\/nowhere\/hubble.sock: there is no such socket/,

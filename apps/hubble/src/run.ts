@@ -1,10 +1,15 @@
 import { errorMessage } from "@cilium-ts/std";
 import { Command, CommanderError } from "commander";
 import packageJson from "../package.json" with { type: "json" };
+import { addCompletion } from "./completion.ts";
+import { addConfig } from "./config.ts";
+import { addConnectionFlags } from "./connection.ts";
+import { addList } from "./list.ts";
 import { addObserve } from "./observe.ts";
-import { serverDefault } from "./server-address.ts";
+import { addObserveEvents } from "./observe-events.ts";
 import { addStatus } from "./status.ts";
 import { UsageError } from "./usage-error.ts";
+import { addWatch } from "./watch-peers.ts";
 import type { World } from "./world.ts";
 
 /** Runs one command and returns the exit code. Aborting is a way to end, not a failure. */
@@ -15,20 +20,9 @@ export async function run(args: readonly string[], world: World, signal: AbortSi
     writeErr: (text) => void world.stderr.write(text),
   });
   program.action(() => program.outputHelp());
-  addObserve(program, world, signal);
-  addStatus(program, world, signal);
-  program
-    .command("version")
-    .description("Show the version of this program")
-    .action(
-      () => void world.stdout.write(`hubble v${packageJson.version} on Node ${process.version}, ${process.platform}/${process.arch}\n`),
-    );
-  for (const command of program.commands) {
-    command.exitOverride().copyInheritedSettings(program);
-    if (command.name() !== "version") addServerFlags(command, world);
-  }
   try {
-    await program.parseAsync(withoutDefaultCommand(args), { from: "user" });
+    addCommands(program, world, signal);
+    await program.parseAsync(withDebugFirst(withoutDefaultCommand(args)), { from: "user" });
     return 0;
   } catch (cause) {
     if (cause instanceof CommanderError) return cause.exitCode;
@@ -37,11 +31,40 @@ export async function run(args: readonly string[], world: World, signal: AbortSi
   }
 }
 
-function addServerFlags(command: Command, world: World): void {
-  command
-    .option("--server <address>", "Hubble server: unix:///path or host:port", world.env.HUBBLE_SERVER || serverDefault)
-    .option("--timeout <duration>", "How long to wait for a connection", world.env.HUBBLE_TIMEOUT || "5s")
-    .option("--request-timeout <duration>", "How long to wait for an answer, except of flows", world.env.HUBBLE_REQUEST_TIMEOUT || "12s");
+function addCommands(program: Command, world: World, signal: AbortSignal): void {
+  const observe = addObserve(program, world, signal);
+  const asking = [
+    observe,
+    ...addObserveEvents(observe, world, signal),
+    addStatus(program, world, signal),
+    ...addList(program, world, signal),
+    addWatch(program, world, signal),
+  ];
+  for (const command of asking) addConnectionFlags(command, world);
+  addConfig(program, world);
+  addCompletion(program, world);
+  program
+    .command("version")
+    .description("Show the version of this program")
+    .action(
+      () => void world.stdout.write(`hubble v${packageJson.version} on Node ${process.version}, ${process.platform}/${process.arch}\n`),
+    );
+  inherit(program);
+  program.enablePositionalOptions();
+  observe.enablePositionalOptions(); // Its subcommands have flags of the same names.
+}
+
+function inherit(parent: Command): void {
+  for (const command of parent.commands) {
+    command.exitOverride().copyInheritedSettings(parent);
+    inherit(command);
+  }
+}
+
+/** The one flag that may stand anywhere. */
+function withDebugFirst(args: readonly string[]): string[] {
+  const isDebug = (arg: string): boolean => arg === "-D" || arg === "--debug";
+  return [...args.filter(isDebug).slice(0, 1), ...args.filter((arg) => !isDebug(arg))];
 }
 
 /** `observe flows` is `observe`. */

@@ -13,8 +13,6 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** Connects once, so that a server that is not there is told apart from one that answers badly. */
 export async function checkReachable(address: string, timeoutMs: number): Promise<void> {
-  if (address.startsWith("tls://"))
-    throw new UsageError(`server ${address}: TLS is not supported yet; use a unix socket or a plain address`);
   const path = unixPathOf(address);
   const target = path === undefined ? parseHostPort(address) : { path };
   const socket = connect(target);
@@ -32,7 +30,7 @@ export async function checkReachable(address: string, timeoutMs: number): Promis
 }
 
 function parseHostPort(address: string): { host: string; port: number } {
-  const match = /^(?:dns:\/\/\/|tcp:\/\/|http:\/\/)?(\[[^\]]+\]|[^:/]+):([0-9]{1,5})$/.exec(address);
+  const match = /^(?:dns:\/\/\/|tcp:\/\/|tls:\/\/|http:\/\/)?(\[[^\]]+\]|[^:/]+):([0-9]{1,5})$/.exec(address);
   const port = Number(match?.[2]);
   if (match === null || port > 65_535) throw new UsageError(`server ${JSON.stringify(address)} is neither unix:///path nor host:port`);
   return { host: (match[1] ?? "").replace(/^\[|\]$/g, ""), port };

@@ -1,33 +1,26 @@
 import { toJson } from "@bufbuild/protobuf";
-import { createObserverClients, healthpb, observerpb } from "@cilium-ts/observer";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { healthpb, observerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
 import { Columns } from "./columns.ts";
+import { type ConnectionOptions, callOptionsOf, openClients, serverError } from "./connection.ts";
 import { parseOutput } from "./observe.ts";
 import type { OutputFormat } from "./printer.ts";
-import { checkReachable } from "./server-address.ts";
-import { parseDurationMs } from "./time-format.ts";
 import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
-interface StatusOptions {
+interface StatusOptions extends ConnectionOptions {
   readonly output: string;
-  readonly server: string;
-  readonly timeout: string;
-  readonly requestTimeout: string;
 }
 
-export function addStatus(program: Command, world: World, signal: AbortSignal): void {
-  program
+export function addStatus(program: Command, world: World, signal: AbortSignal): Command {
+  return program
     .command("status")
     .description("Show the state of a Hubble server")
     .option("-o, --output <format>", "How it is shown: compact, dict, json or table", "compact")
     .action(async (options: StatusOptions) => {
       const format = parseOutput(options.output);
-      const timeoutMs = durationOf("timeout", options.timeout);
-      const callOptions = { signal, timeoutMs: durationOf("request-timeout", options.requestTimeout) };
-      await checkReachable(options.server, timeoutMs);
-      const { observer, health } = createObserverClients(options.server);
+      const callOptions = callOptionsOf(options, signal);
+      const { observer, health } = await openClients(options);
       try {
         const { status: healthStatus } = await health.check({ service: "hubble.server.Observer" }, callOptions);
         const healthy = healthStatus === healthpb.HealthCheckResponse_ServingStatus.SERVING;
@@ -36,8 +29,7 @@ export function addStatus(program: Command, world: World, signal: AbortSignal): 
         if (!healthy) throw new UsageError(`the Hubble server at ${options.server} is not serving`);
         world.stdout.write(formatStatus(await observer.serverStatus({}, callOptions), format));
       } catch (cause) {
-        if (cause instanceof ConnectError) throw new UsageError(`${options.server}: ${cause.rawMessage} (${Code[cause.code]})`);
-        throw cause;
+        throw serverError(options.server, cause);
       }
     });
 }
@@ -92,10 +84,4 @@ function formatUptime(seconds: number): string {
   const whole = Math.floor(seconds);
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   return `${hours > 0 ? `${hours}h` : ""}${whole >= 60 ? `${minutes}m` : ""}${whole % 60}s`;
-}
-
-function durationOf(flag: string, text: string): number {
-  const durationMs = parseDurationMs(text);
-  if (durationMs === undefined) throw new UsageError(`--${flag} ${JSON.stringify(text)} is no duration such as 5s`);
-  return durationMs;
 }
