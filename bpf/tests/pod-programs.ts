@@ -99,22 +99,28 @@ export const defaultConfig: NodeConfig = {
 };
 
 /** `bpf/build/pod.o`, made now if it is not current. */
-export async function buildPodObject(): Promise<Uint8Array> {
-  await buildBpf({ onBuilt: () => {} });
-  return readFile(join(import.meta.dirname, "../build/pod.o"));
+export function buildPodObject(): Promise<Uint8Array> {
+  return buildObject("pod");
 }
 
-/** The two programs of a pod's veth with maps of their own, attached to nothing. */
+async function buildObject(name: string): Promise<Uint8Array> {
+  await buildBpf({ onBuilt: () => {} });
+  return readFile(join(import.meta.dirname, "../build", `${name}.o`));
+}
+
+type ProgramName = "from_pod" | "to_pod" | "from_network" | "to_network";
+
+/** The programs of one object, a pod's unless said otherwise, with maps of their own, attached to nothing. */
 export class PodPrograms implements Disposable {
   readonly #kernel = openKernel();
   readonly #object: LoadedObject;
   readonly #ring: RingBuffer;
   readonly #ringTarget = new Uint8Array(1 << 20);
 
-  private constructor(bytes: Uint8Array, config: NodeConfig, mapSizes: Readonly<Record<string, number>>) {
+  private constructor(name: string, bytes: Uint8Array, config: NodeConfig, mapSizes: Readonly<Record<string, number>>) {
     const sizes = { ct4: 512, ct6: 512, fragments: 128, events: 1 << 16, ...mapSizes };
     this.#object = this.#kernel.loadObject({
-      name: "pod.o",
+      name: `${name}.o`,
       bytes,
       rodata: { config: encodeNodeConfig(config) },
       maps: Object.fromEntries(Object.entries(sizes).map(([name, maxEntries]) => [name, { maxEntries }])),
@@ -122,19 +128,23 @@ export class PodPrograms implements Disposable {
     this.#ring = this.#kernel.openRingBuffer(this.map("events"));
   }
 
-  static async open(config: Partial<NodeConfig> = {}, mapSizes: Readonly<Record<string, number>> = {}): Promise<PodPrograms> {
-    return new PodPrograms(await buildPodObject(), { ...defaultConfig, ...config }, mapSizes);
+  static async open(
+    config: Partial<NodeConfig> = {},
+    mapSizes: Readonly<Record<string, number>> = {},
+    name: "pod" | "network" = "pod",
+  ): Promise<PodPrograms> {
+    return new PodPrograms(name, await buildObject(name), { ...defaultConfig, ...config }, mapSizes);
   }
 
   map(name: string): BpfMap {
     const map = this.#object.maps.get(name);
-    if (map === undefined) throw new RangeError(`pod.o has no map "${name}"`);
+    if (map === undefined) throw new RangeError(`the object has no map "${name}"`);
     return map;
   }
 
-  program(name: "from_pod" | "to_pod"): BpfProgram {
+  program(name: ProgramName): BpfProgram {
     const program = this.#object.programs.get(name);
-    if (program === undefined) throw new RangeError(`pod.o has no program "${name}"`);
+    if (program === undefined) throw new RangeError(`the object has no program "${name}"`);
     return program;
   }
 
@@ -230,6 +240,11 @@ export class PodPrograms implements Disposable {
     return this.#run("to_pod", pod, packet);
   }
 
+  /** What becomes of a frame on a native device. */
+  onNetwork(program: "from_network" | "to_network", packet: Uint8Array): Outcome {
+    return this.#runProgram(program, packet);
+  }
+
   /** Runs on a device that is no pod's. */
   onStrangeDevice(program: "from_pod" | "to_pod", packet: Uint8Array): Outcome {
     this.map("endpoint_devices").delete(u32(testIfindex));
@@ -285,7 +300,7 @@ export class PodPrograms implements Disposable {
     return this.#runProgram(program, packet);
   }
 
-  #runProgram(program: "from_pod" | "to_pod", packet: Uint8Array): Outcome {
+  #runProgram(program: ProgramName, packet: Uint8Array): Outcome {
     this.drain();
     const run = this.program(program).testRun({ packet });
     const action = actions[run.returnValue];
