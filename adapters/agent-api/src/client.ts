@@ -6,6 +6,7 @@ import type {
   BPFMapList,
   ClusterNodeStatus,
   DaemonConfiguration,
+  DaemonConfigurationSpec,
   Endpoint,
   EndpointChangeRequest,
   EndpointHealth,
@@ -57,6 +58,11 @@ export class AgentClient implements Disposable {
 
   configuration(signal: AbortSignal): Promise<DaemonConfiguration> {
     return this.#get("/config", signal);
+  }
+
+  /** Until the agent starts again, which goes by its settings. */
+  async changeConfiguration(configuration: DaemonConfigurationSpec, signal: AbortSignal): Promise<void> {
+    await this.call("PATCH", "/config", signal, { body: configuration });
   }
 
   clusterNodes(signal: AbortSignal): Promise<ClusterNodeStatus> {

@@ -18,6 +18,7 @@ import type {
   LabelConfiguration,
   Labels,
   Policy,
+  PolicyEnforcement,
   SelectorIdentityMapping,
   StatusResponse,
 } from "./shapes.ts";
@@ -31,6 +32,11 @@ import type {
 export interface AgentOperations {
   health(request: { readonly brief: boolean; readonly requireKubernetes: boolean }, signal: AbortSignal): Promise<StatusResponse>;
   configuration(signal: AbortSignal): Promise<DaemonConfiguration>;
+  /** Of what can be changed while the agent runs. */
+  changeConfiguration(
+    request: { readonly policyEnforcement: PolicyEnforcement },
+    signal: AbortSignal,
+  ): Promise<Success<200> | Refusal<400 | 403 | 500>>;
   /** Every node that is known, this one among them. */
   clusterNodes(signal: AbortSignal): Promise<ClusterNodeStatus>;
 

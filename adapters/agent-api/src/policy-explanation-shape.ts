@@ -26,6 +26,8 @@ export interface ExplainedParty {
   readonly endpoint?: number;
   /** `namespace/name`, of a workload on this node. */
   readonly pod?: string;
+  /** Of a party outside of the cluster that was named by it. */
+  readonly address?: string;
 }
 
 export interface ExplainedDirection {

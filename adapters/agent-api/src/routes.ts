@@ -4,7 +4,7 @@ import { type EndpointId, parseEndpointId } from "./endpoint-id.ts";
 import { type AgentOperations, explainedProtocols } from "./operations.ts";
 import { type PolicyParty, parsePolicyParty } from "./policy-party.ts";
 import { type ApiRequest, type Route, route } from "./router.ts";
-import { type EndpointChangeRequest, endpointStates, type Labels } from "./shapes.ts";
+import { type EndpointChangeRequest, endpointStates, type Labels, policyEnforcements } from "./shapes.ts";
 
 /** Owner and pool when the caller names none. */
 const defaultPool = "default";
@@ -22,6 +22,7 @@ function nodeRoutes(operations: AgentOperations): Route[] {
       return found(await operations.health(request, signal));
     }),
     route("GET", "/config", async ({ signal }) => found(await operations.configuration(signal))),
+    route("PATCH", "/config", (request) => changeConfiguration(operations, request)),
     route("GET", "/cluster/nodes", async ({ signal }) => found(await operations.clusterNodes(signal))),
     route("GET", "/map", async ({ signal }) => found(await operations.maps(signal))),
     route("GET", "/map/{name}", async ({ parameters: { name }, signal }) =>
@@ -29,6 +30,18 @@ function nodeRoutes(operations: AgentOperations): Route[] {
     ),
     route("POST", "/cni", async ({ body, signal }) => operations.cni(body, signal), { problemBody: cniProblem }),
   ];
+}
+
+/** Options that nobody could set would be ignored in silence: they are refused. */
+async function changeConfiguration(operations: AgentOperations, { body, signal }: ApiRequest): Promise<Answer> {
+  if (!isObject(body)) return refused(400, 'the body must be a configuration, such as {"policy-enforcement": "always"}');
+  const { options = {}, "policy-enforcement": wanted } = body;
+  const [unknown] = isObject(options) ? Object.keys(options) : ["options"];
+  if (unknown !== undefined) return refused(400, `${unknown} cannot be changed while the agent runs; policy-enforcement can`);
+  const policyEnforcement = policyEnforcements.find((known) => known === wanted);
+  if (policyEnforcement === undefined)
+    return refused(400, `policy-enforcement is one of ${policyEnforcements.join(", ")}, not ${JSON.stringify(wanted ?? "")}`);
+  return operations.changeConfiguration({ policyEnforcement }, signal);
 }
 
 /** The plugin prints what it is answered, and container runtimes read an error of CNI: code 11 asks them to come again. */

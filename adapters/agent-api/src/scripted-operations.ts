@@ -16,7 +16,7 @@ export function scriptedOperations(asked: unknown[], own: Partial<AgentOperation
   return { ...nodeOperations(asked), ...addressOperations(asked), ...endpointOperations(asked), ...policyOperations, ...own };
 }
 
-type NodeOperations = Pick<AgentOperations, "health" | "configuration" | "clusterNodes" | "maps" | "map" | "cni">;
+type NodeOperations = Pick<AgentOperations, "health" | "configuration" | "changeConfiguration" | "clusterNodes" | "maps" | "map" | "cni">;
 
 function nodeOperations(asked: unknown[]): NodeOperations {
   return {
@@ -25,6 +25,10 @@ function nodeOperations(asked: unknown[]): NodeOperations {
       return { cilium: { state: "Ok", msg: "" } };
     },
     configuration: async () => ({ status: { addressing } }),
+    async changeConfiguration(request) {
+      asked.push(["configuration", request]);
+      return done;
+    },
     clusterNodes: async () => ({ self: "default/n1", "nodes-added": [{ name: "default/n1", source: "local" }] }),
     maps: async () => ({ maps: [{ path: "/sys/fs/bpf/tc/globals/x" }] }),
     map: async (name) => (name === "x" ? { path: "/sys/fs/bpf/tc/globals/x" } : undefined),

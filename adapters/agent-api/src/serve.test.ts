@@ -155,6 +155,21 @@ const answers: { method: string; path: string; body?: string; headers?: Record<s
   },
   { method: "GET", path: "/v1/ip", status: 200, text: '[{"cidr":"10.0.0.5/32","identity":300}]\n' },
   { method: "GET", path: "/v1/ip?cidr=192.0.2.0/24", status: 404, text: '"no address in 192.0.2.0/24 is known"\n' },
+  { method: "PATCH", path: "/v1/config", body: '{"policy-enforcement":"always"}', status: 200, text: "" },
+  {
+    method: "PATCH",
+    path: "/v1/config",
+    body: '{"policy-enforcement":"sometimes"}',
+    status: 400,
+    text: '"policy-enforcement is one of default, always, never, not \\"sometimes\\""\n',
+  },
+  {
+    method: "PATCH",
+    path: "/v1/config",
+    body: '{"options":{"Debug":"enabled"},"policy-enforcement":"always"}',
+    status: 400,
+    text: '"Debug cannot be changed while the agent runs; policy-enforcement can"\n',
+  },
   { method: "GET", path: "/v1/map/x", status: 200, text: '{"path":"/sys/fs/bpf/tc/globals/x"}\n' },
   { method: "GET", path: "/v1/map/y", status: 404, text: '"there is no BPF map \\"y\\""\n' },
   { method: "GET", path: "/v1/nowhere", status: 404, text: '{"code":404,"message":"path /v1/nowhere was not found"}\n' },
@@ -489,6 +504,7 @@ test("a client without an agent says where it looked and what to do", async () =
 test("every method of the client asks for what it is named after", async () => {
   await served(async ({ client }) => {
     assert.deepEqual((await client.configuration(never)).status?.addressing?.ipv4?.ip, "10.0.0.1");
+    await client.changeConfiguration({ "policy-enforcement": "never" }, never);
     assert.equal((await client.allocateAddresses({ owner: "a/b", family: "ipv4" }, never)).address.ipv4, "10.0.0.5");
     await client.releaseAddress("fd00::1", never);
     assert.equal((await client.endpoints(never)).length, 1);

@@ -373,9 +373,12 @@ export interface DaemonConfiguration {
   readonly status?: DaemonConfigurationStatus;
 }
 
+export const policyEnforcements = ["default", "always", "never"] as const;
+export type PolicyEnforcement = (typeof policyEnforcements)[number];
+
 export interface DaemonConfigurationSpec {
   readonly options?: ConfigurationMap;
-  readonly "policy-enforcement"?: "default" | "always" | "never";
+  readonly "policy-enforcement"?: PolicyEnforcement;
 }
 
 export interface DaemonConfigurationStatus {

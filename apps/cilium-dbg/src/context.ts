@@ -57,8 +57,7 @@ export class Context implements Disposable {
     const { timeout } = this.#options();
     const timeoutMs = parseTimeoutMs(timeout);
     const controller = new AbortController();
-    const late = (): void =>
-      controller.abort(new UsageError(`the agent has not answered within ${timeout}; --timeout gives it longer`));
+    const late = (): void => controller.abort(new UsageError(`the agent has not answered within ${timeout}; --timeout gives it longer`));
     setTimeout(late, timeoutMs).unref();
     return controller.signal;
   }

@@ -19,9 +19,9 @@ export function explanationText({ from, to, protocol, port, verdict, egress, ing
   return `${lines.map(clean).join("\n")}\n`;
 }
 
-function partyLines(name: string, { identity, labels, endpoint, pod }: ExplainedParty): string[] {
-  const workload = pod === undefined ? "" : `${pod}, endpoint ${endpoint}, `;
-  return [`${`${name}:`.padEnd(6)}${workload}identity ${identity}`, ...labels.map((label) => `        ${label}`)];
+function partyLines(name: string, { identity, labels, endpoint, pod, address }: ExplainedParty): string[] {
+  const known = pod === undefined ? (address === undefined ? "" : `${address}, `) : `${pod}, endpoint ${endpoint}, `;
+  return [`${`${name}:`.padEnd(6)}${known}identity ${identity}`, ...labels.map((label) => `        ${label}`)];
 }
 
 function directionLines(name: string, side: string, direction: ExplainedDirection): string[] {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { after, before, test } from "node:test";
-import { agentRoutes, openAgentSocket, serveAgentApi } from "@cilium-ts/agent-api";
+import { agentRoutes, openAgentSocket, type StatusResponse, serveAgentApi } from "@cilium-ts/agent-api";
 import { openFakeKernel } from "@cilium-ts/kernel/testing";
 import { run } from "./run.ts";
 import { endpoints, identities, sampleOperations } from "./sample-agent.ts";
@@ -232,6 +232,22 @@ test("every list is also JSON and YAML", async () => {
     assert.equal(code, 0, line);
     assert.equal(typeof JSON.parse(out), "object", line);
   }
+});
+
+test("an agent that is not ready is shown, and is a failure", async () => {
+  const warnedPath = join(folder, "warned.sock");
+  const health = async (): Promise<StatusResponse> => ({ cilium: { state: "Warning", msg: "waiting for\x1b[2J policies" } });
+  await using socket = await openAgentSocket({ socketPath: warnedPath });
+  const end = new AbortController();
+  const served = serveAgentApi({ socket, routes: agentRoutes({ ...sampleOperations, health }), signal: end.signal });
+  const env = { CILIUM_SOCK: `unix://${warnedPath}` };
+  const problem = "cilium-dbg: the agent is not ready: waiting for\\x1b[2J policies\n";
+  const [brief, full] = [await dbg("status --brief", env), await dbg("status", env)];
+  assert.deepEqual(brief, { code: 1, out: "", error: problem });
+  assert.deepEqual([full.code, full.error], [1, problem]);
+  assert.match(full.out, /^Cilium: {18}Warning {4}waiting for\\x1b\[2J policies$/m);
+  end.abort();
+  await served;
 });
 
 test("version names both sides", async () => {

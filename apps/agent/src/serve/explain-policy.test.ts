@@ -39,6 +39,7 @@ function optionsOf(rules: readonly Rule[], mode: PolicyMode = "default"): Explai
     world: { allowLocalhost: true, clusterName: "default" },
     rules: () => rules,
     cidrGroups: () => [],
+    services: () => [],
     sources: {
       endpoints: () => [],
       endpointsOf: () => [],
@@ -135,10 +136,7 @@ test("a packet must pass both directions", () => {
 
 test("policies of pods are not about the world", () => {
   const { ingress, egress } = explained(optionsOf([web]), "app=server", "192.0.2.1");
-  assert.deepEqual(
-    [ingress.verdict, ingress.reason],
-    ["allowed", "192.0.2.1 (reserved:world) is no workload: policies of pods are not about it"],
-  );
+  assert.deepEqual([ingress.verdict, ingress.reason], ["allowed", "192.0.2.1 is no workload: policies of pods are not about it"]);
   assert.equal(egress.enforced, false);
 });
 
@@ -166,6 +164,21 @@ test("where policy only audits, a drop is told and passes", () => {
   const sources = { ...options.sources, endpoints: () => [row], isAudited: () => true };
   const { verdict, ingress, to } = explained({ ...options, sources }, "app=other", "server");
   assert.deepEqual([verdict, ingress.verdict, ingress.audited, to.pod], ["allowed", "dropped", true, "default/server"]);
+});
+
+test("denials that miss the packet are not offered as a way to let it through", () => {
+  const deny = rule("deny", { ingressDeny: [{ path: "ingressDeny[0]", peers: from("client") ?? [], ports: tcp("ingressDeny[0]", 22) }] });
+  const { changes } = ingress([web, deny], "app=client", 8080);
+  assert.equal(changes.filter((change) => change.includes("ingressDeny")).length, 0, changes.join("\n"));
+});
+
+test("nothing is claimed of a change while rules and what is in force differ", () => {
+  const { ingress } = explained(
+    { ...optionsOf([web]), rules: () => [rule("web", { ingress: [{ path: "ingress[0]" }] })] },
+    "app=other",
+    "app=server",
+  );
+  assert.deepEqual([ingress.verdict, ingress.changes, ingress.remedy], ["dropped", [], undefined]);
 });
 
 test("asking leaves nothing behind in the engine", () => {

@@ -13,6 +13,7 @@ import {
   type Direction,
   matchTypes,
   type PolicyEngine,
+  type PolicyService,
   type PolicyWorld,
   protocols,
   type Rule,
@@ -29,6 +30,7 @@ export interface ExplainOptions {
   /** All rules in force. */
   rules(): readonly Rule[];
   cidrGroups(): readonly CidrGroup[];
+  services(): readonly PolicyService[];
 }
 
 const protocolNumbers: Readonly<Record<ExplainedProtocol, number>> = {
@@ -67,7 +69,7 @@ function explainDirection(options: ExplainOptions, question: PolicyQuestion): Ex
   const selecting = options.rules().filter((rule) => rule.endpointSelector.matches(self.labels) && isAbout(rule, direction));
   const rules = explainedRules(decision.origins);
   const { mode } = options.engine;
-  const world = { ...options.world, mode, families, rules: selecting, cidrGroups: options.cidrGroups(), services: [] };
+  const world = { ...options.world, mode, families, rules: selecting, cidrGroups: options.cidrGroups(), services: options.services() };
   const { sentences: changes, remedy } = whatWouldChange(question, world, { verdict: decision.verdict, enforced, deciding: rules });
   const policies = explainedPolicies(selecting);
   const reason = reasonOf(question, decision.verdict, { enforced, mode, rules, policies });

@@ -60,6 +60,10 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
   return {
     health: async () => statusOf(parts),
     configuration: async () => configurationOf(parts),
+    async changeConfiguration({ policyEnforcement }) {
+      node.updates.setMode(policyEnforcement);
+      return done;
+    },
     clusterNodes: async () => nodesOf(parts),
     ...addressOperations(parts),
     endpoints: async ({ labels }) => [...index.rows()].filter((row) => hasAll(row.labels, labels)).map(shape),
@@ -168,6 +172,7 @@ function explainOptions({ node, options, datapath }: OperationsOptions): Explain
     world: { allowLocalhost: options.allowLocalhost !== "policy", clusterName: options.clusterName },
     rules: () => updates.rules(),
     cidrGroups: () => updates.cidrGroups(),
+    services: () => updates.services(),
     sources: {
       endpoints: () => endpoints.index.rows(),
       endpointsOf: (id) => rowsOf(node, id),
@@ -262,8 +267,8 @@ function statusOf({ node, hubble, options, pool, datapath, readiness }: Operatio
 }
 
 function configurationOf(parts: OperationsOptions): Awaited<ReturnType<AgentOperations["configuration"]>> {
-  const { options } = parts;
-  const realized = { options: {}, "policy-enforcement": options.policyMode };
+  const { node, options } = parts;
+  const realized = { options: {}, "policy-enforcement": node.updates.mode };
   return {
     spec: realized,
     status: {

@@ -14,6 +14,8 @@ export interface Party {
   readonly namedPorts: readonly NamedPort[];
   /** Of this node, when the party is a workload here. */
   readonly row: EndpointRow | undefined;
+  /** Of a party outside of the cluster that was named by it. */
+  readonly address?: string;
   /** Workloads have policies; nodes and the world do not. */
   readonly hasPolicy: boolean;
   /** For sentences: `default/web`, `reserved:world`. */
@@ -55,8 +57,9 @@ export function findParty(sources: PartySources, party: PolicyParty, what: strin
   }
 }
 
-export function partyShape({ identity, labels, row }: Party): ExplainedParty {
-  const workload = row === undefined ? {} : { endpoint: row.id, pod: `${row.podNamespace}/${row.podName}` };
+export function partyShape({ identity, labels, row, address }: Party): ExplainedParty {
+  const workload =
+    row === undefined ? { ...(address !== undefined && { address }) } : { endpoint: row.id, pod: `${row.podNamespace}/${row.podName}` };
   return { identity, labels: labels.format(), ...workload };
 }
 
@@ -120,7 +123,7 @@ function identityParty(sources: PartySources, identity: number): Party | undefin
 function outsideParty(party: Party | undefined, address: string): Party | undefined {
   const bytes = parseAddress(address);
   if (party === undefined || bytes === undefined || !isOutside(party.identity)) return party;
-  return { ...party, packetLabels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), text: `${address} (${party.text})` };
+  return { ...party, packetLabels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), address, text: address };
 }
 
 function isOutside(identity: number): boolean {
