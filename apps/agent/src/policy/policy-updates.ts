@@ -1,6 +1,6 @@
 import type { LocalIdentity, LocalIdentityAllocator } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
-import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, PolicyService, Rule } from "@cilium-ts/policy";
+import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, PolicyMode, PolicyService, Rule } from "@cilium-ts/policy";
 
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
@@ -30,6 +30,7 @@ export class PolicyUpdates {
   readonly #prefixesRemoved = new Set<string>();
   readonly #rules = new Map<string, readonly Rule[]>();
   readonly #cidrGroups = new Map<string, CidrGroup>();
+  readonly #services = new Map<string, PolicyService>();
   readonly #labels = new Map<number, Labels>();
   readonly #ports = new Map<number, PortsByEndpoint>();
   readonly #identityOf = new Map<number, number>();
@@ -80,11 +81,27 @@ export class PolicyUpdates {
   }
 
   upsertService(service: PolicyService): void {
+    this.#services.set(`${service.namespace}/${service.name}`, service);
     this.#take(this.#options.engine.upsertService(service));
   }
 
   removeService(namespace: string, name: string): void {
+    this.#services.delete(`${namespace}/${name}`);
     this.#take(this.#options.engine.removeService(namespace, name));
+  }
+
+  services(): PolicyService[] {
+    return [...this.#services.values()];
+  }
+
+  get mode(): PolicyMode {
+    return this.#options.engine.mode;
+  }
+
+  /** Until the next start, which goes by the settings. */
+  setMode(mode: PolicyMode): void {
+    this.#revision += 1;
+    this.#take(this.#options.engine.setMode(mode));
   }
 
   /** All rules in force. */
