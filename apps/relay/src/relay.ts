@@ -53,7 +53,7 @@ const nodeTimeoutMs = 5_000;
 
 /** One Observer service over all nodes. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { clock, log, version, nodeName, clientCountMax = 1_000, streamCountMax = 1_000, stallTimeoutMs = 5_000 } = options;
+  const { clock, log, version, nodeName, clientCountMax = 256, streamCountMax = 256, stallTimeoutMs = 5_000 } = options;
   await using opened = new AsyncDisposableStack();
   const { peerService, clientTls, retryTimeoutMs, holdMs, heldMax } = options;
   const backOff = createBackOff({ delayMsMin: options.backOffMsMin ?? 1_000, delayMsMax: backOffMsMax });

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { benchControl } from "./control.ts";
 import { benchCrossNode } from "./cross-node.ts";
 import { benchDatapath } from "./datapath.ts";
+import { benchHubble } from "./hubble.ts";
 import { benchPolicy } from "./policy.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
 
@@ -26,6 +27,7 @@ export async function bench(args: string[]): Promise<number> {
     datapath: () => benchDatapath(root, { repeats, seconds }),
     "cross-node": () => benchCrossNode(root, { repeats, seconds }),
     control: () => benchControl(root, { repeats }),
+    hubble: () => benchHubble({ repeats }),
     policy: async () => benchPolicy({ repeats }),
   };
   const chosen = benches[name];

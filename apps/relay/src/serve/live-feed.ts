@@ -17,7 +17,7 @@ export interface LiveFeedOptions {
 
 /** Passes are at least so far apart: what comes in between goes out together. */
 const passIntervalMs = 10;
-const heldBytesMax = 8_388_608;
+const heldBytesMax = 2_097_152;
 
 /** What happens on all nodes from now on: follows each that is connected, those that come later too, and each again after it was lost. */
 export class LiveFeed implements AsyncDisposable {
