@@ -44,6 +44,46 @@ test("a new prefix is in all policies before addresses move to it, and out of th
   assert.deepEqual(done, ["[1]", "release 198.51.100.0/24"]);
 });
 
+test("another enforcement mode, group or service is carried out as another rule is", () => {
+  const { updates, engine, done } = createUpdates();
+  updates.open();
+  const carriedOut = (change: () => void): string[] => {
+    done.length = 0;
+    const { revision } = updates;
+    change();
+    updates.flush();
+    assert.ok(updates.revision >= revision);
+    return [...done];
+  };
+  const closed = carriedOut(() => updates.setMode("always"));
+  assert.deepEqual([closed, updates.mode, engine.explain(subject, 2, "ingress", 6, 80).verdict], [["[0]"], "always", "dropped"]);
+  carriedOut(() => updates.setMode("default"));
+  const peers: Peer[] = [
+    { kind: "cidrGroups", name: "office", except: [] },
+    { kind: "services", name: "bank" },
+  ];
+  carriedOut(() => updates.upsertPolicy("p", [allow("p", Selector.everything, peers)]));
+  const group = { name: "office", labels: Labels.empty, cidrs: ["192.0.2.0/24"] };
+  assert.deepEqual(
+    carriedOut(() => updates.upsertCidrGroup(group)),
+    ["[1]", "claim 192.0.2.0/24"],
+  );
+  const service = { namespace: "shop", name: "bank", labels: Labels.empty, addresses: ["198.51.100.1"] };
+  assert.deepEqual(
+    carriedOut(() => updates.upsertService(service)),
+    ["[2]", "claim 198.51.100.1/32"],
+  );
+  assert.deepEqual([updates.cidrGroups(), updates.services()], [[group], [service]]);
+  assert.deepEqual(
+    carriedOut(() => updates.removeCidrGroup("office")),
+    ["[1]", "release 192.0.2.0/24"],
+  );
+  assert.deepEqual(
+    carriedOut(() => updates.removeService("shop", "bank")),
+    ["[0]", "release 198.51.100.1/32"],
+  );
+});
+
 test("nothing is carried out before it is opened; then what was restored comes first, and addresses last", () => {
   const { updates, done } = createUpdates();
   updates.upsertPolicy("p", [allow("p", Selector.everything, [cidr("192.0.2.0/24")])]);
