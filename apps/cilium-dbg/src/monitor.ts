@@ -1,21 +1,13 @@
-import { create, toJsonString } from "@bufbuild/protobuf";
 import { EventType } from "@cilium-ts/flow";
-import { createObserverClients, flowpb, observerpb, unixPathOf } from "@cilium-ts/observer";
-import { errorMessage } from "@cilium-ts/std";
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { eventLine } from "./event-line.ts";
+import type { WantedEvents } from "./follow-events.ts";
 import { UsageError } from "./usage-error.ts";
 
-interface MonitorOptions {
+interface MonitorOptions extends Omit<WantedEvents, "types"> {
   readonly hubbleServer: string;
+  /** Names. */
   readonly type: readonly string[];
-  readonly from: readonly number[];
-  readonly to: readonly number[];
-  readonly relatedTo: readonly number[];
-  readonly json?: boolean;
-  readonly last: number;
 }
 
 const types: Readonly<Record<string, number>> = {
@@ -40,61 +32,11 @@ export function addMonitor(program: Command, context: Context): void {
     .option("--last <n>", "The last N events first", parseCount, 0)
     .option("-j, --json", "As JSON, one event a line")
     .option("--hubble-server <address>", "Socket of the Hubble server", context.world.env.HUBBLE_SERVER || hubbleServerDefault)
-    .action((options: MonitorOptions) => follow(context, options));
-}
-
-async function follow(context: Context, options: MonitorOptions): Promise<void> {
-  const request = create(observerpb.GetFlowsRequestSchema, {
-    follow: true,
-    number: BigInt(options.last),
-    ...(options.type.length > 0 && { whitelist: [{ eventType: options.type.map((name) => ({ type: types[name] ?? 0 })) }] }),
-  });
-  if (options.json !== true) context.write("Press Ctrl-C to quit\n");
-  try {
-    const { observer } = createObserverClients(options.hubbleServer);
-    for await (const response of observer.getFlows(request, { signal: context.stopped })) {
-      const line = lineOf(response, options);
-      if (line !== undefined && !context.world.stdout.write(`${line}\n`)) await drained(context);
-    }
-  } catch (cause) {
-    if (context.stopped.aborted) return;
-    throw new UsageError(`events cannot be read from ${options.hubbleServer}: ${reasonOf(cause, options.hubbleServer)}`);
-  }
-}
-
-function lineOf({ responseTypes }: observerpb.GetFlowsResponse, options: MonitorOptions): string | undefined {
-  if (responseTypes.case === "lostEvents") {
-    const { source, numEventsLost } = responseTypes.value;
-    return `Lost ${numEventsLost} events (${flowpb.LostEventSource[source] ?? source})`;
-  }
-  if (responseTypes.case !== "flow" || !isWanted(responseTypes.value, options)) return undefined;
-  return options.json === true
-    ? toJsonString(flowpb.FlowSchema, responseTypes.value, { useProtoFieldName: true })
-    : eventLine(responseTypes.value);
-}
-
-function isWanted({ source, destination }: flowpb.Flow, { from, to, relatedTo }: MonitorOptions): boolean {
-  const [sender, receiver] = [source?.ID ?? 0, destination?.ID ?? 0];
-  if (from.length > 0 && !from.includes(sender)) return false;
-  if (to.length > 0 && !to.includes(receiver)) return false;
-  return relatedTo.length === 0 || relatedTo.includes(sender) || relatedTo.includes(receiver);
-}
-
-function reasonOf(cause: unknown, server: string): string {
-  if (!(cause instanceof ConnectError)) return errorMessage(cause);
-  if (cause.code === Code.Unavailable || cause.code === Code.Internal || cause.code === Code.Unknown)
-    return `${cause.rawMessage}: is the agent running${unixPathOf(server) === undefined ? "" : ", and are you root"}?`;
-  return cause.rawMessage;
-}
-
-async function drained({ world: { stdout }, stopped }: Context): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const done = (): void => resolve();
-  stdout.once("drain", done).once("close", done);
-  stopped.addEventListener("abort", done);
-  await promise;
-  stopped.removeEventListener("abort", done);
-  stdout.off("drain", done).off("close", done);
+    .action(async (options: MonitorOptions) => {
+      // gRPC is half of the program's code, and only this command needs it.
+      const { followEvents } = await import("./follow-events.ts");
+      await followEvents(context, options.hubbleServer, { ...options, types: options.type.map((name) => types[name] ?? 0) });
+    });
 }
 
 function collectTypes(text: string, list: readonly string[]): string[] {
