@@ -85,11 +85,8 @@ export function createNode(foundation: Foundation): Node {
   const pods = new Pods({ client, clusterName: options.clusterName, onChange: (namespace, name) => void podChanged(namespace, name) });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
   const identitiesInUse = new IdentitiesInUse({ identities, log, signal, inUse: () => endpoints.identitiesInUse() });
-  const audit: AuditMode = new AuditMode({
-    everywhere: options.policyAuditMode,
-    log,
-    onChange: (namespace) => endpoints.regenerateNamespace(namespace),
-  });
+  const regenerate = (namespace: string): void => endpoints.regenerateNamespace(namespace);
+  const audit = new AuditMode({ everywhere: options.policyAuditMode, log, onChange: regenerate });
   const cluster: ClusterWatch = new ClusterWatch({
     client,
     clock,
