@@ -1,4 +1,5 @@
 export { readCiliumDefinitions } from "./cilium-definitions.ts";
+export { parseServiceRanges, type ServiceRange } from "./resources/service-range.ts";
 export type { Problem } from "./schema/problem.ts";
 export type { Mutable, MutableJson } from "./schema/schema.ts";
 export { type ParsedTokens, parseTokens, type Tokens, type User } from "./security/authenticate.ts";

@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { writePrivate } from "@cilium-ts/certificates";
@@ -46,6 +47,8 @@ export async function runApiServer(options: RunOptions, signal: AbortSignal): Pr
     tls: { certificates, tokens },
     definitions: readCiliumDefinitions(),
     validators: options.validators,
+    serviceRanges: settings.serviceRanges,
+    advertisedAddresses: advertisedAddresses(settings),
     nowMs: () => clock.nowMs(),
     onError: (error) => log.error({ err: error }, errorMessage(error)),
   });
@@ -54,6 +57,13 @@ export async function runApiServer(options: RunOptions, signal: AbortSignal): Pr
   await renewCertificates(options, names, server, AbortSignal.any([signal, lost.signal]));
   lost.signal.throwIfAborted();
   log.info("stopping");
+}
+
+/** Addresses, not names, under which others reach the server. */
+function advertisedAddresses(settings: Settings): readonly string[] {
+  const given = settings.advertiseAddresses.filter((name) => isIP(name) !== 0);
+  if (given.length > 0) return given;
+  return isIP(settings.host) === 0 || ["0.0.0.0", "::"].includes(settings.host) ? [] : [settings.host];
 }
 
 /** `onLost`: the store can no longer follow what others write, and the program must start again. */

@@ -24,6 +24,7 @@ test("flags become settings", () => {
       advertiseAddresses: ["10.0.0.1", "api.local"],
       kubeconfigOut: "/k",
       tokenFile: undefined,
+      serviceRanges: [{ family: 4, text: "10.96.0.0/16", first: 0x0a600001n, count: 65_534n }],
       etcd: undefined,
     },
   });
@@ -62,6 +63,8 @@ const wrong: readonly [readonly string[], RegExp][] = [
   [["--etcd-servers", "http://a:1,"], /--etcd-servers must be URLs .* not ""/],
   [["--etcd-servers", "http://a:1", "--etcd-prefix", "x"], /--etcd-prefix must be a path that begins with a slash/],
   [["--etcd-servers", "https://a:1", "--etcd-keyfile", "k"], /--etcd-certfile and --etcd-keyfile need each other/],
+  [["--service-cluster-ip-range", "10.0.0.0"], /--service-cluster-ip-range: "10\.0\.0\.0" is no range/],
+  [["--service-cluster-ip-range", "10.0.0.0/16,10.1.0.0/16"], /one range of each family/],
   [["--etcd-cafile", "c"], /need --etcd-servers/],
 ];
 for (const [flags, problem] of wrong) {

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { parseServiceRanges, type ServiceRange } from "@cilium-ts/kubernetes-server";
 import { Command, CommanderError } from "commander";
 
 export interface Settings {
@@ -10,6 +11,7 @@ export interface Settings {
   readonly advertiseAddresses: readonly string[];
   readonly kubeconfigOut: string | undefined;
   readonly tokenFile: string | undefined;
+  readonly serviceRanges: readonly ServiceRange[];
   /** Undefined: one SQLite file in the state directory. */
   readonly etcd: EtcdSettings | undefined;
 }
@@ -38,6 +40,7 @@ export function parseSettings(flags: readonly string[]): ParsedSettings {
     .option("--advertise-address <name>", "name or address under which clients reach the server; may be repeated", collect, [])
     .option("--kubeconfig-out <file>", "where else to write the administrator's kubeconfig")
     .option("--token-file <file>", 'bearer tokens, one a line: token,user,uid,"group1,group2"')
+    .option("--service-cluster-ip-range <ranges>", "addresses of services: a range, or one of each family", "10.96.0.0/16")
     .option("--etcd-servers <urls>", "keep objects in etcd at these URLs, comma-separated, instead of in the state directory")
     .option("--etcd-prefix <path>", "path in front of every key in etcd", "/cilium-ts")
     .option("--etcd-cafile <file>", "authority of etcd's certificates, in PEM")
@@ -66,6 +69,7 @@ interface Options {
   readonly advertiseAddress: readonly string[];
   readonly kubeconfigOut?: string;
   readonly tokenFile?: string;
+  readonly serviceClusterIpRange: string;
   readonly etcdServers?: string;
   readonly etcdPrefix: string;
   readonly etcdCafile?: string;
@@ -90,6 +94,8 @@ function fromOptions(options: Options): ParsedSettings {
     return { outcome: "problem", problem: `--advertise-address must be an address or a DNS name, not ${JSON.stringify(wrong)}` };
   }
   if (options.stateDir === "") return { outcome: "problem", problem: "--state-dir must name a folder" };
+  const services = parseServiceRanges(options.serviceClusterIpRange);
+  if (services.outcome === "problem") return { outcome: "problem", problem: `--service-cluster-ip-range: ${services.problem}` };
   const etcd = etcdSettings(options);
   if (typeof etcd === "string") return { outcome: "problem", problem: etcd };
   return {
@@ -101,6 +107,7 @@ function fromOptions(options: Options): ParsedSettings {
       advertiseAddresses: options.advertiseAddress,
       kubeconfigOut: options.kubeconfigOut,
       tokenFile: options.tokenFile,
+      serviceRanges: services.ranges,
       etcd,
     },
   };

@@ -176,10 +176,14 @@ export const secretBehaviour: Behaviour = {
 };
 
 export const serviceBehaviour: Behaviour = {
-  onCreate: mirrorClusterAddress,
-  onUpdate: mirrorClusterAddress,
-  validate(service) {
+  onCreate: completeService,
+  onUpdate(service, previous) {
+    keepAddresses(member(service, "spec"), previous);
+    completeService(service);
+  },
+  validate(service, previous) {
     const problems = [...present(serviceNameProblem("metadata.name", textAt(service, "metadata", "name")))];
+    problems.push(...addressProblems(service, previous));
     const needsPorts = textAt(service, "spec", "type") !== "ExternalName" && textAt(service, "spec", "clusterIP") !== "None";
     const ports = listAt(service, "spec", "ports");
     if (needsPorts && ports.length === 0) problems.push(required("spec.ports"));
@@ -190,8 +194,28 @@ export const serviceBehaviour: Behaviour = {
   },
 };
 
-function mirrorClusterAddress(service: Mutable): void {
+/** A writer who does not name the addresses means those that the service has. */
+function keepAddresses(spec: Mutable, previous: Mutable): void {
+  if (spec.type === "ExternalName" || (spec.clusterIP ?? "") !== "") return;
+  for (const name of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]) {
+    const before = valueAt(previous, "spec", name);
+    if (before !== undefined && (spec[name] === undefined || spec[name] === "")) spec[name] = structuredClone(before);
+  }
+}
+
+function addressProblems(service: Mutable, previous: Mutable | undefined): readonly Problem[] {
+  const [now, before] = [textAt(service, "spec", "clusterIP"), textAt(previous, "spec", "clusterIP")];
+  const [first] = [valueAt(service, "spec", "clusterIPs") ?? []].flat();
+  if (now !== "" && first !== undefined && first !== now)
+    return [invalid("spec.clusterIPs[0]", first, "first value must match `clusterIP`")];
+  if (textAt(service, "spec", "type") === "ExternalName" || before === "" || now === before) return [];
+  return [invalid("spec.clusterIPs[0]", now, "may not change once set")];
+}
+
+function completeService(service: Mutable): void {
   const spec = member(service, "spec");
+  if (spec.type === "ExternalName") for (const name of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]) delete spec[name];
+  if (spec.clusterIP === "") delete spec.clusterIP;
   const { clusterIP } = spec;
   if (clusterIP !== undefined) spec.clusterIPs ??= [clusterIP];
   for (const port of listAt(spec, "ports")) port.targetPort ??= port.port ?? null;

@@ -24,6 +24,7 @@ import {
 import { finalizersOf, foregroundFinalizer, formatTime, isBeingDeleted, isHeld, metadataOf, orphanFinalizer } from "./object-meta.ts";
 import { decodeObject, encodeObject } from "./object-text.ts";
 import type { FieldValidation } from "./request.ts";
+import type { Reservation, ServiceAddresses } from "./service-addresses.ts";
 
 /** Which object a request is about. */
 export interface Target {
@@ -69,6 +70,8 @@ export interface DeleteOptions {
 const namesakes = { group: "", plural: "namespaces", isNamespaced: false } as const;
 const nameAlphabet = "bcdfghjklmnpqrstvwxz2456789";
 
+/** Names that are tried for one object that leaves its name to the server. */
+const generatedNamesMax = 8;
 /** How often a write is tried again when others were faster, or were not seen yet. */
 const attemptsMax = 5;
 
@@ -80,9 +83,12 @@ export class Objects {
   readonly #store: Store;
   readonly #validators: Validators;
   readonly #nowMs: () => number;
+  readonly #addresses: ServiceAddresses | undefined;
 
-  constructor(store: Store, validators: Validators, nowMs: () => number) {
+  /** `addresses`: absent where services get none. */
+  constructor(store: Store, validators: Validators, nowMs: () => number, addresses?: ServiceAddresses) {
     this.#store = store;
+    this.#addresses = addresses;
     this.#validators = validators;
     this.#nowMs = nowMs;
   }
@@ -99,7 +105,7 @@ export class Objects {
       throw badRequest("resourceVersion should not be set on objects to be created");
     }
     if (textAt(given, "metadata", "name") === "" && textAt(given, "metadata", "generateName") !== "") {
-      metadata.name = `${textAt(given, "metadata", "generateName").slice(0, 58)}${randomSuffix()}`;
+      metadata.name = this.#freeName(resource, namespace, textAt(given, "metadata", "generateName").slice(0, 58));
     }
     const context = this.#context(options);
     const object = draftNew(resource, given, context);
@@ -270,6 +276,16 @@ export class Objects {
     return stored;
   }
 
+  /** Kubernetes tries as often; a name that is taken all the same ends in AlreadyExists. */
+  #freeName(resource: Resource, namespace: string, prefix: string): string {
+    let name = "";
+    for (let tries = 0; tries < generatedNamesMax; tries += 1) {
+      name = `${prefix}${randomSuffix()}`;
+      if (this.#store.get(objectKey(resource, namespace, name)) === undefined) break;
+    }
+    return name;
+  }
+
   #placeInNamespace(resource: Resource, namespace: string, metadata: Mutable): void {
     if (!resource.isNamespaced) return;
     const given = metadata.namespace ?? namespace;
@@ -316,12 +332,22 @@ export class Objects {
     isDryRun: boolean,
     created: boolean,
   ): Promise<Written> {
+    using reservation = this.#assignAddresses(target, object);
     if (isDryRun) {
       const text = encodeObject(target.resource, object, expected);
       return await this.#unwritten({ text, created, deleted: false, warnings: context.warnings });
     }
     const isDone = isBeingDeleted(object) && !isHeld(target.resource, object);
+    if (reservation !== undefined && this.#store.isShared && !(await reservation.claim())) throw conflict(target.resource, target.name);
     return await this.#put(target, expected, object, context.warnings, created, isDone);
+  }
+
+  #assignAddresses(target: Target, object: Mutable): Reservation | undefined {
+    const { resource, namespace, name } = target;
+    if (this.#addresses === undefined || resource.group !== "" || resource.plural !== "services") return undefined;
+    const assigned = this.#addresses.assign(objectKey(resource, namespace, name), object);
+    if (assigned.outcome === "problem") throw invalidObject(resource, name, [assigned.problem]);
+    return assigned.reservation;
   }
 
   async #put(

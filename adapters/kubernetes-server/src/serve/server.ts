@@ -7,6 +7,7 @@ import { textAt } from "../resources/column.ts";
 import { definedResources } from "../resources/definition.ts";
 import { Registry } from "../resources/registry.ts";
 import { keyPrefix, objectKey, type Resource } from "../resources/resource.ts";
+import type { ServiceRange } from "../resources/service-range.ts";
 import type { Mutable } from "../schema/schema.ts";
 import type { Tokens } from "../security/authenticate.ts";
 import type { Certificates } from "../security/certificates.ts";
@@ -20,6 +21,7 @@ import { decodeObject } from "./object-text.ts";
 import { Objects, type WriteOptions } from "./objects.ts";
 import { OpenApi } from "./open-api.ts";
 import { route } from "./router.ts";
+import { addressesOf, ownEndpoints, ownService, ServiceAddresses } from "./service-addresses.ts";
 import { defaultWatchLimits, WatchHub, type WatchLimits } from "./watch.ts";
 
 export interface ServerOptions {
@@ -35,6 +37,10 @@ export interface ServerOptions {
   /** Further checks of whole objects, by kind. */
   readonly validators?: Validators;
   readonly watchLimits?: WatchLimits;
+  /** The addresses of services, at most one range of each family. Absent: services get none, and the API is no service itself. */
+  readonly serviceRanges?: readonly ServiceRange[];
+  /** Addresses under which pods reach this server, for the service `default/kubernetes`. */
+  readonly advertisedAddresses?: readonly string[];
   readonly nowMs?: () => number;
   /** Failures that are the server's own; the client only hears that there was one. */
   readonly onError: (error: unknown) => void;
@@ -50,6 +56,8 @@ export interface ApiServer extends AsyncDisposable {
 
 const definitionResource = builtinResources.find(({ kind }) => kind === "CustomResourceDefinition");
 const namespaceResource = builtinResources.find(({ kind }) => kind === "Namespace");
+const serviceResource = builtinResources.find(({ kind }) => kind === "Service");
+const sliceResource = builtinResources.find(({ kind }) => kind === "EndpointSlice");
 const initialNamespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
 const schemaVersionLabel = "io.cilium.k8s.crd.schema.version";
 const connectionsMax = 10_000;
@@ -59,10 +67,14 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   const { store, onError } = options;
   const nowMs = options.nowMs ?? Date.now;
   const registry = new Registry(builtinResources);
-  const objects = new Objects(store, options.validators ?? {}, nowMs);
+  await using opened = new AsyncDisposableStack();
+  await store.current();
+  const ranges = options.serviceRanges ?? [];
+  const addresses =
+    ranges.length === 0 ? undefined : opened.use(new ServiceAddresses({ store, ranges, nowMs, random: randomBelow, onError }));
+  const objects = new Objects(store, options.validators ?? {}, nowMs, addresses);
   await storeInitialObjects(store, objects, options.definitions);
   serveDefinitions(store, registry);
-  await using opened = new AsyncDisposableStack();
   const tasks = opened.use(new TaskGroup(new AbortController().signal));
   const cleaner = new Cleaner(store, registry, objects, onError);
   tasks.run("cleaner", (signal) => cleaner.run(signal));
@@ -78,6 +90,12 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   // Watches end before the connections are closed, so that their clients see an end and no break.
   opened.use(hub);
   const address = await listen(server, options.host, options.port);
+  if (addresses?.ownAddress !== undefined)
+    await storeOwnService(store, objects, {
+      address: addresses.ownAddress,
+      port: address.port,
+      advertised: options.advertisedAddresses ?? [],
+    });
   const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
   const running = opened.move();
   return {
@@ -150,7 +168,6 @@ async function close(server: HttpServer | HttpsServer, connections: ReadonlySet<
 const ownWrites: WriteOptions = { manager: "cilium-apiserver", isDryRun: false, fieldValidation: "Strict", subresource: "", force: false };
 
 async function storeInitialObjects(store: Store, objects: Objects, definitions: readonly Mutable[]): Promise<void> {
-  await store.current();
   const writes: Promise<unknown>[] = [];
   for (const name of initialNamespaces) {
     const resource = namespaceResource as Resource;
@@ -170,6 +187,51 @@ async function storeInitialObjects(store: Store, objects: Objects, definitions: 
   // Servers that start together on one store write the same; the first of them is enough.
   for (const result of await Promise.allSettled(writes))
     if (result.status === "rejected" && !(result.reason instanceof ApiError && result.reason.code === 409)) throw result.reason;
+}
+
+interface OwnService {
+  readonly address: string;
+  readonly port: number;
+  readonly advertised: readonly string[];
+}
+
+/** The API is a service too, by which pods find it; several servers on one store are its endpoints together. */
+async function storeOwnService(store: Store, objects: Objects, own: OwnService): Promise<void> {
+  const target = { resource: serviceResource as Resource, namespace: "default", name: "kubernetes" };
+  try {
+    if (store.get(objectKey(target.resource, "default", "kubernetes")) === undefined)
+      await objects.create(target.resource, "default", ownService(own.address, own.port), ownWrites);
+    for (const family of ["IPv4", "IPv6"] as const) {
+      const mine = own.advertised.filter((address) => address.includes(":") === (family === "IPv6"));
+      if (mine.length > 0) await storeOwnEndpoints(store, objects, family, mine, own.port);
+    }
+  } catch (error) {
+    // Another server that starts now has written the same.
+    if (!(error instanceof ApiError && error.code === 409)) throw error;
+  }
+}
+
+async function storeOwnEndpoints(
+  store: Store,
+  objects: Objects,
+  family: "IPv4" | "IPv6",
+  mine: readonly string[],
+  port: number,
+): Promise<void> {
+  const resource = sliceResource as Resource;
+  const fresh = ownEndpoints(family, mine, port);
+  const name = textAt(fresh, "metadata", "name");
+  const stored = store.get(objectKey(resource, "default", name));
+  if (stored === undefined) await objects.create(resource, "default", fresh, ownWrites);
+  else {
+    const others = store.isShared ? addressesOf(decodeObject(stored.text)) : [];
+    const all = ownEndpoints(family, [...new Set([...others, ...mine])], port);
+    await objects.update({ resource, namespace: "default", name }, all, ownWrites);
+  }
+}
+
+function randomBelow(below: number): number {
+  return Math.floor((crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) * (below / 2 ** 32));
 }
 
 function serveDefinitions(store: Store, registry: Registry): void {
