@@ -6,7 +6,9 @@ import { ciliumNode, endpoint, TestDuty } from "./duty-world.ts";
 import { collectEndpoints } from "./endpoint-gc.ts";
 import { collectIdentities } from "./identity-gc.ts";
 import { collectNodes } from "./node-gc.ts";
+import { markReadyNodes } from "./node-readiness.ts";
 import { givePodCIDRs } from "./pod-cidrs.ts";
+import { validatePolicies } from "./policy-validation.ts";
 
 // What a duty does where the moment decides: between two lists, two passes, a reading and a writing.
 
@@ -111,6 +113,39 @@ test("a CiliumNode goes when its Node has been gone for a whole interval, and th
       assert.deepEqual(duty.writes, [{ what: "delete ciliumnodes gone", sent: { uid: "uid-gone" } }]);
     },
   );
+});
+
+test("what was written once is not written again before the answer comes back by the watch, and then only if it must be", async () => {
+  const duty = new TestDuty();
+  const { nodes, ciliumNodes, policies } = duty.cluster;
+  ciliumNodes.upsert(ciliumNode("n", { hasInternalAddress: true }));
+  const node = { name: "n", uid: "u", podCIDRs: [], bootId: "", taintIndexes: [0], conditionIndex: -1, hasConditions: false, isUp: false };
+  nodes.upsert({ ...node, resourceVersion: "7" });
+  const verdict = { status: "False", message: "wrong" } as const;
+  const policy = {
+    key: "k",
+    kind: "CiliumNetworkPolicy",
+    namespace: "default",
+    name: "p",
+    verdict,
+    said: undefined,
+    otherConditions: [],
+  } as const;
+  policies.upsert({ ...policy, resourceVersion: "7" });
+  for (const source of ["namespaced", "clusterwide"]) policies.markSynced(source);
+  const both = async (signal: AbortSignal): Promise<void> => {
+    const ready = markReadyNodes(duty.world, { removesTaints: true, setsCondition: true }, signal);
+    await Promise.all([ready, validatePolicies(duty.world, signal)]);
+  };
+  const written = (): string[] => duty.writes.splice(0).map(({ what }) => what);
+  await during(both, async () => {
+    await duty.clock.advance(3 * minute);
+    assert.deepEqual(written().sort(), ["patch ciliumnetworkpolicies/status p", "patch nodes n", "patch nodes/status n"]);
+    nodes.upsert({ ...node, resourceVersion: "9", isUp: true });
+    policies.upsert({ ...policy, resourceVersion: "9", said: { status: "True", message: "by somebody else" } });
+    await duty.clock.advance(3 * minute);
+    assert.deepEqual(written().sort(), ["patch ciliumnetworkpolicies/status p", "patch nodes n"]);
+  });
 });
 
 test("identities are marked, and deleted after the time-out, at their pace and in the version that was judged", async () => {

@@ -17,9 +17,16 @@ const lookIntervalMs = 1_000;
 export async function markReadyNodes(world: DutyWorld, options: Options, signal: AbortSignal): Promise<void> {
   const { nodes, ciliumNodes, agentPods } = world.cluster;
   if (!(await areSynced([nodes, ciliumNodes, agentPods], signal))) return;
+  /** The version of each node on which we acted last: until we hear of what came of it, there is nothing more to do. */
+  const actedOn = new Map<string, string>();
   const target = {
-    apply: (row: Readonly<NodeRow>) => settle(world, options, row, signal),
-    remove: async () => {},
+    async apply(row: Readonly<NodeRow>) {
+      if (actedOn.get(row.name) === row.resourceVersion) return;
+      if (await settle(world, options, row, signal)) actedOn.set(row.name, row.resourceVersion);
+    },
+    async remove(name: string) {
+      actedOn.delete(name);
+    },
     realised: async () => {
       const agents = agentsByNode(world.cluster);
       return [...nodes.rows()]
@@ -30,9 +37,10 @@ export async function markReadyNodes(world: DutyWorld, options: Options, signal:
   await keep(world, { what: "the readiness of node", desired: nodes, target, resyncIntervalMs: lookIntervalMs, signal });
 }
 
-async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>, signal: AbortSignal): Promise<void> {
+/** False when there was nothing to do. */
+async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>, signal: AbortSignal): Promise<boolean> {
   const { cluster, writer, clock, log } = world;
-  if (isSettled(options, row) || !isAgentReady(cluster, row, agentsByNode(cluster, row.name).get(row.name))) return;
+  if (isSettled(options, row) || !isAgentReady(cluster, row, agentsByNode(cluster, row.name).get(row.name))) return false;
   const { name } = row;
   let { resourceVersion } = row;
   if (options.setsCondition && !row.isUp) {
@@ -41,9 +49,10 @@ async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>
     resourceVersion = written.metadata.resourceVersion ?? "";
     log.info(`node ${name} has a network: its agent is ready`);
   }
-  if (!options.removesTaints || row.taintIndexes.length === 0) return;
+  if (!options.removesTaints || row.taintIndexes.length === 0) return true;
   await writer.patch(resources.nodes, { name }, { type: "json", body: taintPatch(row, resourceVersion) }, { signal });
   log.info(`node ${name} takes pods: its agent is ready, and its taint was removed`);
+  return true;
 }
 
 function isSettled({ removesTaints, setsCondition }: Options, row: Readonly<NodeRow>): boolean {

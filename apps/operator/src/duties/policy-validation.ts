@@ -9,16 +9,23 @@ const lookIntervalMs = 60_000;
 export async function validatePolicies(world: DutyWorld, signal: AbortSignal): Promise<void> {
   const { policies } = world.cluster;
   if (!(await areSynced([policies], signal))) return;
+  /** The version of each policy that was judged last: until we hear of what we wrote, it is not written again. */
+  const judged = new Map<string, string>();
   const target = {
-    apply: (row: Readonly<PolicyRow>) => settle(world, row, signal),
-    remove: async () => {},
+    async apply(row: Readonly<PolicyRow>) {
+      if (isSettled(row) || judged.get(row.key) === row.resourceVersion) return;
+      await settle(world, row, signal);
+      judged.set(row.key, row.resourceVersion);
+    },
+    async remove(key: string) {
+      judged.delete(key);
+    },
     realised: async () => [...policies.rows()].filter(isSettled).map(({ key }) => key),
   };
   await keep(world, { what: "the status of policy", desired: policies, target, resyncIntervalMs: lookIntervalMs, signal });
 }
 
 async function settle({ writer, clock, log }: DutyWorld, row: Readonly<PolicyRow>, signal: AbortSignal): Promise<void> {
-  if (isSettled(row)) return;
   const { kind, namespace, name, verdict, resourceVersion, otherConditions } = row;
   const resource = kind === "CiliumNetworkPolicy" ? resources.ciliumNetworkPolicies : resources.ciliumClusterwideNetworkPolicies;
   const lastTransitionTime = new Date(clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");

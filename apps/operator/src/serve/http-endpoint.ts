@@ -32,6 +32,7 @@ export async function openHttpEndpoint(
     server.once("error", (cause) => reject(new Error(`the ${name} cannot be served on ${where}; choose another address`, { cause })));
     server.listen({ port, ...(host !== undefined && { host }) }, resolve);
   });
+  server.on("error", () => {}); // A connection that could not be taken is its client's affair.
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
