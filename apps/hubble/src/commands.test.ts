@@ -130,6 +130,8 @@ test("list, watch and events, by TLS with certificates on both sides", async () 
   assert.equal(JSON.parse(await shown("observe", "agent-events", "--first", "2", "-o", "json")).agent_event.policy_update.rule_count, "1");
   assert.equal(await shown("observe", "debug-events"), "Jan  1 00:00:00.000: DBG_GENERIC  hello (CPU 3)\n");
   assert.equal(JSON.parse(await shown("observe", "-o", "json")).flow.node_name, "default/n1");
+  assert.match(await shown("why", "--pod", "x"), /seen: on node default\/n1/);
+  assert.match(await shown("top"), /^FLOWS\/S +DROPS\/S +FROM +TO\n0\.5 /);
   const refused = await hubble(["list", "nodes", ...setup.withoutProof]);
   assert.equal(refused.code, 1);
   const insecure = await hubble(["list", "nodes", ...setup.flags.slice(0, 2), ...setup.flags.slice(6), "--tls-allow-insecure"]);

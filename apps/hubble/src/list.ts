@@ -1,6 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { observerpb, relaypb } from "@cilium-ts/observer";
 import { type Command, Option } from "commander";
+import { clean } from "./clean.ts";
 import { Columns } from "./columns.ts";
 import { type ConnectionOptions, callOptionsOf, openClients, serverError } from "./connection.ts";
 import type { World } from "./world.ts";
@@ -43,12 +44,12 @@ export function formatNodes(response: observerpb.GetNodesResponse, output: ListO
     const seconds = Number(uptimeNs) / 1e9;
     const share = maxFlows > 0n ? ` (${((Number(numFlows) / Number(maxFlows)) * 100).toFixed(2).padStart(6)}%)` : "";
     columns.add([
-      name,
+      clean(name),
       stateText(state),
       seconds > 0 ? ageText(seconds) : "N/A",
       seconds > 0 ? (Number(seenFlows) / seconds).toFixed(2) : "N/A",
       maxFlows > 0n ? `${numFlows}/${maxFlows}${share}` : "N/A",
-      ...(wide ? [version === "" ? "N/A" : version, address, tls?.enabled === true ? "Enabled" : "Disabled"] : []),
+      ...(wide ? [version === "" ? "N/A" : clean(version), clean(address), tls?.enabled === true ? "Enabled" : "Disabled"] : []),
     ]);
   }
   return columns.take();
@@ -60,7 +61,7 @@ export function formatNamespaces(response: observerpb.GetNamespacesResponse, out
   const clusters = new Set(response.namespaces.map(({ cluster }) => cluster)).size > 1 || output === "wide";
   const columns = new Columns();
   columns.add(["NAMESPACE", ...(clusters ? ["CLUSTER"] : [])]);
-  for (const { namespace, cluster } of response.namespaces) columns.add([namespace, ...(clusters ? [cluster] : [])]);
+  for (const { namespace, cluster } of response.namespaces) columns.add([clean(namespace), ...(clusters ? [clean(cluster)] : [])]);
   return columns.take();
 }
 

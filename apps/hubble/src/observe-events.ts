@@ -2,6 +2,7 @@ import { create, type DescMessage, type MessageShape, toJson } from "@bufbuild/p
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { flowpb, observerpb } from "@cilium-ts/observer";
 import { type Command, Option } from "commander";
+import { clean } from "./clean.ts";
 import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import type { SelectorFlags } from "./flow-request.ts";
 import { addSelectorFlags } from "./observe.ts";
@@ -71,7 +72,9 @@ async function printEvents(
   try {
     for await (const { response, json: object, text } of events()) {
       const node = options.printNodeName === true ? ` [${response.nodeName}]` : "";
-      out.write(options.output === "compact" ? `${formatTime(format, response.time)}${node}: ${text}\n` : `${JSON.stringify(object)}\n`);
+      out.write(
+        options.output === "compact" ? `${formatTime(format, response.time)}${clean(`${node}: ${text}`)}\n` : `${JSON.stringify(object)}\n`,
+      );
       await out.ready();
     }
   } catch (cause) {

@@ -109,7 +109,7 @@ export function addSelectorFlags(command: Command): void {
     .option("--until <time>", "Flows until so long ago or a date");
 }
 
-function addFilterFlags(command: Command): { allow: FilterList; deny: FilterList; negated: boolean } {
+export function addFilterFlags(command: Command): { allow: FilterList; deny: FilterList; negated: boolean } {
   const filters = { allow: new FilterList(), deny: new FilterList(), negated: false };
   command.option("--not", "Turns the next filter round: flows that it matches are left out");
   command.on("option:not", () => {

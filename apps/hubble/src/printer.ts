@@ -1,6 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { dropReasonText, EventType, policyMatchText, reservedIdentityNames, tracePointText } from "@cilium-ts/flow";
 import { flowpb, observerpb, relaypb } from "@cilium-ts/observer";
+import { clean } from "./clean.ts";
 import { type Colors, colorsFor } from "./colors.ts";
 import { Columns } from "./columns.ts";
 import { formatTime, type TimeFormat } from "./time-format.ts";
@@ -292,10 +293,4 @@ function joinWithin(names: readonly string[], width: number): string {
   }
   const text = names.slice(0, shown).join(", ");
   return shown === names.length ? text : `${text} (and ${names.length - shown} more)`;
-}
-
-/** Texts come from the network and from pods: none of them may steer the terminal. */
-function clean(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

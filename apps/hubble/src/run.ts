@@ -8,8 +8,10 @@ import { addList } from "./list.ts";
 import { addObserve } from "./observe.ts";
 import { addObserveEvents } from "./observe-events.ts";
 import { addStatus } from "./status.ts";
+import { addTop } from "./top.ts";
 import { UsageError } from "./usage-error.ts";
 import { addWatch } from "./watch-peers.ts";
+import { addWhy } from "./why.ts";
 import type { World } from "./world.ts";
 
 /** Runs one command and returns the exit code. Aborting is a way to end, not a failure. */
@@ -39,6 +41,8 @@ function addCommands(program: Command, world: World, signal: AbortSignal): void 
     addStatus(program, world, signal),
     ...addList(program, world, signal),
     addWatch(program, world, signal),
+    addTop(program, world, signal),
+    addWhy(program, world, signal),
   ];
   for (const command of asking) addConnectionFlags(command, world);
   addConfig(program, world);

@@ -1,5 +1,6 @@
 import { peerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
+import { clean } from "./clean.ts";
 import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import type { World } from "./world.ts";
 
@@ -12,7 +13,7 @@ export function addWatch(program: Command, world: World, signal: AbortSignal): C
     try {
       for await (const { name, address, type, tls } of peer.notify({}, { signal })) {
         const server = tls === undefined ? "" : ` (TLS.ServerName: ${tls.serverName})`;
-        world.stdout.write(`${peerpb.ChangeNotificationType[type].padEnd(12)} ${address} ${name}${server}\n`);
+        world.stdout.write(`${clean(`${peerpb.ChangeNotificationType[type].padEnd(12)} ${address} ${name}${server}`)}\n`);
       }
     } catch (cause) {
       if (!signal.aborted) throw serverError(options.server, cause);
