@@ -24,7 +24,7 @@ export interface ExplainedParty {
   readonly labels: Labels;
   /** Of a workload on this node. */
   readonly endpoint?: number;
-  /** `namespace/name`, of a workload on this node. */
+  /** `namespace/name`, of a workload on this node or another. */
   readonly pod?: string;
   /** Of a party outside of the cluster that was named by it. */
   readonly address?: string;

@@ -66,6 +66,7 @@ export interface Node extends PolicyPart {
   readonly published: PublishedEndpoints;
   readonly hostAddresses: HostAddresses;
   readonly remoteNodes: RemoteNodes;
+  readonly remoteEndpoints: RemoteEndpoints;
   readonly nodeWatch: NodeWatch;
 }
 
@@ -107,7 +108,7 @@ export function createNode(foundation: Foundation): Node {
     routers,
     onChange: () => foundation.onAddressesChanged(hostAddresses.underlay()),
   });
-  const { remoteNodes, nodeWatch } = createRemotePart(foundation, policy);
+  const remotePart = createRemotePart(foundation, policy);
   const published = new PublishedEndpoints({
     client,
     nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
@@ -146,17 +147,17 @@ export function createNode(foundation: Foundation): Node {
   }
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
-  const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published, remoteNodes, nodeWatch };
-  return { ...policy, ...clusterPart, endpoints, realised, ring, hostAddresses };
+  const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
+  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses };
 }
 
 function createRemotePart(
   { client, clock, log, options }: Foundation,
   { ipcache }: PolicyPart,
-): { remoteNodes: RemoteNodes; nodeWatch: NodeWatch } {
+): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
   const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
-  const endpoints = new RemoteEndpoints({ ipcache, tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address) });
-  return { remoteNodes, nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints }) };
+  const remoteEndpoints = new RemoteEndpoints({ ipcache, tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address) });
+  return { remoteNodes, remoteEndpoints, nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints: remoteEndpoints }) };
 }
 
 function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): PolicyPart {

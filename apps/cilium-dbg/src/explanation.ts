@@ -20,8 +20,8 @@ export function explanationText({ from, to, protocol, port, verdict, egress, ing
 }
 
 function partyLines(name: string, { identity, labels, endpoint, pod, address }: ExplainedParty): string[] {
-  const known = pod === undefined ? (address === undefined ? "" : `${address}, `) : `${pod}, endpoint ${endpoint}, `;
-  return [`${`${name}:`.padEnd(6)}${known}identity ${identity}`, ...labels.map((label) => `        ${label}`)];
+  const known = [pod ?? address, endpoint === undefined ? undefined : `endpoint ${endpoint}`, `identity ${identity}`];
+  return [`${`${name}:`.padEnd(6)}${known.filter((part) => part !== undefined).join(", ")}`, ...labels.map((label) => `        ${label}`)];
 }
 
 function directionLines(name: string, side: string, direction: ExplainedDirection): string[] {

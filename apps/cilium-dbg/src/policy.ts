@@ -7,7 +7,7 @@ import { stackedRows, tableText } from "./table.ts";
 import { UsageError } from "./usage-error.ts";
 
 const partyHelp =
-  "A pod of this node (NAMESPACE/NAME or the endpoint's number), labels (app=web,k8s:tier=front), identity:NUMBER, a reserved name (world, host) or an address";
+  "A pod (NAMESPACE/NAME, or the number of an endpoint of this node), labels (app=web,k8s:tier=front), identity:NUMBER, a reserved name (world, host) or an address";
 
 export function addPolicy(program: Command, context: Context): void {
   const group = program.command("policy").description("Policies in force");

@@ -30,6 +30,19 @@ export class RemoteEndpoints {
     return this.#claims.size;
   }
 
+  /** Of a pod of another node. */
+  identityOf(namespace: string, name: string): number | undefined {
+    return this.#claims.get(`${namespace}/${name}`)?.identity;
+  }
+
+  /** The pod of another node that has the prefix, and the address of its node; undefined: none has. */
+  ownerOf(prefix: string): { readonly namespace: string; readonly name: string; readonly nodeAddress: string } | undefined {
+    const key = this.#owners.get(prefix) ?? "";
+    const claim = this.#claims.get(key);
+    const [namespace = "", name = ""] = key.split("/");
+    return claim === undefined ? undefined : { namespace, name, nodeAddress: claim.nodeAddress };
+  }
+
   upsert(object: KubernetesObject): void {
     const key = `${object.metadata.namespace}/${object.metadata.name}`;
     const claim = claimOf(object);

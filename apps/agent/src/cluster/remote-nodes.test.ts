@@ -52,6 +52,16 @@ test("another node's addresses are those of a remote node, its router is behind 
   assert.equal([...nodes.routes.keys()].length, 0);
 });
 
+test("pods of other nodes are found by their names and addresses, until they go", () => {
+  const { endpoints } = open("tunnel");
+  endpoints.upsert(endpoint("web", "10.0.2.7", 1002, "192.0.2.2"));
+  assert.equal(endpoints.identityOf("default", "web"), 1002);
+  assert.deepEqual(endpoints.ownerOf("10.0.2.7/32"), { namespace: "default", name: "web", nodeAddress: "192.0.2.2" });
+  endpoints.remove({ namespace: "default", name: "web", uid: "" });
+  assert.equal(endpoints.identityOf("default", "web"), undefined);
+  assert.equal(endpoints.ownerOf("10.0.2.7/32"), undefined);
+});
+
 test("this node is none of the others", () => {
   const { rows, nodes } = open("tunnel");
   nodes.upsert({ ...there, name: "here" });

@@ -43,6 +43,7 @@ function optionsOf(rules: readonly Rule[], mode: PolicyMode = "default"): Explai
     sources: {
       endpoints: () => [],
       endpointsOf: () => [],
+      identityOfRemotePod: (namespace, name) => (namespace === "default" && name === "far-client" ? 1001 : undefined),
       identities: () => [...identities].map(([id, labels]) => ({ id, labels })),
       labelsOf: (id) => identities.get(id) ?? reservedLabels(id),
       identityOf: () => 2,
@@ -166,6 +167,12 @@ test("where policy only audits, a drop is told and passes", () => {
   assert.deepEqual([verdict, ingress.verdict, ingress.audited, to.pod], ["allowed", "dropped", true, "default/server"]);
 });
 
+test("a pod of another node is called by its name", () => {
+  const { from, ingress } = explained(optionsOf([web]), "default/far-client", "app=server");
+  assert.deepEqual([from.pod, from.endpoint, from.identity], ["default/far-client", undefined, 1001]);
+  assert.match(ingress.reason, /^traffic from default\/far-client on 80\/TCP is allowed/);
+});
+
 test("denials that miss the packet are not offered as a way to let it through", () => {
   const deny = rule("deny", { ingressDeny: [{ path: "ingressDeny[0]", peers: from("client") ?? [], ports: tcp("ingressDeny[0]", 22) }] });
   const { changes } = ingress([web, deny], "app=client", 8080);
@@ -196,7 +203,7 @@ for (const [from, to, status, problem] of [
     /^to: 3 identities have the labels .*: 1001, 1002, 1003; name one as identity:1001$/,
   ],
   ["identity:5000", "world", 404, /^from: there is no identity 5000$/],
-  ["shop/web", "world", 404, /^from: there is no pod shop\/web on this node/],
+  ["shop/web", "world", 404, /^from: there is no pod shop\/web$/],
   ["9", "world", 404, /^from: there is no endpoint 9 on this node/],
   ["nobody", "world", 404, /^from: "nobody" is neither a reserved identity nor a pod of namespace default/],
 ] as const) {

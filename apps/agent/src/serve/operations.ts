@@ -166,7 +166,7 @@ function nodesOf({ node, options, pool }: OperationsOptions): Awaited<ReturnType
 }
 
 function explainOptions({ node, options, datapath }: OperationsOptions): ExplainOptions {
-  const { engine, directory, endpoints, ipcache, updates } = node;
+  const { engine, directory, endpoints, ipcache, remoteEndpoints, updates } = node;
   return {
     engine,
     world: { allowLocalhost: options.allowLocalhost !== "policy", clusterName: options.clusterName },
@@ -176,6 +176,7 @@ function explainOptions({ node, options, datapath }: OperationsOptions): Explain
     sources: {
       endpoints: () => endpoints.index.rows(),
       endpointsOf: (id) => rowsOf(node, id),
+      identityOfRemotePod: (namespace, name) => remoteEndpoints.identityOf(namespace, name),
       identities: () => directory.all(),
       labelsOf: (identity) => directory.get(identity)?.labels,
       identityOf: (address) => ipcache.identityOf(parseAddress(address) ?? new Uint8Array(4)),
@@ -216,8 +217,13 @@ function addressesOf(node: Node, cidr: string | undefined, labels: readonly stri
     if (outer !== undefined && !prefixContains(outer, row.prefix)) continue;
     if (labels.length > 0 && !hasAll(node.directory.get(row.identity)?.labels.format() ?? [], labels)) continue;
     const owner = row.source === "local" ? node.endpoints.index.byAddress(row.key.split("/")[0] ?? "") : undefined;
-    const pod = owner === undefined ? {} : { namespace: owner.podNamespace, name: owner.podName };
-    entries.push({ cidr: row.key, identity: row.identity, metadata: { source: row.source, ...pod } });
+    const remote = row.source === "local" ? undefined : node.remoteEndpoints.ownerOf(row.key);
+    const pod =
+      owner === undefined
+        ? { ...(remote !== undefined && { namespace: remote.namespace, name: remote.name }) }
+        : { namespace: owner.podNamespace, name: owner.podName };
+    const hostIP = remote?.nodeAddress ?? "";
+    entries.push({ cidr: row.key, identity: row.identity, ...(hostIP !== "" && { hostIP }), metadata: { source: row.source, ...pod } });
   }
   return entries.length === 0 ? undefined : entries;
 }

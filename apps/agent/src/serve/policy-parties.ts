@@ -14,6 +14,8 @@ export interface Party {
   readonly namedPorts: readonly NamedPort[];
   /** Of this node, when the party is a workload here. */
   readonly row: EndpointRow | undefined;
+  /** `namespace/name` of a pod of another node. The row, if there is one, is of a workload here with the same identity. */
+  readonly remotePod?: string;
   /** Of a party outside of the cluster that was named by it. */
   readonly address?: string;
   /** Workloads have policies; nodes and the world do not. */
@@ -26,6 +28,8 @@ export interface Party {
 export interface PartySources {
   endpoints(): Iterable<EndpointRow>;
   endpointsOf(party: Extract<PolicyParty, { kind: "endpoint" }>["id"]): readonly EndpointRow[];
+  /** Of a pod of another node. */
+  identityOfRemotePod(namespace: string, name: string): number | undefined;
   identities(): Iterable<{ readonly id: number; readonly labels: Labels }>;
   labelsOf(identity: number): Labels | undefined;
   identityOf(address: string): number;
@@ -42,7 +46,7 @@ const listedMax = 10;
 export function findParty(sources: PartySources, party: PolicyParty, what: string): Party | Refusal<400 | 404> {
   switch (party.kind) {
     case "endpoint":
-      return endpointParty(sources, sources.endpointsOf(party.id)[0]) ?? noEndpoint(party, what);
+      return endpointParty(sources, sources.endpointsOf(party.id)[0]) ?? remoteParty(sources, party) ?? noEndpoint(party, what);
     case "identity":
       return identityParty(sources, party.id) ?? refused(404, `${what}: there is no identity ${party.id}`);
     case "name":
@@ -57,15 +61,24 @@ export function findParty(sources: PartySources, party: PolicyParty, what: strin
   }
 }
 
-export function partyShape({ identity, labels, row, address }: Party): ExplainedParty {
+export function partyShape({ identity, labels, row, address, remotePod }: Party): ExplainedParty {
+  if (remotePod !== undefined) return { identity, labels: labels.format(), pod: remotePod };
   const workload =
     row === undefined ? { ...(address !== undefined && { address }) } : { endpoint: row.id, pod: `${row.podNamespace}/${row.podName}` };
   return { identity, labels: labels.format(), ...workload };
 }
 
+function remoteParty(sources: PartySources, { id }: Extract<PolicyParty, { kind: "endpoint" }>): Party | undefined {
+  const identity = id.kind === "pod" ? sources.identityOfRemotePod(id.namespace, id.name) : undefined;
+  const party = identity === undefined ? undefined : identityParty(sources, identity);
+  if (party === undefined || id.kind !== "pod") return undefined;
+  const remotePod = `${id.namespace}/${id.name}`;
+  return { ...party, remotePod, text: remotePod };
+}
+
 function noEndpoint({ id }: Extract<PolicyParty, { kind: "endpoint" }>, what: string): Refusal<404> {
   const name = id.kind === "pod" ? `pod ${id.namespace}/${id.name}` : `endpoint ${Object.values(id).slice(1).join(":")}`;
-  return refused(404, `${what}: there is no ${name} on this node; a pod of another node is named by its labels, identity or address`);
+  return refused(404, `${what}: there is no ${name}${id.kind === "pod" ? "" : " on this node"}`);
 }
 
 function namedParty(sources: PartySources, name: string, what: string): Party | Refusal<404> {
