@@ -20,12 +20,15 @@ export class ApiError extends Error {
   readonly code: number;
   readonly reason: string;
   readonly details: ErrorDetails | undefined;
+  /** With which a list that cannot be continued as it was can be finished. */
+  readonly continueToken: string | undefined;
 
-  constructor(code: number, reason: string, message: string, details?: ErrorDetails) {
+  constructor(code: number, reason: string, message: string, details?: ErrorDetails, continueToken?: string) {
     super(message);
     this.code = code;
     this.reason = reason;
     this.details = details;
+    this.continueToken = continueToken;
   }
 
   toStatus(): Mutable {
@@ -33,7 +36,7 @@ export class ApiError extends Error {
     return {
       kind: "Status",
       apiVersion: "v1",
-      metadata: {},
+      metadata: this.continueToken === undefined ? {} : { continue: this.continueToken },
       status: "Failure",
       message: this.message,
       reason: this.reason,

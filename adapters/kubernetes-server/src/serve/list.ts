@@ -11,6 +11,9 @@ import { listEnvelope, partialMetadata, tableRow } from "./table.ts";
 /** Items that are read and written at a time, so that a long list neither fills the memory nor holds up everybody else. */
 const pageSize = 1_000;
 
+/** In a token: whatever state there is then. */
+const anyRevision = 0;
+
 interface Continuation {
   readonly revision: number;
   readonly after: string;
@@ -29,12 +32,13 @@ export function planList(resource: Resource, namespace: string | undefined, quer
   if (query.continueToken !== "") {
     const { revision, after } = decodeContinuation(query.continueToken);
     if (!after.startsWith(prefix)) throw badRequest("the continue token belongs to another list");
-    return { prefix, revision, after };
+    return { prefix, revision: revision === anyRevision ? durable : revision, after };
   }
   const asked = parseRevision(query.resourceVersion);
   if (asked !== undefined && asked > durable) throw tooLargeRevision(asked, durable);
-  const isExact = query.resourceVersionMatch === "Exact" && asked !== undefined && asked > 0;
-  return { prefix, revision: isExact ? asked : durable, after: undefined };
+  // A page of a list at a revision is exact even if the client does not say so; otherwise the revision is the oldest that will do.
+  const isExact = query.resourceVersionMatch === "Exact" || (query.resourceVersionMatch === "" && query.limit !== undefined);
+  return { prefix, revision: isExact && asked !== undefined && asked > 0 ? asked : durable, after: undefined };
 }
 
 /** The list as text, piece by piece. */
@@ -79,15 +83,22 @@ function pageLimit(query: ListQuery, shown: number): number {
 function readPage(store: Store, plan: ListPlan, after: string | undefined, limit: number) {
   const result = store.list({ prefix: plan.prefix, revision: plan.revision, limit, ...(after !== undefined && { after }) });
   if (result.outcome === "listed") return result;
-  const why = plan.after === undefined ? "the resource version is too old" : "the provided continue parameter is too old";
-  throw new ApiError(410, "Expired", `${why} to display a consistent list result; start the list again without it`);
+  if (plan.after === undefined)
+    throw new ApiError(410, "Expired", `the resource version ${plan.revision} is too old: the oldest that is kept is ${result.oldest}`);
+  const why = "the provided continue parameter is too old to display a consistent list result";
+  const how = "start the list again without it, or go on with the token of this answer, which shows the rest as it is now";
+  throw new ApiError(410, "Expired", `${why}; ${how}`, undefined, encodeContinuation({ revision: anyRevision, after: after ?? "" }));
 }
 
 function listMetadata(plan: ListPlan, query: ListQuery, remaining: number, after: string | undefined) {
   if (remaining === 0 || after === undefined) return { resourceVersion: String(plan.revision) };
   const hasSelectors = query.labels.length + query.fields.length > 0;
-  const token = Buffer.from(JSON.stringify({ revision: plan.revision, after })).toString("base64url");
+  const token = encodeContinuation({ revision: plan.revision, after });
   return { resourceVersion: String(plan.revision), continue: token, ...(!hasSelectors && { remainingItemCount: remaining }) };
+}
+
+function encodeContinuation(continuation: Continuation): string {
+  return Buffer.from(JSON.stringify(continuation)).toString("base64url");
 }
 
 function decodeContinuation(token: string): Continuation {

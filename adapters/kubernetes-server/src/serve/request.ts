@@ -1,5 +1,6 @@
 import { type ParsedSelector, parseFieldSelector, parseLabelSelector, type Selector } from "../resources/selector.ts";
-import { badRequest } from "./api-error.ts";
+import { forbidden, type Problem } from "../schema/problem.ts";
+import { badRequest, invalidObject } from "./api-error.ts";
 
 /** A path under /api or /apis, taken apart. */
 export interface ResourcePath {
@@ -88,6 +89,7 @@ export function parseListQuery(query: URLSearchParams, selectableFields: readonl
   if (!["None", "Metadata", "Object"].includes(includeObject)) throw badRequest("invalid includeObject: must be None, Metadata or Object");
   const sendsInitialEvents = query.get("sendInitialEvents");
   const limit = numberIn(query, "limit");
+  checkVersionOptions(query);
   return {
     labels: selectorOf(parseLabelSelector(query.get("labelSelector") ?? "")),
     fields: selectorOf(parseFieldSelector(query.get("fieldSelector") ?? "", selectableFields)),
@@ -101,6 +103,35 @@ export function parseListQuery(query: URLSearchParams, selectableFields: readonl
     timeoutSeconds: numberIn(query, "timeoutSeconds"),
     includeObject: includeObject as ListQuery["includeObject"],
   };
+}
+
+const listOptions = { group: "meta.k8s.io", plural: "listoptions", kind: "ListOptions" } as const;
+
+/** Which state a list or watch may ask for, and how: the API's own rules on options that contradict each other. */
+function checkVersionOptions(query: URLSearchParams): void {
+  const isWatch = isTrue(query.get("watch"));
+  const match = query.get("resourceVersionMatch") ?? "";
+  const version = query.get("resourceVersion") ?? "";
+  const hasInitialEvents = query.get("sendInitialEvents") !== null;
+  const problems: Problem[] = [];
+  const refuse = (path: string, reason: string) => problems.push(forbidden(path, reason));
+  if (match !== "" && match !== "Exact" && match !== "NotOlderThan") {
+    const message = `Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`;
+    problems.push({ reason: "FieldValueNotSupported", path: "resourceVersionMatch", message });
+  } else if (hasInitialEvents && !isWatch) refuse("sendInitialEvents", "sendInitialEvents is forbidden for list");
+  else if (hasInitialEvents && match !== "NotOlderThan")
+    refuse("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  else if (match !== "" && isWatch && !hasInitialEvents)
+    refuse("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+  else if (match !== "" && !isWatch && version === "")
+    refuse("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided");
+  else if (match !== "" && (query.get("continue") ?? "") !== "")
+    refuse("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+  else if (match === "Exact" && version === "0")
+    refuse("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+  if (problems.length > 0) throw invalidObject(listOptions, "", problems);
+  if (!isWatch && (query.get("continue") ?? "") !== "" && version !== "" && version !== "0")
+    throw badRequest("specifying resource version is not allowed when using continue");
 }
 
 function selectorOf(parsed: ParsedSelector): Selector {

@@ -108,10 +108,6 @@ async function serveWatch(
 ): Promise<void> {
   const { hub, store } = context;
   const asked = parseRevision(query.resourceVersion) ?? 0;
-  if (query.sendsInitialEvents !== undefined && query.resourceVersionMatch !== "NotOlderThan") {
-    const cause = "sendInitialEvents: Forbidden: sendInitialEvents needs resourceVersionMatch=NotOlderThan";
-    throw badRequest(`ListOptions.meta.k8s.io "" is invalid: ${cause}`);
-  }
   await catchUp(store, query);
   if (asked > store.durable) throw tooLargeRevision(asked, store.durable);
   const { form, encoding } = representation;
