@@ -227,8 +227,7 @@ export class DirectionTable implements SelectorWatcher {
 
   /** Whatever a deny covers is left out, so that the longest match is a deny wherever any deny matches. Undefined: no entries. */
   #compute(identity: number, statements: readonly Statement[]): Block | undefined {
-    const [only] = statements;
-    const simple = statements.length === 1 && only !== undefined ? this.#computeSimple(identity, only) : undefined;
+    const simple = this.#computeSimple(identity, statements);
     if (simple !== undefined) return simple;
     const allow: Cells = new Map();
     const deny: Cells = new Map();
@@ -240,13 +239,21 @@ export class DirectionTable implements SelectorWatcher {
     return this.#prune(identity, allow, deny);
   }
 
-  /** One statement about every port, or about one block of them, is by far the most frequent. Undefined: it is not as simple. */
-  #computeSimple(identity: number, { origin, deny, anyPeer, keys, named }: Statement): Block | undefined {
-    const [key] = keys;
-    if (key === undefined || keys.length > 1 || named.length > 0 || anyPeer || identity <= reservedIdentities.host) return undefined;
-    if (this.#deniedToAnybody !== undefined) return undefined;
+  /** Statements that are all about every port, or about one and the same block, are by far the most frequent. Undefined: they are not. */
+  #computeSimple(identity: number, statements: readonly Statement[]): Block | undefined {
+    const key = statements[0]?.keys[0];
+    if (key === undefined || identity <= reservedIdentities.host || this.#deniedToAnybody !== undefined) return undefined;
+    let allowed: OriginSet | undefined;
+    let denied: OriginSet | undefined;
+    for (const { keys, named, anyPeer, deny, origin } of statements) {
+      if (keys.length !== 1 || keys[0] !== key || named.length > 0 || anyPeer) return undefined;
+      if (deny) denied = this.#origins.with(denied, origin);
+      else allowed = this.#origins.with(allowed, origin);
+    }
+    const origins = denied ?? allowed;
+    if (origins === undefined) return undefined;
     const block = new Block(identity);
-    block.add(this.#direction, key, deny, this.#origins.with(undefined, origin), this.#origins);
+    block.add(this.#direction, key, denied !== undefined, origins, this.#origins);
     return block;
   }
 

@@ -10,7 +10,7 @@ import { type PolicySubject, subjectKey } from "./subjects.ts";
 
 const base: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };
 const firstSeed = Number(process.env.POLICY_SEED ?? 1);
-const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_TS_LONG === "1" ? 3_000 : 80;
+const wayCount = process.env.POLICY_SEED !== undefined ? 1 : process.env.CILIUM_TS_LONG === "1" ? 1_000 : 80;
 
 /**
  * Whatever order a state is reached in, with whatever detours, it is the same state; and whoever resolves only what is named as
