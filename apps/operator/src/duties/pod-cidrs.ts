@@ -5,7 +5,7 @@ import type { OperatorOptions } from "../settings.ts";
 import { areSynced, type DutyWorld, keep } from "./duty.ts";
 
 /** How soon a node that waits for room, or for the end of a conflict, is looked at again. */
-const retryIntervalMs = 2_000;
+const retryIntervalMs = 1_000;
 
 /**
  * Gives each CiliumNode its pod CIDRs: from the pools, or those of its Node. All that the objects say is known before anything is given,
