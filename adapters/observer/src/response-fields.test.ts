@@ -38,9 +38,8 @@ test("bytes that are no message are refused, and never read beyond", () => {
   const whole = encode({ responseTypes: { case: "flow", value: { nodeName: "some node" } }, time, nodeName: "n" });
   let refused = 0;
   for (let round = 0; round < 20_000; round += 1) {
-    const bytes = Uint8Array.from(whole.subarray(0, 1 + random.below(whole.length));
-    for (let flips = random.below(4); flips > 0; flips -= 1)
-      bytes[random.below(bytes.length)] = random.below(256);
+    const bytes = Uint8Array.from(whole.subarray(0, 1 + random.below(whole.length)));
+    for (let flips = random.below(4); flips > 0; flips -= 1) bytes[random.below(bytes.length)] = random.below(256);
     try {
       readResponseFields(bytes, 0);
     } catch (cause) {
