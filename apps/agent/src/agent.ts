@@ -14,6 +14,7 @@ import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
 import type { Log } from "./log.ts";
+import { Masquerading } from "./network/masquerading.ts";
 import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";
 import { openTunnel, removeTunnel } from "./network/tunnel.ts";
@@ -73,12 +74,17 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const podPrefixes = [pool.pools.ipv4.prefix, pool.pools.ipv6.prefix];
   const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes });
   const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, options.routingMode);
-  datapath.deviceLinks.apply(tunnelIfindex === 0 ? {} : { vxlan: tunnelIfindex, host: hostDevice });
+  const devices = tunnelIfindex === 0 ? {} : { vxlan: tunnelIfindex, host: hostDevice };
+  if (!options.masquerade) datapath.deviceLinks.apply(devices);
 
   // Opened last and so closed first: no task outlives what it uses.
   await using tasks = new TaskGroup(parent);
-  const onAddressesChanged = (underlay: readonly string[]): void => localNode.publish(underlay, routers);
+  const onAddressesChanged = (underlay: readonly string[]): void => {
+    localNode.publish(underlay, routers);
+    masquerading.addressesChanged();
+  };
   const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, mtu, onAddressesChanged, signal: tasks.signal });
+  const masquerading = new Masquerading({ netlink, datapath, remoteNodes: node.remoteNodes, devices, podPrefixes });
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, clock, log });
@@ -94,6 +100,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   tasks.run("publish the node", (signal) => keep(world, localNode.table, localNode.target, "CiliumNode", signal));
   const remoteRoutes = createRemoteRoutes({ netlink, mode: options.routingMode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
   tasks.run("route to other nodes", (signal) => keep(world, node.remoteNodes.routes, remoteRoutes, "route", signal));
+  if (options.masquerade) tasks.run("masquerade", (signal) => masquerading.run(signal));
   tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
   tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));
   tasks.run("program the ipcache", (signal) => keep(world, node.ipcache.table, node.ipcache.target, "ipcache", signal));
@@ -139,8 +146,8 @@ function datapathOptions(
   { routerIPv4, routerIPv6 }: NodePool,
   tunnelIfindex: number,
 ): Parameters<typeof openDatapath>[1] {
-  const { bpfRoot, traceIntervalS, conntrackEntriesMax } = options;
-  return { ...datapathDefaults, objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, tunnelIfindex };
+  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade } = options;
+  return { ...datapathDefaults, objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, tunnelIfindex, masquerade };
 }
 
 /** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */

@@ -46,6 +46,12 @@ const settings = [
     says: "who gives this node its pods' ranges: host-scope (the flags), cluster-pool or kubernetes",
   },
   { name: "routing-mode", value: "MODE", fallback: "tunnel", says: "how pods of other nodes are reached: tunnel (VXLAN) or native" },
+  {
+    name: "enable-bpf-masquerade",
+    value: "BOOL",
+    fallback: "false",
+    says: "whether pods leave the cluster with an address of the node: true or false",
+  },
   { name: "tunnel-port", value: "PORT", fallback: "8472", says: "UDP port of the tunnel" },
   { name: "mtu", value: "BYTES", fallback: "0", says: "MTU of the pods' devices; 0: that of the uplink, less the tunnel's 50" },
   { name: "enable-policy", value: "MODE", fallback: "default", says: "default, always or never" },
@@ -83,6 +89,7 @@ export interface AgentOptions {
   readonly ipv6Range: Prefix;
   readonly ipam: "host-scope" | "cluster-pool" | "kubernetes";
   readonly routingMode: "tunnel" | "native";
+  readonly masquerade: boolean;
   readonly tunnelPort: number;
   /** 0: found out. */
   readonly mtu: number;
@@ -193,6 +200,7 @@ function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
     ipv6Range: range("ipv6-range", 6, 64),
     ipam: choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
     routingMode: choice("routing-mode", ["tunnel", "native"], "tunnel"),
+    masquerade: choice("enable-bpf-masquerade", ["true", "false"], "false") === "true",
     tunnelPort: whole("tunnel-port", 1, 65_535),
     mtu: whole("mtu", 0, 65_535),
     policyMode: choice("enable-policy", ["default", "always", "never"], "default"),

@@ -284,7 +284,8 @@ function configurationOf(parts: OperationsOptions): Awaited<ReturnType<AgentOper
       routeMTU: parts.mtu.route,
       datapathMode: "veth",
       "ipam-mode": options.ipam,
-      masquerade: false,
+      masquerade: options.masquerade,
+      masqueradeProtocols: { ipv4: options.masquerade, ipv6: options.masquerade },
     },
   };
 }

@@ -1,0 +1,70 @@
+import type { Datapath, DatapathDevices } from "@cilium-ts/datapath";
+import { type AddressBytes, formatPrefix, type Prefix } from "@cilium-ts/net";
+import type { InterfaceAddress, Link, Netlink } from "@cilium-ts/netlink";
+import { KeyQueue } from "@cilium-ts/state";
+import type { RemoteNodes } from "../cluster/remote-nodes.ts";
+
+export interface MasqueradingOptions {
+  readonly netlink: Netlink;
+  readonly datapath: Pick<Datapath, "deviceLinks" | "masquerade">;
+  readonly remoteNodes: RemoteNodes;
+  /** Devices that run our programs for other reasons. */
+  readonly devices: DatapathDevices;
+  readonly podPrefixes: readonly Prefix[];
+}
+
+const allDevices = "devices";
+
+/** Pods' packets that leave the cluster do so with an address of the device that they leave by. */
+export class Masquerading {
+  readonly #options: MasqueradingOptions;
+  /** Only ever one key: whatever has changed, everything is looked at again. */
+  readonly #changes = new KeyQueue<string>();
+
+  constructor(options: MasqueradingOptions) {
+    this.#options = options;
+  }
+
+  /** The node's devices or addresses may be other ones. */
+  addressesChanged(): void {
+    this.#changes.mark(allDevices);
+  }
+
+  /** Until aborted: follows the node's own addresses, and the other nodes, whose pods see ours as they are. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#changes.mark(allDevices);
+    await Promise.all([this.#followNodes(signal), this.#apply(signal)]);
+  }
+
+  async #followNodes(signal: AbortSignal): Promise<void> {
+    using routes = this.#options.remoteNodes.routes.watch();
+    for await (const _changed of routes.batches(signal)) this.#changes.mark(allDevices);
+  }
+
+  async #apply(signal: AbortSignal): Promise<void> {
+    for await (const _changed of this.#changes.batches(signal)) await this.refresh();
+  }
+
+  async refresh(): Promise<void> {
+    const { netlink, datapath, remoteNodes, devices, podPrefixes } = this.#options;
+    const [links, addresses] = await Promise.all([netlink.links.list(), netlink.addresses.list()]);
+    const native = links.filter(isUplink).map((link) => ({ ifindex: link.index, ...addressesOf(link, addresses) }));
+    datapath.masquerade?.setExempt([...podPrefixes.map(formatPrefix), ...remoteNodes.routes.keys()]);
+    datapath.masquerade?.setDevices(native);
+    datapath.deviceLinks.apply({ ...devices, native: native.map(({ ifindex }) => ifindex) });
+  }
+}
+
+/** What leads out of the node: not its loopback, its pods' devices or ours. */
+function isUplink(link: Link): boolean {
+  return link.up && !link.loopback && link.masterIndex === undefined && !/^(lxc|cilium_)/.test(link.name);
+}
+
+/** The first address of each family that others can answer to. */
+function addressesOf(
+  link: Link,
+  addresses: readonly InterfaceAddress[],
+): { ipv4: AddressBytes | undefined; ipv6: AddressBytes | undefined } {
+  const own = addresses.filter(({ linkIndex, scope }) => linkIndex === link.index && scope === "universe").map(({ address }) => address);
+  return { ipv4: own.find(({ length }) => length === 4), ipv6: own.find(({ length }) => length === 16) };
+}
