@@ -1,0 +1,203 @@
+import { type KubernetesObject, resources } from "@cilium-ts/kubernetes";
+import { createRandom, type Random } from "@cilium-ts/testing";
+import { SimulatedCluster } from "./cluster.ts";
+import { apps, generatePolicy, namespaces, teams } from "./generated-policies.ts";
+import { Invariants } from "./invariants.ts";
+import { differences } from "./oracle.ts";
+import type { SimulatedNode } from "./simulated-node.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** More than the few of most seeds. */
+  readonly nodes?: number;
+  /** How long things go wrong: simulated milliseconds. 60,000 when absent. */
+  readonly troubleMs?: number;
+  /** How long all has to become right: simulated milliseconds. 600,000 when absent. */
+  readonly healMsMax?: number;
+  /** What is broken on purpose, to see that it is found. */
+  readonly defect?: (cluster: SimulatedCluster) => void;
+}
+
+/** How often the kernels are looked at while things go wrong. */
+const stepMsMax = 1_500;
+const podsPerNodeMax = 4;
+/** Enough for the longest retry, the periodic repairs and the collectors. */
+const healMsDefault = 600_000;
+const healStepMs = 20_000;
+/** Of real time: a hang must not eat the others. */
+const wallMsMax = 120_000;
+
+/** One cluster through its troubles. Returns what went wrong with it, as sentences; none: all is well. */
+export async function simulate(options: SimulationOptions): Promise<string[]> {
+  const random = createRandom(options.seed);
+  // Back-offs take part of their delay from here.
+  const { random: systemRandom } = Math;
+  Math.random = () => random.below(1_000_000) / 1_000_000;
+  const deadlineMs = performance.now() + wallMsMax;
+  try {
+    await using cluster = await SimulatedCluster.start(
+      {
+        nodes: options.nodes ?? 2 + random.below(3),
+        routingMode: random.pick(["tunnel", "native"]),
+        ipam: random.pick(["cluster-pool", "cluster-pool", "host-scope"]),
+        revisionsMax: random.pick([40, 200, 10_000]),
+      },
+      random,
+    );
+    const invariants = new Invariants(cluster);
+    const simulation = new Simulation(cluster, random, invariants);
+    options.defect?.(cluster);
+    await simulation.trouble(options.troubleMs ?? 60_000, deadlineMs);
+    return await simulation.heal(options.healMsMax ?? healMsDefault, deadlineMs);
+  } finally {
+    Math.random = systemRandom;
+  }
+}
+
+class Simulation {
+  readonly #cluster: SimulatedCluster;
+  readonly #random: Random;
+  readonly #invariants: Invariants;
+  #names = 0;
+
+  constructor(cluster: SimulatedCluster, random: Random, invariants: Invariants) {
+    this.#cluster = cluster;
+    this.#random = random;
+    this.#invariants = invariants;
+  }
+
+  async trouble(durationMs: number, deadlineMs: number): Promise<void> {
+    const { time, api } = this.#cluster;
+    Object.assign(api.faults, { failure: this.#random.pick([0, 0.02, 0.15]), latencyMsMax: this.#random.pick([2, 50, 1_000]) });
+    while (time.elapsedMs < durationMs && performance.now() < deadlineMs) {
+      await this.#act();
+      await time.advance(this.#random.below(stepMsMax));
+      this.#invariants.check();
+    }
+  }
+
+  /** Faults end; then all must come to be as the oracle says, and stay so. */
+  async heal(durationMs: number, deadlineMs: number): Promise<string[]> {
+    const { time } = this.#cluster;
+    const endMs = time.elapsedMs + durationMs;
+    let found: string[] = [];
+    for (this.#cluster.heal(); time.elapsedMs < endMs; ) {
+      if (performance.now() > deadlineMs) return [`it took more than ${wallMsMax} ms of real time`, ...found];
+      await time.advance(healStepMs);
+      this.#invariants.check();
+      if (this.#invariants.violations.length > 0) return this.#invariants.violations;
+      found = await differences(this.#cluster, this.#random);
+      if (found.length === 0) return [];
+    }
+    return found;
+  }
+
+  async #act(): Promise<void> {
+    const { api, time } = this.#cluster;
+    const random = this.#random;
+    const actions: ReadonlyArray<readonly [weight: number, act: () => Promise<void> | void]> = [
+      [10, () => this.#createPod()],
+      [6, () => this.#deletePod()],
+      [4, () => this.#relabelPod()],
+      [1, () => this.#relabelNamespace()],
+      [10, () => this.#applyPolicy()],
+      [4, () => this.#deletePolicy()],
+      [4, () => this.#crash(random.pick(this.#cluster.nodes))],
+      [2, () => this.#crashOperator()],
+      [1, () => this.#outage()],
+      [4, () => api.cutWatches(random.pick([0.1, 1]))],
+      [2, () => api.bookmark()],
+      [1, () => random.pick(this.#cluster.nodes).setClock(random.pick([-3_600_000, -5_000, 5_000, 3_600_000]))],
+      [1, () => this.#deleteIdentity()],
+      [1, () => this.#movePod()],
+      [2, () => time.advance(5_000)],
+    ];
+    let left = random.below(actions.reduce((sum, [weight]) => sum + weight, 0));
+    for (const [weight, act] of actions) {
+      left -= weight;
+      if (left < 0) return await act();
+    }
+  }
+
+  async #createPod(): Promise<void> {
+    const { nodes, pods } = this.#cluster;
+    if (pods.size >= nodes.length * podsPerNodeMax) return;
+    this.#names += 1;
+    await this.#cluster.createPod(this.#random.pick(namespaces), `p${this.#names}`, this.#random.pick(apps), this.#random.pick(nodes));
+  }
+
+  async #deletePod(): Promise<void> {
+    const pods = [...this.#cluster.pods.values()];
+    if (pods.length > 0) await this.#cluster.deletePod(this.#random.pick(pods));
+  }
+
+  /** As a StatefulSet does: the name comes back at once, perhaps elsewhere, as another pod. */
+  async #movePod(): Promise<void> {
+    const pods = [...this.#cluster.pods.values()];
+    if (pods.length === 0) return;
+    const pod = this.#random.pick(pods);
+    await this.#cluster.deletePod(pod);
+    await this.#cluster.createPod(pod.namespace, pod.name, this.#random.pick(apps), this.#random.pick(this.#cluster.nodes));
+  }
+
+  async #relabelPod(): Promise<void> {
+    const pods = [...this.#cluster.pods.values()];
+    if (pods.length === 0) return;
+    const labels = { app: this.#random.pick(apps) };
+    await this.#cluster.merge(resources.pods, this.#random.pick(pods), { metadata: { labels } });
+  }
+
+  async #relabelNamespace(): Promise<void> {
+    const labels = { team: this.#random.pick(teams) };
+    await this.#cluster.merge(resources.namespaces, { name: this.#random.pick(namespaces) }, { metadata: { labels } });
+  }
+
+  async #applyPolicy(): Promise<void> {
+    const { resource, object } = generatePolicy(this.#random);
+    await this.#cluster.apply(resource, object);
+  }
+
+  async #deletePolicy(): Promise<void> {
+    const kinds = [
+      resources.ciliumNetworkPolicies,
+      resources.ciliumClusterwideNetworkPolicies,
+      resources.networkPolicies,
+      resources.ciliumCidrGroups,
+    ];
+    const resource = this.#random.pick(kinds);
+    const objects = this.#cluster.api.layer.list(resource).items as unknown as KubernetesObject[];
+    if (objects.length === 0) return;
+    const { namespace = "", name = "" } = this.#random.pick(objects).metadata;
+    await this.#cluster.remove(resource, { namespace, name });
+  }
+
+  async #deleteIdentity(): Promise<void> {
+    const objects = this.#cluster.api.layer.list(resources.ciliumIdentities).items as unknown as KubernetesObject[];
+    if (objects.length > 0)
+      await this.#cluster.remove(resources.ciliumIdentities, { name: this.#random.pick(objects).metadata.name ?? "" });
+  }
+
+  #crash(node: SimulatedNode): void {
+    node.kill();
+    this.#later(this.#random.pick([1, 500, 15_000]), () => node.start());
+  }
+
+  #crashOperator(): void {
+    this.#cluster.killOperator();
+    for (let count = 1 + this.#random.below(2); count > 0; count -= 1) {
+      this.#later(this.#random.pick([1, 10_000]), () => {
+        if (this.#cluster.operators < 2) this.#cluster.startOperator();
+      });
+    }
+  }
+
+  #outage(): void {
+    const { api } = this.#cluster;
+    api.setDown(true);
+    this.#later(this.#random.pick([100, 3_000, 20_000]), () => api.setDown(false));
+  }
+
+  #later(delayMs: number, work: () => void): void {
+    this.#cluster.time.sleep(delayMs, this.#cluster.ended).then(work, () => {}); // Rejects when all is over.
+  }
+}
