@@ -61,6 +61,7 @@ class TestNode implements Disposable {
       log,
       objects: emptyDatapathObjects(),
       openNetlink: (options) => this.networks.open(options),
+      openClient: () => openKubernetes({ kubeconfigPath: parsed.options.kubeconfigPath ?? "" }),
     };
     const stop = new AbortController();
     return new RunningAgent(kernel, stop, runAgent(world, parsed.options, stop.signal));

@@ -1,7 +1,7 @@
 import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
-import { type KubernetesClient, openKubernetes } from "@cilium-ts/kubernetes";
+import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
@@ -35,8 +35,8 @@ export interface World {
   readonly objects: DatapathObjects;
   /** Of the namespace at the path, or of our own. */
   openNetlink(options?: { readonly namespacePath: string }): Netlink;
-  /** The API server; the one of the settings' kubeconfig when absent. */
-  openClient?(): Promise<KubernetesClient>;
+  /** The API server. */
+  openClient(): Promise<KubernetesClient>;
   /** Where the agent's API is asked; the settings' unix socket when absent. */
   openApiDoor?(): Promise<ApiDoor>;
   /** The node's Hubble server; on the settings' sockets when absent. */
@@ -62,7 +62,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   await using door = await (world.openApiDoor?.() ?? openApiDoor(options.socketPath));
   readiness.reached("api");
 
-  await using client = await (world.openClient?.() ?? openKubernetes({ fieldManager: "cilium-agent", ...kubeconfigOf(options) }));
+  await using client = await world.openClient();
   await using netlink = world.openNetlink();
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
   const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
@@ -122,10 +122,6 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
 async function learnNode(localNode: LocalNode, node: Node, routers: Routers, signal: AbortSignal): Promise<void> {
   await localNode.find(signal).catch(() => undefined);
   localNode.publish(node.hostAddresses.underlay(), routers);
-}
-
-function kubeconfigOf({ kubeconfigPath }: AgentOptions): { kubeconfigPath?: string } {
-  return kubeconfigPath === undefined ? {} : { kubeconfigPath };
 }
 
 /** The ranges that this node tells the cluster; undefined where the cluster tells them. */

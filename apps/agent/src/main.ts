@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openKernel } from "@cilium-ts/kernel";
+import { type KubernetesOptions, loadInClusterAccess, openKubernetes } from "@cilium-ts/kubernetes";
 import { openNetlink } from "@cilium-ts/netlink";
 import { errorMessage, systemClock } from "@cilium-ts/std";
 import { pino } from "pino";
@@ -51,6 +52,7 @@ async function main(options: AgentOptions): Promise<void> {
       log,
       objects,
       openNetlink: (given?: { namespacePath: string }) => openNetlink(kernel, given),
+      openClient: async () => openKubernetes({ fieldManager: "cilium-agent", ...(await loadAccess(options.kubeconfigPath)) }),
     };
     await runAgent(world, options, stop.signal);
   } catch (cause) {
@@ -58,6 +60,15 @@ async function main(options: AgentOptions): Promise<void> {
     console.error(`cilium-agent: ${errorMessage(cause)}`);
     process.exitCode = 1;
   }
+}
+
+/** From the file that was named, or as a pod of the cluster. */
+async function loadAccess(kubeconfigPath: string | undefined): Promise<KubernetesOptions> {
+  if (kubeconfigPath !== undefined) return { kubeconfigPath };
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
+  const access = await loadInClusterAccess({ host, port });
+  if (access === undefined) throw new Error("there is no API server: name one with --k8s-kubeconfig-path, or run in a pod of the cluster");
+  return access;
 }
 
 function createLog(level: AgentOptions["logLevel"]): Log {

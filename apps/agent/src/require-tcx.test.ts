@@ -31,7 +31,8 @@ test("an agent on a kernel without tcx ends with a sentence and has touched noth
   const silent = (): void => {};
   const log = { error: silent, warn: silent, info: silent, debug: silent };
   const objects = emptyDatapathObjects();
-  const world: World = { kernel, clock: systemClock, log, objects, openNetlink: openFakeNetlink };
+  const openClient = (): never => assert.fail("the API server was asked");
+  const world: World = { kernel, clock: systemClock, log, objects, openNetlink: openFakeNetlink, openClient };
   await assert.rejects(runAgent(world, parsed.options, new AbortController().signal), /this kernel \(6\.1\.0\) has no tcx/);
   assert.deepEqual([kernel.machine.mounts.size, kernel.machine.pins.size, kernel.machine.sysctls.size], [0, 0, 0]);
 });
