@@ -1,6 +1,6 @@
 import { sourceFile } from "@cilium-ts/datapath";
 import type { EndpointRow } from "@cilium-ts/endpoint";
-import { ContextHistory, type FlowPolicy } from "@cilium-ts/flow";
+import { ContextHistory, type FlowPolicy, type RemotePod } from "@cilium-ts/flow";
 import { reservedPeers } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parseAddress } from "@cilium-ts/net";
@@ -53,6 +53,12 @@ export class FlowHistory {
 
   removeEndpoint(id: number): void {
     this.context.removeEndpoint(id, this.#options.monotonicNs());
+  }
+
+  /** `prefix` is that of one address. */
+  setRemotePod(prefix: string, pod: RemotePod | undefined): void {
+    const address = parseAddress(prefix.split("/")[0] ?? "");
+    if (address !== undefined) this.context.setRemotePod(address, pod, this.#options.monotonicNs());
   }
 
   setIdentity(id: number, labels: Labels): void {

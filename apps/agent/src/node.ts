@@ -153,10 +153,14 @@ export function createNode(foundation: Foundation): Node {
 
 function createRemotePart(
   { client, clock, log, options }: Foundation,
-  { ipcache }: PolicyPart,
+  { ipcache, flows }: PolicyPart,
 ): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
   const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
-  const remoteEndpoints = new RemoteEndpoints({ ipcache, tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address) });
+  const remoteEndpoints = new RemoteEndpoints({
+    ipcache,
+    tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address),
+    onOwner: (prefix, pod) => flows.setRemotePod(prefix, pod),
+  });
   return { remoteNodes, remoteEndpoints, nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints: remoteEndpoints }) };
 }
 

@@ -1,5 +1,5 @@
 import { type AddressBytes, formatPrefix, maskAddress, type Prefix } from "@cilium-ts/net";
-import type { FlowContext, FlowEndpoint, FlowPolicy } from "./context.ts";
+import type { FlowContext, FlowEndpoint, FlowPolicy, RemotePod } from "./context.ts";
 import { Timeline } from "./timeline.ts";
 
 export interface ContextHistoryOptions {
@@ -24,6 +24,7 @@ export class ContextHistory implements FlowContext {
   readonly #options: ContextHistoryOptions;
   readonly #endpointsById = new Timeline<number, FlowEndpoint>();
   readonly #endpointsByAddress = new Timeline<number | string, FlowEndpoint>();
+  readonly #remotePods = new Timeline<number | string, RemotePod>();
   readonly #addressesOf = new Map<number, ReadonlyArray<number | string>>();
   readonly #labels = new Timeline<number, readonly string[]>();
   readonly #prefixes = new Timeline<string, number>();
@@ -61,6 +62,12 @@ export class ContextHistory implements FlowContext {
     this.#addressesOf.delete(id);
   }
 
+  /** Which pod of another node has the address from this moment on; undefined: none has. */
+  setRemotePod(address: AddressBytes, pod: RemotePod | undefined, atNs: number): void {
+    if (pod === undefined) this.#remotePods.delete(keyOf(address), atNs);
+    else this.#remotePods.set(keyOf(address), pod, atNs);
+  }
+
   /** Labels as `source:key=value`, sorted here. */
   setIdentity(identity: number, labels: readonly string[], atNs: number): void {
     this.#labels.set(identity, Object.freeze([...labels].sort()), atNs);
@@ -88,6 +95,7 @@ export class ContextHistory implements FlowContext {
   forgetBefore(oldestNs: number): void {
     this.#endpointsById.forgetBefore(oldestNs);
     this.#endpointsByAddress.forgetBefore(oldestNs);
+    this.#remotePods.forgetBefore(oldestNs);
     this.#labels.forgetBefore(oldestNs);
     this.#prefixes.forgetBefore(oldestNs);
   }
@@ -98,6 +106,10 @@ export class ContextHistory implements FlowContext {
 
   endpointByAddress(address: AddressBytes, atNs: number): FlowEndpoint | undefined {
     return this.#endpointsByAddress.at(keyOf(address), atNs);
+  }
+
+  remotePodByAddress(address: AddressBytes, atNs: number): RemotePod | undefined {
+    return this.#remotePods.at(keyOf(address), atNs);
   }
 
   identityByAddress(address: AddressBytes, atNs: number): number {

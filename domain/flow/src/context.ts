@@ -13,6 +13,12 @@ export interface FlowEndpoint {
   readonly workloads: ReadonlyArray<{ readonly name: string; readonly kind: string }>;
 }
 
+/** A pod of another node. Rows are never changed, only replaced. */
+export interface RemotePod {
+  readonly namespace: string;
+  readonly podName: string;
+}
+
 /** A policy that allowed or denied a flow. */
 export interface FlowPolicy {
   readonly name: string;
@@ -36,6 +42,8 @@ export interface FlowContext {
   /** Endpoints of this node. */
   endpointById(id: number, atNs: number): FlowEndpoint | undefined;
   endpointByAddress(address: AddressBytes, atNs: number): FlowEndpoint | undefined;
+  /** Pods of other nodes, where they are known. */
+  remotePodByAddress?(address: AddressBytes, atNs: number): RemotePod | undefined;
   /** 0: not known. */
   identityByAddress(address: AddressBytes, atNs: number): number;
   /** `source:key=value`, sorted. The same array as long as the labels are the same. */

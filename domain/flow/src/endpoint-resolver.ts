@@ -1,5 +1,5 @@
 import type { AddressBytes } from "@cilium-ts/net";
-import type { FlowContext, FlowEndpoint } from "./context.ts";
+import type { FlowContext, FlowEndpoint, RemotePod } from "./context.ts";
 
 const noLabels: readonly string[] = [];
 const clusterLabel = "k8s:io.cilium.k8s.policy.cluster=";
@@ -10,6 +10,7 @@ const remoteCountMax = 4096;
 export class EndpointResolver {
   readonly context: FlowContext;
   readonly #remotes = new Map<number, FlowEndpoint>();
+  readonly #remotePods = new WeakMap<RemotePod, FlowEndpoint>();
   readonly #reidentified = new WeakMap<FlowEndpoint, FlowEndpoint>();
 
   constructor(context: FlowContext) {
@@ -29,7 +30,17 @@ export class EndpointResolver {
     }
     if (address === undefined && datapathIdentity === 0) return undefined;
     const identity = datapathIdentity === 0 && address !== undefined ? context.identityByAddress(address, atNs) : datapathIdentity;
-    return this.#remote(identity, context.identityLabels(identity, atNs) ?? noLabels);
+    const labels = context.identityLabels(identity, atNs) ?? noLabels;
+    const pod = address === undefined ? undefined : context.remotePodByAddress?.(address, atNs);
+    return pod === undefined ? this.#remote(identity, labels) : this.#remotePod(pod, identity, labels);
+  }
+
+  #remotePod(pod: RemotePod, identity: number, labels: readonly string[]): FlowEndpoint {
+    const known = this.#remotePods.get(pod);
+    if (known !== undefined && known.identity === identity && known.labels === labels) return known;
+    const remote = { id: 0, identity, clusterName: clusterOf(labels), ...pod, labels, workloads: [] };
+    this.#remotePods.set(pod, remote);
+    return remote;
   }
 
   #remote(identity: number, labels: readonly string[]): FlowEndpoint {

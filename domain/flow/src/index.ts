@@ -1,4 +1,4 @@
-export type { FlowContext, FlowEndpoint, FlowPolicy } from "./context.ts";
+export type { FlowContext, FlowEndpoint, FlowPolicy, RemotePod } from "./context.ts";
 export { ContextHistory, type ContextHistoryOptions } from "./context-history.ts";
 export { decodeFlow, nodeNameOf } from "./decode.ts";
 export { EndpointResolver } from "./endpoint-resolver.ts";

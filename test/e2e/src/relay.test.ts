@@ -60,7 +60,7 @@ describe("flows of two nodes through a relay", { skip: requireKernel() }, () => 
   test("one packet is seen on both nodes, in order", async () => {
     await eventually(async () => {
       await knock(near, far);
-      const lines = await hubble("observe", "--all", "-o", "json", "--from-ip", near.ipv4, "--to-ip", far.ipv4);
+      const lines = await hubble("observe", "--all", "-o", "json", "--from-pod", "default/near", "--to-pod", "default/far");
       const flows = lines
         .trimEnd()
         .split("\n")

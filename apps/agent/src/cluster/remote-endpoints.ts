@@ -13,6 +13,11 @@ interface Claim {
   readonly nodeAddress: string;
 }
 
+export interface RemotePodName {
+  readonly namespace: string;
+  readonly podName: string;
+}
+
 /** Pods of other nodes: whose their addresses are. Our own are known from their endpoints, which is a stronger source. */
 export class RemoteEndpoints {
   readonly #ipcache: IpcacheTable;
@@ -21,7 +26,15 @@ export class RemoteEndpoints {
   /** Which object's word stands for a prefix: an address may pass from one pod to another before the first one's object is gone. */
   readonly #owners = new Map<string, string>();
 
-  constructor(options: { ipcache: IpcacheTable; tunnelEndpointOf: (nodeAddress: string) => string | undefined }) {
+  readonly #onOwner: (prefix: string, pod: RemotePodName | undefined) => void;
+
+  /** `onOwner` is told which pod has a prefix, whenever that changes. */
+  constructor(options: {
+    ipcache: IpcacheTable;
+    tunnelEndpointOf: (nodeAddress: string) => string | undefined;
+    onOwner?: (prefix: string, pod: RemotePodName | undefined) => void;
+  }) {
+    this.#onOwner = options.onOwner ?? (() => {});
     this.#ipcache = options.ipcache;
     this.#tunnelEndpointOf = options.tunnelEndpointOf;
   }
@@ -67,6 +80,7 @@ export class RemoteEndpoints {
 
   #assert(key: string, { prefixes, identity, nodeAddress }: Claim): void {
     for (const prefix of prefixes) {
+      if (this.#owners.get(prefix) !== key) this.#onOwner(prefix, podNameOf(key));
       this.#owners.set(prefix, key);
       this.#ipcache.upsert(prefix, "custom-resource", identity, this.#tunnelEndpointOf(nodeAddress));
     }
@@ -82,8 +96,14 @@ export class RemoteEndpoints {
   #release(prefix: string, key: string): void {
     if (this.#owners.get(prefix) !== key) return;
     this.#owners.delete(prefix);
+    this.#onOwner(prefix, undefined);
     this.#ipcache.remove(prefix, "custom-resource");
   }
+}
+
+function podNameOf(key: string): RemotePodName {
+  const [namespace = "", podName = ""] = key.split("/");
+  return { namespace, podName };
 }
 
 function claimOf(object: KubernetesObject): Claim | undefined {

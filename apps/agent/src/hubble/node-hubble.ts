@@ -35,6 +35,7 @@ export async function startNodeHubble({ node, options, clock, log }: NodeHubbleO
     remoteNodes: () => node.remoteNodes.nodes(),
   });
   opened.defer(node.remoteNodes.watch(() => peers.changed()));
+  opened.defer(node.hostAddresses.watch(() => peers.changed()));
   const tcp = hubble.listenAddress === "" ? {} : { tcp: { address: hubble.listenAddress, ...(tls === undefined ? {} : { tls }) } };
   const server: HubbleServer = opened.use(
     await startHubble({

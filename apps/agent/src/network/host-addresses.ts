@@ -12,6 +12,7 @@ export class HostAddresses {
   readonly #ipcache: IpcacheTable;
   readonly #routers: ReadonlySet<string>;
   readonly #onChange: () => void;
+  readonly #listeners = new Set<() => void>();
   #current = new Map<string, AddressBytes>();
 
   constructor(options: {
@@ -26,6 +27,12 @@ export class HostAddresses {
     this.#rows = options.rows;
     this.#ipcache = options.ipcache;
     this.#routers = new Set(options.routers.map(formatAddress));
+  }
+
+  /** Calls the listener after every change. The returned function ends that. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** By which other nodes reach this one. */
@@ -48,6 +55,7 @@ export class HostAddresses {
     for (const address of next.values()) this.#ipcache.upsert({ address, length: address.length * 8 }, "local", reservedIdentities.host);
     for (const [text, address] of before) if (!next.has(text)) this.#ipcache.remove({ address, length: address.length * 8 }, "local");
     this.#onChange();
+    for (const listener of this.#listeners) listener();
   }
 
   /** Until aborted. A watch that lost changes only makes us look again, as every change does. */
