@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { benchCluster } from "./cluster.ts";
 import { benchControl } from "./control.ts";
 import { benchCrossNode } from "./cross-node.ts";
 import { benchDatapath } from "./datapath.ts";
@@ -26,6 +27,7 @@ export async function bench(args: string[]): Promise<number> {
   const benches: Record<string, () => Promise<Row[]>> = {
     datapath: () => benchDatapath(root, { repeats, seconds }),
     "cross-node": () => benchCrossNode(root, { repeats, seconds }),
+    cluster: () => benchCluster(root, { repeats }),
     control: () => benchControl(root, { repeats }),
     hubble: () => benchHubble({ repeats }),
     policy: async () => benchPolicy({ repeats }),
