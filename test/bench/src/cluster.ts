@@ -5,6 +5,7 @@ import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { cpuSeconds, residentMegabytes } from "./process-usage.ts";
 import { createRow, type Row, type Samples } from "./report.ts";
 
@@ -29,7 +30,7 @@ export async function benchCluster(root: string, options: { repeats: number }): 
     await delay(1_000);
     measured.idle.push(residentMegabytes(server.pid));
     measured.writes.push(await createObjects(server, "pods", objectCount));
-    after.informer.push(await informerMegabytes(root, server));
+    after.informer.push(await informerMegabytes(server));
     await using watchers = await openWatchers(server, "/api/v1/configmaps?watch=true");
     const cpuBefore = cpuSeconds(server.pid);
     const startedAt = performance.now();
@@ -190,8 +191,8 @@ async function openWatchers(server: Server, path: string): Promise<Watchers> {
 }
 
 /** What a mirror of all pods adds to the heap of a process of its own. */
-async function informerMegabytes(root: string, server: Server): Promise<number> {
-  const role = join(root, "test/bench/src/informer-role.ts");
+async function informerMegabytes(server: Server): Promise<number> {
+  const role = fileURLToPath(import.meta.resolve("./informer-role.ts"));
   const child = spawn(process.execPath, ["--expose-gc", role, join(server.stateDir, "admin.kubeconfig"), String(objectCount)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
