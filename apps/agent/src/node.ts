@@ -108,12 +108,13 @@ export function createNode(foundation: Foundation): Node {
     routers,
     onChange: () => foundation.onAddressesChanged(hostAddresses.underlay()),
   });
-  const remotePart = createRemotePart(foundation, policy);
   const published = new PublishedEndpoints({
     client,
     nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
     podLabels: (namespace, name) => pods.pod(namespace, name)?.labels ?? {},
+    isCurrentPod: async ({ namespace, name, uid }, signal) => (await pods.find(namespace, name, uid, signal))?.uid === uid,
   });
+  const remotePart = createRemotePart(foundation, policy, published);
   const realised = new RealisedPolicies(datapath.policySets, policy.cookies);
   const endpoints: Endpoints = new Endpoints({
     ...policy,
@@ -154,6 +155,7 @@ export function createNode(foundation: Foundation): Node {
 function createRemotePart(
   { client, clock, log, options }: Foundation,
   { ipcache, flows }: PolicyPart,
+  published: PublishedEndpoints,
 ): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
   const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
   const remoteEndpoints = new RemoteEndpoints({
@@ -161,7 +163,11 @@ function createRemotePart(
     tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address),
     onOwner: (prefix, pod) => flows.setRemotePod(prefix, pod),
   });
-  return { remoteNodes, remoteEndpoints, nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints: remoteEndpoints }) };
+  return {
+    remoteNodes,
+    remoteEndpoints,
+    nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints: remoteEndpoints, published }),
+  };
 }
 
 function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): PolicyPart {

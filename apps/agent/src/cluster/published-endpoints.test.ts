@@ -12,14 +12,19 @@ const { signal } = new AbortController();
 const named = { namespace: "default", name: "web" };
 
 /** Without an owner: there is no such pod, so the server would collect the object. */
-function row(id: number, containerId: string, createdAtMs = id): EndpointRow {
+function row(id: number, containerId: string, createdAtMs = id, podUid = ""): EndpointRow {
   const device = { ifindex: 10 + id, hostDeviceName: `lxc${id}`, mac: "02:00:00:00:00:01", hostMac: "02:00:00:00:00:02" };
-  const pod = { podNamespace: "default", podName: "web", podUid: "", identity: 300, labels: ["k8s:app=web"], ipv4: "10.0.1.2" };
+  const pod = { podNamespace: "default", podName: "web", podUid, identity: 300, labels: ["k8s:app=web"], ipv4: "10.0.1.2" };
   return createEndpoint({ id, containerId, containerIfname: "eth0", ...pod, ...device }, createdAtMs);
 }
 
 function publish(client: KubernetesClient): PublishedEndpoints {
-  return new PublishedEndpoints({ client, nodeAddress: () => "192.0.2.1", podLabels: () => ({ app: "web" }) });
+  return new PublishedEndpoints({
+    client,
+    nodeAddress: () => "192.0.2.1",
+    podLabels: () => ({ app: "web" }),
+    isCurrentPod: async ({ uid }) => uid === "current",
+  });
 }
 
 async function containerOf(client: KubernetesClient): Promise<string | undefined> {
@@ -105,4 +110,30 @@ test("what is no pod is not shown", () => {
   published.set(unnamed);
   published.delete(unnamed);
   assert.equal(published.table.size, 0);
+});
+
+test("what somebody else has put under our pod's name, or taken away there, is put right", async () => {
+  await withPublished(async (client, published) => {
+    published.set(row(1, "c1"));
+    await eventually(async () => assert.equal(await containerOf(client), "c1"));
+    await client.delete(resources.ciliumEndpoints, named, { signal });
+    published.observe(named, undefined);
+    await eventually(async () => assert.equal(await containerOf(client), "c1"));
+    const body = { metadata: named, status: { "external-identifiers": { "cni-attachment-id": "c9:eth0", "container-id": "c9" } } };
+    published.observe(named, await client.patch(resources.ciliumEndpoints, named, { type: "apply", body, force: true }, { signal }));
+    await eventually(async () => assert.equal(await containerOf(client), "c1"));
+  });
+});
+
+test("a pod that is gone does not take its name from the one that came after it elsewhere", async () => {
+  await withPublished(async (client, published) => {
+    const body = { metadata: named, status: { "external-identifiers": { "cni-attachment-id": "c9:eth0", "container-id": "c9" } } };
+    await client.patch(resources.ciliumEndpoints, named, { type: "apply", body }, { signal });
+    const { target } = published;
+    published.set(row(1, "c1", 1, "gone"));
+    const [waiting] = published.table.rows();
+    assert.ok(waiting !== undefined);
+    await target.apply(waiting, signal);
+    assert.equal(await containerOf(client), "c9");
+  });
 });

@@ -2,11 +2,19 @@ import type { EndpointRow } from "@cilium-ts/endpoint";
 import { ciliumEndpointObject, type KubernetesClient, type KubernetesObject, resources } from "@cilium-ts/kubernetes";
 import { Table, type Target } from "@cilium-ts/state";
 
+export interface PodReference {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
 /** What the cluster is shown of one endpoint. */
 interface PublishedRow {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  /** Empty: not known. */
+  readonly podUid: string;
   readonly endpointId: number;
   readonly createdAtMs: number;
   /** The object, as text: equal text, nothing to write. */
@@ -26,16 +34,20 @@ export class PublishedEndpoints {
   readonly #client: KubernetesClient;
   readonly #nodeAddress: () => string;
   readonly #podLabels: (namespace: string, name: string) => Readonly<Record<string, string>>;
+  readonly #isCurrentPod: (pod: PodReference, signal: AbortSignal) => Promise<boolean>;
   readonly #written = new Map<string, Written>();
 
   constructor(options: {
     client: KubernetesClient;
     nodeAddress: () => string;
     podLabels: (namespace: string, name: string) => Readonly<Record<string, string>>;
+    /** Whether this is the pod that has the name now, on whatever node. */
+    isCurrentPod: (pod: PodReference, signal: AbortSignal) => Promise<boolean>;
   }) {
     this.#client = options.client;
     this.#nodeAddress = options.nodeAddress;
     this.#podLabels = options.podLabels;
+    this.#isCurrentPod = options.isCurrentPod;
   }
 
   set(row: EndpointRow): void {
@@ -48,8 +60,8 @@ export class PublishedEndpoints {
     const object = ciliumEndpointObject({ ...row, podLabels, identityLabels: row.labels, nodeAddress: this.#nodeAddress() });
     const content = JSON.stringify(object);
     if (known?.content === content) return;
-    const { id: endpointId, createdAtMs, podNamespace: namespace, podName: name } = row;
-    this.table.upsert({ key, namespace, name, endpointId, createdAtMs, content });
+    const { id: endpointId, createdAtMs, podNamespace: namespace, podName: name, podUid } = row;
+    this.table.upsert({ key, namespace, name, podUid, endpointId, createdAtMs, content });
   }
 
   /** Also for an endpoint of an earlier run that could not be restored: its object is there still. */
@@ -62,11 +74,27 @@ export class PublishedEndpoints {
     this.table.delete(key);
   }
 
+  /** What the cluster shows under a name; undefined: nothing any more. Where that is not what we have put there, it is put there again. */
+  observe(
+    { namespace = "", name = "" }: { readonly namespace?: string; readonly name?: string },
+    object: KubernetesObject | undefined,
+  ): void {
+    const key = `${namespace}/${name}`;
+    const row = this.table.get(key);
+    const written = this.#written.get(key);
+    if (row === undefined || written?.content === undefined) return;
+    if (object !== undefined && attachmentOf(object) === written.cniAttachmentId) return;
+    this.#written.set(key, { cniAttachmentId: written.cniAttachmentId, content: undefined });
+    this.table.upsert({ ...row });
+  }
+
   /** Objects of other nodes' pods are not ours to list or remove, so what is realised is what we wrote. */
   get target(): Target<string, PublishedRow> {
     return {
       apply: async (row, signal) => {
         if (this.#written.get(row.key)?.content === row.content) return;
+        // A pod that is gone, and still has its endpoint here, must not take the name from the one that came after it elsewhere.
+        if (row.podUid !== "" && !(await this.#isCurrentPod({ ...row, uid: row.podUid }, signal))) return;
         const name = { namespace: row.namespace, name: row.name };
         const body: KubernetesObject = JSON.parse(row.content);
         await this.#client.patch(resources.ciliumEndpoints, name, { type: "apply", body, force: true }, { signal });

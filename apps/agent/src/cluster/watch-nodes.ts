@@ -1,6 +1,7 @@
 import { ciliumNodeFrom, type KubernetesClient, reflect, resources } from "@cilium-ts/kubernetes";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { Log } from "../log.ts";
+import type { PublishedEndpoints } from "./published-endpoints.ts";
 import type { RemoteEndpoints } from "./remote-endpoints.ts";
 import type { RemoteNodes } from "./remote-nodes.ts";
 
@@ -10,6 +11,8 @@ export interface WatchNodesOptions {
   readonly log: Log;
   readonly nodes: RemoteNodes;
   readonly endpoints: RemoteEndpoints;
+  /** Our own pods' objects are among those of all nodes. */
+  readonly published: Pick<PublishedEndpoints, "observe">;
 }
 
 /** The other nodes and their pods, brought into the ipcache and the routes. */
@@ -30,7 +33,7 @@ export class NodeWatch {
 
   /** Until aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, clock, log, nodes, endpoints } = this.#options;
+    const { client, clock, log, nodes, endpoints, published } = this.#options;
     const watch = { client, clock, signal };
     const say = (what: string, failure: Error): void =>
       log.warn(`${what} cannot be watched: ${errorMessage(failure)}; what is known stays in force`);
@@ -53,8 +56,14 @@ export class NodeWatch {
       reflect({
         ...watch,
         resource: resources.ciliumEndpoints,
-        onUpsert: (object) => endpoints.upsert(object),
-        onDelete: (reference) => endpoints.remove(reference),
+        onUpsert(object) {
+          endpoints.upsert(object);
+          published.observe(object.metadata, object);
+        },
+        onDelete(reference) {
+          endpoints.remove(reference);
+          published.observe(reference, undefined);
+        },
         onListed: () => this.#endpointsSynced.resolve(),
         onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("pods of other nodes", state.failure)),
       }),
