@@ -59,7 +59,7 @@ const verbs: Record<string, Verb> = {
     },
   },
   bench: {
-    usage: "bench datapath|cross-node|control|policy|... [--json]",
+    usage: "bench datapath|control|cluster|cross-node|policy|hubble [--json]",
     does: "measure, as ratios within one run",
     async run(args) {
       requireRoot("bench");

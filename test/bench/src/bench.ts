@@ -27,7 +27,7 @@ export async function bench(args: string[]): Promise<number> {
   const benches: Record<string, () => Promise<Row[]>> = {
     datapath: () => benchDatapath(root, { repeats, seconds }),
     "cross-node": () => benchCrossNode(root, { repeats, seconds }),
-    cluster: () => benchCluster(root, { repeats }),
+    cluster: async () => [...(await benchCrossNode(root, { repeats, seconds })), ...(await benchCluster(root, { repeats }))],
     control: () => benchControl(root, { repeats }),
     hubble: () => benchHubble({ repeats }),
     policy: async () => benchPolicy({ repeats }),
