@@ -100,12 +100,11 @@ export function createNode(foundation: Foundation): Node {
     keepIdentity: (id) => identitiesInUse.keep(id),
     ...policy,
   });
-  const routers = [pool.routerIPv4, pool.routerIPv6];
   const hostAddresses: HostAddresses = new HostAddresses({
     netlink,
     rows: datapath.endpoints,
     ipcache: policy.ipcache,
-    routers,
+    routers: [pool.routerIPv4, pool.routerIPv6],
     onChange: () => foundation.onAddressesChanged(hostAddresses.underlay()),
   });
   const published = new PublishedEndpoints({
