@@ -25,7 +25,8 @@ export class RemoteEndpoints {
   readonly #claims = new Map<string, Claim>();
   /** Which object's word stands for a prefix: an address may pass from one pod to another before the first one's object is gone. */
   readonly #owners = new Map<string, string>();
-
+  /** Objects whose word stood for a prefix before its owner's came, the last one last. Only of prefixes that several claim. */
+  readonly #former = new Map<string, string[]>();
   readonly #onOwner: (prefix: string, pod: RemotePodName | undefined) => void;
 
   /** `onOwner` is told which pod has a prefix, whenever that changes. */
@@ -75,14 +76,18 @@ export class RemoteEndpoints {
 
   /** A node's address or its tunnel has changed: what its pods are reached by changes too. */
   refresh(): void {
-    for (const [key, claim] of this.#claims) this.#assert(key, claim);
+    for (const [prefix, key] of this.#owners) this.#tell(prefix, key);
   }
 
-  #assert(key: string, { prefixes, identity, nodeAddress }: Claim): void {
+  /** The word that came last stands. */
+  #assert(key: string, { prefixes }: Claim): void {
     for (const prefix of prefixes) {
-      if (this.#owners.get(prefix) !== key) this.#onOwner(prefix, podNameOf(key));
-      this.#owners.set(prefix, key);
-      this.#ipcache.upsert(prefix, "custom-resource", identity, this.#tunnelEndpointOf(nodeAddress));
+      const before = this.#owners.get(prefix);
+      if (before !== undefined && before !== key) {
+        const others = (this.#former.get(prefix) ?? []).filter((other) => other !== key);
+        this.#former.set(prefix, [...others, before]);
+      }
+      this.#setOwner(prefix, key);
     }
   }
 
@@ -94,10 +99,29 @@ export class RemoteEndpoints {
   }
 
   #release(prefix: string, key: string): void {
-    if (this.#owners.get(prefix) !== key) return;
+    const others = (this.#former.get(prefix) ?? []).filter((other) => other !== key);
+    const next = this.#owners.get(prefix) === key ? others.pop() : this.#owners.get(prefix);
+    if (others.length > 0) this.#former.set(prefix, others);
+    else this.#former.delete(prefix);
+    if (next !== undefined) {
+      this.#setOwner(prefix, next);
+      return;
+    }
     this.#owners.delete(prefix);
     this.#onOwner(prefix, undefined);
     this.#ipcache.remove(prefix, "custom-resource");
+  }
+
+  #setOwner(prefix: string, key: string): void {
+    if (this.#owners.get(prefix) !== key) this.#onOwner(prefix, podNameOf(key));
+    this.#owners.set(prefix, key);
+    this.#tell(prefix, key);
+  }
+
+  #tell(prefix: string, key: string): void {
+    const claim = this.#claims.get(key);
+    if (claim === undefined) return;
+    this.#ipcache.upsert(prefix, "custom-resource", claim.identity, this.#tunnelEndpointOf(claim.nodeAddress));
   }
 }
 
