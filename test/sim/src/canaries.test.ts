@@ -3,29 +3,7 @@ import { test } from "node:test";
 import { type KubernetesObject, resources } from "@cilium-ts/kubernetes";
 import type { Mutable } from "@cilium-ts/kubernetes-server";
 import type { SimulatedCluster } from "./cluster.ts";
-import { type SimulationOptions, simulate } from "./simulation.ts";
-
-const { SIM_SEED, CILIUM_TS_LONG } = process.env;
-const isLong = CILIUM_TS_LONG === "1";
-
-/** A failure names the seed, which alone decides what happens. */
-async function check(options: SimulationOptions): Promise<void> {
-  const found = await simulate(options);
-  const again = `SIM_SEED=${options.seed} node --test test/sim/src/sim.test.ts`;
-  assert.deepEqual(found, [], `seed ${options.seed} (again: ${again}):\n  ${found.join("\n  ")}`);
-}
-
-if (SIM_SEED !== undefined) test(`seed ${SIM_SEED}`, () => check({ seed: Number(SIM_SEED) }));
-else {
-  const seeds = isLong ? 1_000 : 24;
-  test(`${seeds} clusters come to be as the oracle says, whatever happened to them`, async () => {
-    for (let seed = 1; seed <= seeds; seed += 1) await check({ seed });
-  });
-
-  test("a cluster in trouble for long does too", () => check({ seed: 5_001, nodes: 6, troubleMs: isLong ? 1_200_000 : 120_000 }));
-
-  test("and so do many nodes", () => check({ seed: 6_001, nodes: isLong ? 50 : 12, troubleMs: 20_000 }));
-}
+import { simulate } from "./simulation.ts";
 
 interface Canary {
   readonly name: string;

@@ -1,0 +1,17 @@
+import { test } from "node:test";
+import { checkSeed, isLong } from "./check-seeds.ts";
+
+const { SIM_SEED } = process.env;
+
+/** Seeds that found something; each once, with what it was. */
+const found: ReadonlyArray<readonly [seed: number, what: string]> = [
+  [86, "a pod that moved lost its CiliumEndpoint to the agent of its former node, which was started again"],
+  [343, "so did another, behind a tunnel"],
+];
+
+if (SIM_SEED !== undefined) test(`seed ${SIM_SEED}`, () => checkSeed({ seed: Number(SIM_SEED) }));
+else {
+  for (const [seed, what] of found) test(`seed ${seed}: ${what}`, () => checkSeed({ seed }));
+  test("a cluster in trouble for long", () => checkSeed({ seed: 5_001, nodes: 6, troubleMs: isLong ? 1_200_000 : 120_000 }));
+  test("many nodes", () => checkSeed({ seed: 6_001, nodes: isLong ? 50 : 12, troubleMs: 20_000 }));
+}

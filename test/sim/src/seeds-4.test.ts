@@ -1,0 +1,3 @@
+import { testSeeds } from "./check-seeds.ts";
+
+testSeeds(4);
