@@ -135,7 +135,11 @@ export function createNode(foundation: Foundation): Node {
       if (row === undefined) policy.flows.removeEndpoint(id);
       else policy.flows.setEndpoint(row);
       if (row !== undefined) published.set(row);
-      else if (before !== undefined) published.delete(before);
+      else if (before !== undefined) {
+        published.delete(before);
+        // Another pod of that name may have come before this one's late end.
+        for (const other of endpoints.index.byPod(before.podNamespace, before.podName)) if (other.id !== id) published.set(other);
+      }
     },
   });
   async function podChanged(namespace: string, name: string): Promise<void> {

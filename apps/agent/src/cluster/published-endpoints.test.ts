@@ -119,6 +119,10 @@ test("what somebody else has put under our pod's name, or taken away there, is p
     await client.delete(resources.ciliumEndpoints, named, { signal });
     published.observe(named, undefined);
     await eventually(async () => assert.equal(await containerOf(client), "c1"));
+    await client.delete(resources.ciliumEndpoints, named, { signal });
+    published.observeAll(() => true);
+    published.observeAll(() => false);
+    await eventually(async () => assert.equal(await containerOf(client), "c1"));
     const body = { metadata: named, status: { "external-identifiers": { "cni-attachment-id": "c9:eth0", "container-id": "c9" } } };
     published.observe(named, await client.patch(resources.ciliumEndpoints, named, { type: "apply", body, force: true }, { signal }));
     await eventually(async () => assert.equal(await containerOf(client), "c1"));

@@ -36,6 +36,8 @@ export class PublishedEndpoints {
   readonly #podLabels: (namespace: string, name: string) => Readonly<Record<string, string>>;
   readonly #isCurrentPod: (pod: PodReference, signal: AbortSignal) => Promise<boolean>;
   readonly #written = new Map<string, Written>();
+  /** Names under which something else was seen since we began to write. */
+  readonly #doubted = new Set<string>();
 
   constructor(options: {
     client: KubernetesClient;
@@ -71,6 +73,7 @@ export class PublishedEndpoints {
     const known = this.table.get(key);
     if (known !== undefined && known.endpointId !== row.id) return;
     if (!this.#written.has(key)) this.#written.set(key, { cniAttachmentId: row.cniAttachmentId, content: undefined });
+    this.#doubted.delete(key);
     this.table.delete(key);
   }
 
@@ -82,10 +85,17 @@ export class PublishedEndpoints {
     const key = `${namespace}/${name}`;
     const row = this.table.get(key);
     const written = this.#written.get(key);
-    if (row === undefined || written?.content === undefined) return;
-    if (object !== undefined && attachmentOf(object) === written.cniAttachmentId) return;
+    if (row === undefined) return;
+    if (object !== undefined && attachmentOf(object) === attachmentOf(JSON.parse(row.content))) return;
+    this.#doubted.add(key); // Our write may be under way, and its answer come after this.
+    if (written?.content === undefined) return;
     this.#written.set(key, { cniAttachmentId: written.cniAttachmentId, content: undefined });
     this.table.upsert({ ...row });
+  }
+
+  /** After a list: an object that came and went while nobody watched is in no event. */
+  observeAll(isShown: (namespace: string, name: string) => boolean): void {
+    for (const row of [...this.table.rows()]) if (!isShown(row.namespace, row.name)) this.observe(row, undefined);
   }
 
   /** Objects of other nodes' pods are not ours to list or remove, so what is realised is what we wrote. */
@@ -95,10 +105,14 @@ export class PublishedEndpoints {
         if (this.#written.get(row.key)?.content === row.content) return;
         // A pod that is gone, and still has its endpoint here, must not take the name from the one that came after it elsewhere.
         if (row.podUid !== "" && !(await this.#isCurrentPod({ ...row, uid: row.podUid }, signal))) return;
+        this.#doubted.delete(row.key);
         const name = { namespace: row.namespace, name: row.name };
         const body: KubernetesObject = JSON.parse(row.content);
         await this.#client.patch(resources.ciliumEndpoints, name, { type: "apply", body, force: true }, { signal });
-        this.#written.set(row.key, { cniAttachmentId: attachmentOf(body), content: row.content });
+        const isDoubted = this.#doubted.delete(row.key);
+        this.#written.set(row.key, { cniAttachmentId: attachmentOf(body), content: isDoubted ? undefined : row.content });
+        const latest = this.table.get(row.key);
+        if (isDoubted && latest !== undefined) this.table.upsert({ ...latest });
       },
       remove: (key, signal) => this.#remove(key, signal),
       realised: async () => this.#written.keys(),

@@ -12,7 +12,7 @@ export interface WatchNodesOptions {
   readonly nodes: RemoteNodes;
   readonly endpoints: RemoteEndpoints;
   /** Our own pods' objects are among those of all nodes. */
-  readonly published: Pick<PublishedEndpoints, "observe">;
+  readonly published: Pick<PublishedEndpoints, "observe" | "observeAll">;
 }
 
 /** The other nodes and their pods, brought into the ipcache and the routes. */
@@ -64,7 +64,10 @@ export class NodeWatch {
           endpoints.remove(reference);
           published.observe(reference, undefined);
         },
-        onListed: () => this.#endpointsSynced.resolve(),
+        onListed: () => {
+          published.observeAll((namespace, name) => endpoints.identityOf(namespace, name) !== undefined);
+          this.#endpointsSynced.resolve();
+        },
         onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("pods of other nodes", state.failure)),
       }),
     ]);
