@@ -54,6 +54,7 @@ export class SimulatedCluster implements AsyncDisposable {
   readonly #operators: RunningOperator[] = [];
   readonly #end = new AbortController();
   #operatorCount = 0;
+  #nodeCount = 0;
 
   private constructor(time: SimulatedTime, api: SimulatedApi, shape: ClusterShape) {
     this.time = time;
@@ -66,12 +67,14 @@ export class SimulatedCluster implements AsyncDisposable {
     const api = await SimulatedApi.open({ time, random, revisionsMax: shape.revisionsMax });
     const cluster = new SimulatedCluster(time, api, shape);
     await cluster.create(resources.namespaces, { metadata: { name: "prod", labels: { team: "red" } } });
-    for (let number = 1; number <= shape.nodes; number += 1) await cluster.addNode(number);
+    for (let count = 0; count < shape.nodes; count += 1) await cluster.addNode();
     cluster.startOperator();
     return cluster;
   }
 
-  async addNode(number: number): Promise<void> {
+  async addNode(): Promise<void> {
+    this.#nodeCount += 1;
+    const number = this.#nodeCount;
     const { routingMode, ipam } = this.shape;
     const name = `n${number}`;
     await this.create(resources.nodes, { metadata: { name }, spec: {} } as KubernetesObject);
@@ -79,6 +82,14 @@ export class SimulatedCluster implements AsyncDisposable {
     this.nodes.push(node);
     await node.boot();
     node.start();
+  }
+
+  /** The machine is switched off for good, and its Node and pods are deleted. The rest is the operator's. */
+  async removeNode(node: SimulatedNode): Promise<void> {
+    node[Symbol.dispose]();
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+    for (const pod of [...this.pods.values()]) if (pod.node === node) await this.deletePod(pod);
+    await this.remove(resources.nodes, { name: node.name });
   }
 
   /** Aborted when the simulation is over. */

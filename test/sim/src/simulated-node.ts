@@ -134,7 +134,7 @@ export class SimulatedNode implements Disposable {
   }
 
   start(): void {
-    if (this.isRunning) return;
+    if (this.isRunning || this.#gone.signal.aborted) return;
     const { time } = this.#options;
     const monotonicNs = (): bigint => BigInt(time.elapsedMs) * 1_000_000n;
     const kernel = openFakeKernel({ machine: this.machine, objects: shapes, monotonicNs });

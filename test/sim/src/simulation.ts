@@ -110,6 +110,7 @@ class Simulation {
       [1, () => random.pick(this.#cluster.nodes).setClock(random.pick([-3_600_000, -5_000, 5_000, 3_600_000]))],
       [1, () => this.#deleteIdentity()],
       [1, () => this.#movePod()],
+      [1, () => this.#replaceNode()],
       [2, () => time.advance(5_000)],
     ];
     let left = random.below(actions.reduce((sum, [weight]) => sum + weight, 0));
@@ -138,6 +139,11 @@ class Simulation {
     const pod = this.#random.pick(pods);
     await this.#cluster.deletePod(pod);
     await this.#cluster.createPod(pod.namespace, pod.name, this.#random.pick(apps), this.#random.pick(this.#cluster.nodes));
+  }
+
+  async #replaceNode(): Promise<void> {
+    await this.#cluster.removeNode(this.#random.pick(this.#cluster.nodes));
+    await this.#cluster.addNode();
   }
 
   async #relabelPod(): Promise<void> {
