@@ -118,7 +118,7 @@ export function createNode(foundation: Foundation): Node {
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     datapath,
-    plumbing: createPodPlumbing(foundation, { ipv4: pool.routerIPv4, ipv6: pool.routerIPv6, routeMtu: foundation.mtu.route }),
+    plumbing: createPodPlumbing(foundation, plumbingWays(foundation)),
     addresses: pool,
     ids: new EndpointIdAllocator(),
     identities,
@@ -153,6 +153,11 @@ export function createNode(foundation: Foundation): Node {
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
   return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses };
+}
+
+function plumbingWays({ pool, mtu }: Foundation): Parameters<typeof createPodPlumbing>[1] {
+  const { routerIPv4, routerIPv6, pools } = pool;
+  return { routerIPv4, routerIPv6, routeMtu: mtu.route, podPrefixes: [pools.ipv4.prefix, pools.ipv6.prefix] };
 }
 
 function createRemotePart(

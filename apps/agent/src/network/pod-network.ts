@@ -15,6 +15,8 @@ export interface PodNetworkRequest {
   readonly mtu: number;
   /** Of the routes: what fits through the tunnel, where there is one. Packets from the node's own network may be as large as the device takes. */
   readonly routeMtu: number;
+  /** The node's own pods, one prefix of each family: never behind the tunnel. */
+  readonly podPrefixes: readonly Prefix[];
   readonly ipv4: AddressBytes;
   readonly ipv6: AddressBytes;
   readonly routerIPv4: AddressBytes;
@@ -129,7 +131,16 @@ function podOperations(request: PodNetworkRequest, linkIndex: number): Operation
       { kind: "neighbour.replace", neighbour: { linkIndex, address: router, mac: request.hostMac } },
     );
   }
-  return operations;
+  return [...operations, ...nearRoutes(request, linkIndex)];
+}
+
+/** Pods of the same node need not keep their packets small for a tunnel that is not between them: a tenth of a stream's rate. */
+function nearRoutes({ mtu, routeMtu, podPrefixes, routerIPv4, routerIPv6 }: PodNetworkRequest, linkIndex: number): Operation[] {
+  if (mtu <= routeMtu) return [];
+  return podPrefixes.map((destination) => {
+    const gateway = destination.address.length === 4 ? routerIPv4 : routerIPv6;
+    return { kind: "route.add", route: { destination, gateway, linkIndex } };
+  });
 }
 
 function hostOperations(request: PodNetworkRequest, linkIndex: number): Operation[] {
