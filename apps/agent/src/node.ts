@@ -83,7 +83,8 @@ interface PolicyPart {
 export function createNode(foundation: Foundation): Node {
   const { clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
   const policy = createPolicyPart(foundation, () => endpoints);
-  const pods = new Pods({ client, clusterName: options.clusterName, onChange: (namespace, name) => void podChanged(namespace, name) });
+  const podChanged = (namespace: string, name: string): void => void adopt(endpoints, log, namespace, name);
+  const pods = new Pods({ client, clusterName: options.clusterName, onChange: podChanged });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
   const identitiesInUse = new IdentitiesInUse({ identities, log, signal, inUse: () => endpoints.identitiesInUse() });
   const regenerate = (namespace: string): void => endpoints.regenerateNamespace(namespace);
@@ -142,17 +143,18 @@ export function createNode(foundation: Foundation): Node {
       }
     },
   });
-  async function podChanged(namespace: string, name: string): Promise<void> {
-    try {
-      await endpoints.podChanged(namespace, name);
-    } catch (cause) {
-      log.error(`pod ${namespace}/${name}: its new labels are not in force: ${errorMessage(cause)}`);
-    }
-  }
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
   return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses };
+}
+
+async function adopt(endpoints: Endpoints, log: Log, namespace: string, name: string): Promise<void> {
+  try {
+    await endpoints.podChanged(namespace, name);
+  } catch (cause) {
+    log.error(`pod ${namespace}/${name}: its new labels are not in force: ${errorMessage(cause)}`);
+  }
 }
 
 function plumbingWays({ pool, mtu }: Foundation): Parameters<typeof createPodPlumbing>[1] {
