@@ -1,14 +1,6 @@
 import { hostname } from "node:os";
-import { parseArgs } from "node:util";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
-
-/** One setting: a flag of the command line, a key of the `cilium-config` directory, an environment variable. */
-interface Setting {
-  readonly name: string;
-  readonly value: string;
-  readonly fallback: string;
-  readonly says: string;
-}
+import { readSettingTexts, type Setting, SettingsReader, settingLines } from "@cilium-ts/std";
 
 /** Names are those of Cilium's agent where it has the setting. */
 const settings = [
@@ -125,91 +117,58 @@ export function parseSettings(
   environment: Readonly<Record<string, string | undefined>>,
   readConfigFile: (directory: string, name: string) => string | undefined,
 ): ParsedSettings {
-  const flags = parseFlags(args);
-  if (typeof flags === "string") return { kind: "problems", problems: [flags] };
-  if (flags.help === true) return { kind: "help", text: usage() };
-  const given = (name: string): string | undefined => {
-    const flag = flags[name];
-    return typeof flag === "string" ? flag : environment[`CILIUM_${name.replaceAll("-", "_").toUpperCase()}`];
-  };
-  const directory = given("config-dir") ?? "";
-  const texts = new Map<SettingName, string>();
-  for (const { name, fallback } of settings) {
-    const fromFile = directory === "" ? undefined : readConfigFile(directory, name)?.trim();
-    texts.set(name, given(name) ?? (name === "node-name" ? environment.K8S_NODE_NAME : undefined) ?? fromFile ?? fallback);
-  }
-  return readOptions(texts);
+  const variables = { "node-name": "K8S_NODE_NAME" };
+  const read = readSettingTexts({ program: "cilium-agent", settings, args, environment, readConfigFile, variables });
+  if (read.kind === "problem") return { kind: "problems", problems: [read.problem] };
+  if (read.kind === "help") return { kind: "help", text: usage() };
+  return readOptions(new SettingsReader(read.texts));
 }
 
-function parseFlags(args: readonly string[]): Record<string, string | boolean | undefined> | string {
-  const options = Object.fromEntries(settings.map(({ name }) => [name, { type: "string" as const }]));
-  try {
-    return parseArgs({ args: [...args], options: { ...options, help: { type: "boolean", short: "h" } }, strict: true }).values;
-  } catch (cause) {
-    return `${cause instanceof Error ? cause.message : String(cause)} (cilium-agent --help lists the flags)`;
-  }
-}
-
-function readOptions(texts: ReadonlyMap<SettingName, string>): ParsedSettings {
-  const problems: string[] = [];
-  const text = (name: SettingName): string => texts.get(name) ?? "";
-  const required = (name: SettingName): string => {
-    if (text(name) === "") problems.push(`--${name} must not be empty`);
-    return text(name);
-  };
-  const whole = (name: SettingName, smallest: number, largest: number): number => {
-    const value = Number(text(name));
-    if (/^[0-9]+$/.test(text(name)) && value >= smallest && value <= largest) return value;
-    problems.push(`--${name} is a whole number from ${smallest} to ${largest}, not "${text(name)}"`);
-    return smallest;
-  };
-  const choice = <T extends string>(name: SettingName, choices: readonly T[], first: T): T => {
-    const found = choices.find((candidate) => candidate === text(name));
-    if (found === undefined) problems.push(`--${name} is one of ${choices.join(", ")}, not "${text(name)}"`);
-    return found ?? first;
-  };
+function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
+  const { problems } = reader;
   const range = (name: SettingName, family: 4 | 6, shortest: number): Prefix => {
-    const prefix = parsePrefix(text(name));
+    const prefix = parsePrefix(reader.text(name));
     const sizeBytes = family === 4 ? 4 : 16;
     if (prefix?.address.length === sizeBytes && prefix.length >= shortest && prefix.length <= sizeBytes * 8 - 2) return prefix;
     problems.push(
-      `--${name} is an IPv${family} prefix of ${shortest} to ${sizeBytes * 8 - 2} bits, such as ${family === 4 ? "10.0.1.0/24" : "fd00:0:0:1::/112"}, not "${text(name)}"`,
+      `--${name} is an IPv${family} prefix of ${shortest} to ${sizeBytes * 8 - 2} bits, such as ${family === 4 ? "10.0.1.0/24" : "fd00:0:0:1::/112"}, not "${reader.text(name)}"`,
     );
     return { address: new Uint8Array(sizeBytes), length: sizeBytes * 8 };
   };
   const options: AgentOptions = {
-    clusterName: required("cluster-name"),
-    nodeName: required("node-name"),
-    kubeconfigPath: text("k8s-kubeconfig-path") === "" ? undefined : text("k8s-kubeconfig-path"),
-    stateDirectory: required("state-dir"),
-    socketPath: required("socket-path"),
-    hubbleSocketPath: required("hubble-socket-path"),
+    clusterName: reader.required("cluster-name"),
+    nodeName: reader.required("node-name"),
+    kubeconfigPath: reader.text("k8s-kubeconfig-path") === "" ? undefined : reader.text("k8s-kubeconfig-path"),
+    stateDirectory: reader.required("state-dir"),
+    socketPath: reader.required("socket-path"),
+    hubbleSocketPath: reader.required("hubble-socket-path"),
     hubble: {
-      listenAddress: text("hubble-listen-address"),
-      disableTls: choice("hubble-disable-tls", ["false", "true"], "false") === "true",
-      tlsCertFile: text("hubble-tls-cert-file"),
-      tlsKeyFile: text("hubble-tls-key-file"),
-      tlsClientCaFiles: text("hubble-tls-client-ca-files")
+      listenAddress: reader.text("hubble-listen-address"),
+      disableTls: reader.choice("hubble-disable-tls", ["false", "true"], "false") === "true",
+      tlsCertFile: reader.text("hubble-tls-cert-file"),
+      tlsKeyFile: reader.text("hubble-tls-key-file"),
+      tlsClientCaFiles: reader
+        .text("hubble-tls-client-ca-files")
         .split(/[\s,]+/)
         .filter((path) => path !== ""),
-      tlsDirectory: required("hubble-tls-dir"),
+      tlsDirectory: reader.required("hubble-tls-dir"),
     },
-    deleteQueueDirectory: required("delete-queue-dir"),
-    bpfRoot: required("bpf-root"),
+    deleteQueueDirectory: reader.required("delete-queue-dir"),
+    bpfRoot: reader.required("bpf-root"),
     ipv4Range: range("ipv4-range", 4, 8),
     ipv6Range: range("ipv6-range", 6, 64),
-    ipam: choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
-    routingMode: choice("routing-mode", ["tunnel", "native"], "tunnel"),
-    masquerade: choice("enable-bpf-masquerade", ["true", "false"], "false") === "true",
-    tunnelPort: whole("tunnel-port", 1, 65_535),
-    mtu: whole("mtu", 0, 65_535),
-    policyMode: choice("enable-policy", ["default", "always", "never"], "default"),
-    policyAuditMode: choice("policy-audit-mode", ["false", "true"], "false") === "true",
-    allowLocalhost: choice("allow-localhost", ["auto", "always", "policy"], "auto"),
-    traceIntervalS: whole("monitor-aggregation-interval", 0, 3_600),
-    flowCapacity: whole("hubble-event-buffer-capacity", 1, 65_535),
-    conntrackEntriesMax: whole("bpf-ct-global-max", 1_024, 16_777_216),
-    logLevel: choice("log-level", ["error", "warn", "info", "debug"], "info"),
+    ipam: reader.choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
+    routingMode: reader.choice("routing-mode", ["tunnel", "native"], "tunnel"),
+    masquerade: reader.choice("enable-bpf-masquerade", ["true", "false"], "false") === "true",
+    tunnelPort: reader.whole("tunnel-port", 1, 65_535),
+    mtu: reader.whole("mtu", 0, 65_535),
+    policyMode: reader.choice("enable-policy", ["default", "always", "never"], "default"),
+    policyAuditMode: reader.choice("policy-audit-mode", ["false", "true"], "false") === "true",
+    allowLocalhost: reader.choice("allow-localhost", ["auto", "always", "policy"], "auto"),
+    traceIntervalS: reader.whole("monitor-aggregation-interval", 0, 3_600),
+    flowCapacity: reader.whole("hubble-event-buffer-capacity", 1, 65_535),
+    conntrackEntriesMax: reader.whole("bpf-ct-global-max", 1_024, 16_777_216),
+    logLevel: reader.choice("log-level", ["error", "warn", "info", "debug"], "info"),
   };
   if (options.mtu !== 0 && options.mtu < 1_280) problems.push(`--mtu is at least 1280, or 0 for the uplink's, not ${options.mtu}`);
   if (((options.flowCapacity + 1) & options.flowCapacity) !== 0) {
@@ -232,15 +191,11 @@ function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFil
 }
 
 function usage(): string {
-  const lines = settings.map((setting) => {
-    const flag = `  --${setting.name} ${setting.value}`;
-    return `${flag.padEnd(42)} ${setting.says}${setting.fallback === "" ? "" : ` (${setting.fallback})`}`;
-  });
   return [
     "Usage: cilium-agent [FLAGS]",
     "",
     "The datapath, policy and Hubble server of one node. Needs root and Linux 6.6 or newer.",
     "",
-    ...lines,
+    ...settingLines(settings, 42),
   ].join("\n");
 }

@@ -1,15 +1,7 @@
-import { parseArgs } from "node:util";
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { PodCIDRPoolOptions } from "@cilium-ts/node";
+import { readSettingTexts, type Setting, SettingsReader, settingLines } from "@cilium-ts/std";
 import { parseDuration } from "./duration.ts";
-
-/** One setting: a flag of the command line, a key of the `cilium-config` directory, an environment variable. */
-interface Setting {
-  readonly name: string;
-  readonly value: string;
-  readonly fallback: string;
-  readonly says: string;
-}
 
 /** Names and defaults are those of Cilium's operator where it has the setting. */
 const settings = [
@@ -112,68 +104,20 @@ export function parseSettings(
   environment: Readonly<Record<string, string | undefined>>,
   readConfigFile: (directory: string, name: string) => string | undefined,
 ): ParsedSettings {
-  const flags = parseFlags(args);
-  if (typeof flags === "string") return { kind: "problems", problems: [flags] };
-  if (flags.help === true) return { kind: "help", text: usage() };
-  const given = (name: string): string | undefined => {
-    const flag = flags[name];
-    return typeof flag === "string" ? flag : environment[`CILIUM_${name.replaceAll("-", "_").toUpperCase()}`];
-  };
-  const directory = given("config-dir") ?? "";
-  const texts = new Map<SettingName, string>();
-  for (const { name, fallback } of settings) {
-    const fromFile = directory === "" ? undefined : readConfigFile(directory, name)?.trim();
-    texts.set(name, given(name) ?? fromFile ?? fallback);
-  }
-  const reader = new SettingsReader(texts);
+  const read = readSettingTexts({ program: "cilium-operator-generic", settings, args, environment, readConfigFile });
+  if (read.kind === "problem") return { kind: "problems", problems: [read.problem] };
+  if (read.kind === "help") return { kind: "help", text: usage() };
+  const reader = new OperatorSettings(read.texts);
   const options = readOptions(reader);
   return reader.problems.length > 0 ? { kind: "problems", problems: reader.problems } : { kind: "options", options };
 }
 
-function parseFlags(args: readonly string[]): Record<string, string | boolean | undefined> | string {
-  const options = Object.fromEntries(settings.map(({ name }) => [name, { type: "string" as const }]));
-  try {
-    return parseArgs({ args: [...args], options: { ...options, help: { type: "boolean", short: "h" } }, strict: true }).values;
-  } catch (cause) {
-    return `${cause instanceof Error ? cause.message : String(cause)} (cilium-operator-generic --help lists the flags)`;
-  }
-}
-
-/** Texts into values; each that is wrong is a problem that says what would be right. */
-class SettingsReader {
-  readonly problems: string[] = [];
-  readonly #texts: ReadonlyMap<SettingName, string>;
-
-  constructor(texts: ReadonlyMap<SettingName, string>) {
-    this.#texts = texts;
-  }
-
-  text(name: SettingName): string {
-    return this.#texts.get(name) ?? "";
-  }
-
-  required(name: SettingName): string {
-    if (this.text(name) === "") this.problems.push(`--${name} must not be empty`);
-    return this.text(name);
-  }
-
+/** What the operator's settings need beyond the common kinds of values. */
+class OperatorSettings extends SettingsReader<SettingName> {
   boolean(name: SettingName): boolean {
     const text = this.text(name);
     if (text !== "true" && text !== "false") this.problems.push(`--${name} is true or false, not "${text}"`);
     return text === "true";
-  }
-
-  whole(name: SettingName, smallest: number, largest: number): number {
-    const value = Number(this.text(name));
-    if (/^[0-9]+$/.test(this.text(name)) && value >= smallest && value <= largest) return value;
-    this.problems.push(`--${name} is a whole number from ${smallest} to ${largest}, not "${this.text(name)}"`);
-    return smallest;
-  }
-
-  choice<T extends string>(name: SettingName, choices: readonly T[], first: T): T {
-    const found = choices.find((candidate) => candidate === this.text(name));
-    if (found === undefined) this.problems.push(`--${name} is one of ${choices.join(", ")}, not "${this.text(name)}"`);
-    return found ?? first;
   }
 
   /** Milliseconds. */
@@ -219,7 +163,7 @@ class SettingsReader {
   }
 }
 
-function readOptions(reader: SettingsReader): OperatorOptions {
+function readOptions(reader: OperatorSettings): OperatorOptions {
   const kubeconfigPath = reader.text("k8s-kubeconfig-path");
   return Object.freeze({
     clusterName: reader.required("cluster-name"),
@@ -246,7 +190,7 @@ function readOptions(reader: SettingsReader): OperatorOptions {
   });
 }
 
-function readElection(reader: SettingsReader): Pick<OperatorOptions, "leaseDurationMs" | "renewDeadlineMs" | "retryPeriodMs"> {
+function readElection(reader: OperatorSettings): Pick<OperatorOptions, "leaseDurationMs" | "renewDeadlineMs" | "retryPeriodMs"> {
   const leaseDurationMs = reader.duration("leader-election-lease-duration", 1_000);
   const renewDeadlineMs = reader.duration("leader-election-renew-deadline", 1);
   const retryPeriodMs = reader.duration("leader-election-retry-period", 1);
@@ -258,7 +202,7 @@ function readElection(reader: SettingsReader): Pick<OperatorOptions, "leaseDurat
   return { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
 }
 
-function readIpam(reader: SettingsReader): Pick<OperatorOptions, "ipam" | "ipv4" | "ipv6"> {
+function readIpam(reader: OperatorSettings): Pick<OperatorOptions, "ipam" | "ipv4" | "ipv6"> {
   const ipam = reader.choice("ipam", ["cluster-pool", "kubernetes"], "cluster-pool");
   const ipv4 = reader.boolean("enable-ipv4");
   const ipv6 = reader.boolean("enable-ipv6");
@@ -268,15 +212,11 @@ function readIpam(reader: SettingsReader): Pick<OperatorOptions, "ipam" | "ipv4"
 }
 
 function usage(): string {
-  const lines = settings.map((setting) => {
-    const flag = `  --${setting.name} ${setting.value}`;
-    return `${flag.padEnd(48)} ${setting.says}${setting.fallback === "" ? "" : ` (${setting.fallback})`}`;
-  });
   return [
     "Usage: cilium-operator-generic [FLAGS]",
     "",
     "The duties of a whole cluster: definitions, pod CIDRs, and the removal of what nobody uses. Needs no privileges.",
     "",
-    ...lines,
+    ...settingLines(settings, 48),
   ].join("\n");
 }

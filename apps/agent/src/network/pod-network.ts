@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { type Kernel, KernelError } from "@cilium-ts/kernel";
 import { type AddressBytes, type Prefix, parsePrefix } from "@cilium-ts/net";
-import { type Netlink, NetlinkError, type Operation, throwFirstFailure } from "@cilium-ts/netlink";
+import { type Netlink, type Operation, throwFirstFailure } from "@cilium-ts/netlink";
 import { CniError, cniErrorCode } from "../cni/cni-request.ts";
 
 export interface PodNetworkRequest {
@@ -53,7 +53,7 @@ export function randomMac(): Uint8Array {
  */
 export async function connectPod({ kernel, netlink, openNetlink }: PodNetworkWorld, request: PodNetworkRequest): Promise<PodNetwork> {
   checkNamespace(kernel, request.namespacePath);
-  await removeLeftover(netlink, request.hostDevice);
+  await disconnectPod(netlink, request.hostDevice); // What a call that was cut short left.
   const link = await netlink.links.createVeth({
     name: request.hostDevice,
     mac: request.hostMac,
@@ -69,7 +69,7 @@ export async function connectPod({ kernel, netlink, openNetlink }: PodNetworkWor
     throwFirstFailure(await netlink.batch(hostOperations(request, link.index)));
     return { ifindex: link.index };
   } catch (cause) {
-    await removeLeftover(netlink, request.hostDevice).catch(() => {}); // Why it failed counts; who asked disconnects once more.
+    await disconnectPod(netlink, request.hostDevice).catch(() => {}); // Why it failed counts; who asked disconnects once more.
     throw cause;
   }
 }
@@ -87,15 +87,7 @@ function checkNamespace(kernel: Kernel, path: string): void {
 
 /** Removes the pair by its host side, and with it the routes. Absent: nothing happens. */
 export async function disconnectPod(netlink: Netlink, hostDevice: string): Promise<void> {
-  await removeLeftover(netlink, hostDevice);
-}
-
-async function removeLeftover(netlink: Netlink, hostDevice: string): Promise<void> {
-  try {
-    await netlink.links.delete(hostDevice);
-  } catch (cause) {
-    if (!(cause instanceof NetlinkError && cause.absent)) throw cause;
-  }
+  await netlink.links.delete(hostDevice);
 }
 
 function hostSysctls(device: string): Array<readonly [string, string]> {
