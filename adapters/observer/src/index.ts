@@ -1,14 +1,21 @@
-export { type ClientTls, createObserverClients, type HealthClient, type ObserverClient, type PeerClient, unixPathOf } from "./client.ts";
-export { GrpcCode, GrpcError, ObserverError } from "./errors.ts";
+export { type ResponseFields, readResponseFields } from "./flows/response-fields.ts";
 export * as flowpb from "./gen/flow/flow_pb.js";
 export * as healthpb from "./gen/grpc/health/v1/health_pb.js";
 export * as observerpb from "./gen/observer/observer_pb.js";
 export * as peerpb from "./gen/peer/peer_pb.js";
 export * as relaypb from "./gen/relay/relay_pb.js";
-export { type CallOptions, frameMessage, GrpcConnection, type GrpcTarget, grpcHeaderBytes, hostPortOf } from "./grpc-connection.ts";
-export { type GrpcServer, type GrpcServerOptions, type StreamCall, type StreamHandler, startGrpcServer } from "./grpc-server.ts";
-export { type ListenAddress, parseListenAddress, type ServerTls, type TlsContext } from "./listen.ts";
+export {
+  type ClientTls,
+  createObserverClients,
+  type HealthClient,
+  type ObserverClient,
+  type PeerClient,
+  unixPathOf,
+} from "./grpc/client.ts";
+export { GrpcCode, GrpcError, ObserverError } from "./grpc/errors.ts";
+export { type CallOptions, frameMessage, GrpcConnection, type GrpcTarget, grpcHeaderBytes, hostPortOf } from "./grpc/grpc-connection.ts";
+export { type GrpcServer, type GrpcServerOptions, type StreamCall, type StreamHandler, startGrpcServer } from "./grpc/grpc-server.ts";
+export { type ListenAddress, parseListenAddress, type ServerTls, type TlsContext } from "./grpc/listen.ts";
+export { registerReflection } from "./grpc/reflection.ts";
 export { hubbleDomain, type Peer, type PeerDirectory, peerName, tlsServerName } from "./peers.ts";
-export { registerReflection } from "./reflection.ts";
-export { type ResponseFields, readResponseFields } from "./response-fields.ts";
 export { type HubbleOptions, type HubbleServer, serveHubble, startHubble } from "./server.ts";

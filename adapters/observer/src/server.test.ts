@@ -13,10 +13,10 @@ import { FlowRing } from "@cilium-ts/flow";
 import { buildDrop, buildPacket, buildTrace, frameRecords, sampleContext } from "@cilium-ts/flow/testing";
 import { eventually } from "@cilium-ts/testing";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { createObserverClients } from "./client.ts";
 import { Verdict } from "./gen/flow/flow_pb.js";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { GetFlowsRequestSchema, type GetFlowsResponse, GetFlowsResponseSchema } from "./gen/observer/observer_pb.js";
+import { createObserverClients } from "./grpc/client.ts";
 import { type HubbleOptions, type HubbleServer, startHubble } from "./server.ts";
 
 const bootMs = 1_767_225_600_000; // Of the sample context.

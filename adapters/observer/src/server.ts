@@ -1,16 +1,16 @@
 import { once } from "node:events";
 import { fromBinary } from "@bufbuild/protobuf";
 import { EndpointResolver, type FlowContext, type FlowRing } from "@cilium-ts/flow";
-import { GrpcCode, GrpcError } from "./errors.ts";
-import { readFlowsQuery } from "./flows-query.ts";
-import { type FlowsReaderOptions, sendFlows } from "./flows-reader.ts";
+import { readFlowsQuery } from "./flows/flows-query.ts";
+import { type FlowsReaderOptions, sendFlows } from "./flows/flows-reader.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.js";
 import { GetFlowsRequestSchema, Observer } from "./gen/observer/observer_pb.js";
 import { Peer } from "./gen/peer/peer_pb.js";
-import { startGrpcServer } from "./grpc-server.ts";
-import type { ListenAddress, ServerTls } from "./listen.ts";
+import { GrpcCode, GrpcError } from "./grpc/errors.ts";
+import { startGrpcServer } from "./grpc/grpc-server.ts";
+import type { ListenAddress, ServerTls } from "./grpc/listen.ts";
+import { registerReflection } from "./grpc/reflection.ts";
 import { type PeerDirectory, registerPeers } from "./peers.ts";
-import { registerReflection } from "./reflection.ts";
 import { registerServices } from "./services.ts";
 
 export interface HubbleOptions {

@@ -1,8 +1,8 @@
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
-import type { FlowsReaderOptions } from "./flows-reader.ts";
+import type { FlowsReaderOptions } from "./flows/flows-reader.ts";
+import { Namespaces } from "./flows/namespaces.ts";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { Observer } from "./gen/observer/observer_pb.js";
-import { Namespaces } from "./namespaces.ts";
 
 /** The names under which a client may ask for health. The second is Hubble's own, and not that of the service. */
 const healthNames = new Set(["", "hubble.server.Observer"]);

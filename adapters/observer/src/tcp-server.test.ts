@@ -9,9 +9,9 @@ import { issueCertificate, knownIssuer } from "@cilium-ts/certificates";
 import { FlowRing } from "@cilium-ts/flow";
 import { sampleContext } from "@cilium-ts/flow/testing";
 import { eventually } from "@cilium-ts/testing";
-import { type ClientTls, createObserverClients } from "./client.ts";
 import { ChangeNotificationType } from "./gen/peer/peer_pb.js";
-import { parseListenAddress, type TlsContext } from "./listen.ts";
+import { type ClientTls, createObserverClients } from "./grpc/client.ts";
+import { parseListenAddress, type TlsContext } from "./grpc/listen.ts";
 import { type Peer, type PeerDirectory, peerName, tlsServerName } from "./peers.ts";
 import { type HubbleOptions, startHubble } from "./server.ts";
 

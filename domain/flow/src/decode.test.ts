@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRandom } from "@cilium-ts/testing";
+import { EndpointResolver } from "./context/endpoint-resolver.ts";
 import { decodeFlow } from "./decode.ts";
-import { EndpointResolver } from "./endpoint-resolver.ts";
 import { EventView } from "./event.ts";
 import type { Flow } from "./flow.ts";
 import { FlowRing } from "./ring.ts";

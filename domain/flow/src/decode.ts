@@ -1,5 +1,5 @@
 import { addressText, macText } from "./address-text.ts";
-import type { FlowContext, FlowPolicy } from "./context.ts";
+import type { FlowContext, FlowPolicy } from "./context/context.ts";
 import type { EventView } from "./event.ts";
 import { EventType, NotifyFlag } from "./event-layout.ts";
 import {

@@ -1,6 +1,6 @@
 import type { AddressBytes } from "@cilium-ts/net";
-import type { FlowContext, FlowEndpoint } from "./context.ts";
-import type { EndpointResolver } from "./endpoint-resolver.ts";
+import type { FlowContext, FlowEndpoint } from "./context/context.ts";
+import type { EndpointResolver } from "./context/endpoint-resolver.ts";
 import {
   captureOffset,
   dropOffset,

@@ -1,4 +1,4 @@
-import type { FlowEndpoint, FlowPolicy } from "./context.ts";
+import type { FlowEndpoint, FlowPolicy } from "./context/context.ts";
 
 /** Numbers here are those of the Hubble API, which are contracts: they are never renumbered. */
 export const Verdict = { unknown: 0, forwarded: 1, dropped: 2, error: 3, audit: 4, redirected: 5, traced: 6, translated: 7 } as const;

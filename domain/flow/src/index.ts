@@ -1,10 +1,10 @@
-export type { FlowContext, FlowEndpoint, FlowPolicy, RemotePod } from "./context.ts";
-export { ContextHistory, type ContextHistoryOptions } from "./context-history.ts";
+export type { FlowContext, FlowEndpoint, FlowPolicy, RemotePod } from "./context/context.ts";
+export { ContextHistory, type ContextHistoryOptions } from "./context/context-history.ts";
+export { EndpointResolver } from "./context/endpoint-resolver.ts";
 export { decodeFlow, nodeNameOf } from "./decode.ts";
-export { EndpointResolver } from "./endpoint-resolver.ts";
 export { EventView } from "./event.ts";
 export { EventType } from "./event-layout.ts";
-export { type CompiledFilters, compileFilters, type FilterOptions, type FlowFilter, type FlowPredicate } from "./filter.ts";
+export { type CompiledFilters, compileFilters, type FilterOptions, type FlowFilter, type FlowPredicate } from "./filter/filter.ts";
 export {
   type Flow,
   type FlowIP,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRandom } from "@cilium-ts/testing";
-import { EndpointResolver } from "./endpoint-resolver.ts";
+import { EndpointResolver } from "./context/endpoint-resolver.ts";
 import { EventView } from "./event.ts";
 import { FlowRing } from "./ring.ts";
 import { frameRecords, sampleContext } from "./testing.ts";

@@ -1,7 +1,7 @@
 /** Events and packets made by hand, for tests of whatever reads them. */
 import { type AddressBytes, parseAddress, parseMac } from "@cilium-ts/net";
-import type { FlowContext, FlowEndpoint, FlowPolicy } from "./context.ts";
-import { ContextHistory } from "./context-history.ts";
+import type { FlowContext, FlowEndpoint, FlowPolicy } from "./context/context.ts";
+import { ContextHistory } from "./context/context-history.ts";
 import { captureOffset, dropOffset, EventType, headerOffset, sockOffset, traceOffset, verdictOffset } from "./event-layout.ts";
 
 export interface PacketSpec {

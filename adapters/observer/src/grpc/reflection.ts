@@ -1,11 +1,11 @@
 import { type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
-import { ServerReflection, type ServerReflectionRequest } from "./gen/grpc/reflection/v1/reflection_pb.js";
+import { ServerReflection, type ServerReflectionRequest } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import {
   type ServerReflectionRequest as AlphaRequest,
   ServerReflection as ServerReflectionAlpha,
-} from "./gen/grpc/reflection/v1alpha/reflection_pb.js";
+} from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
 
 /** Lets clients without our .proto files call the services. Both versions of the protocol have the same messages. */
 export function registerReflection(router: ConnectRouter, services: readonly DescService[]): void {

@@ -1,4 +1,4 @@
-import { GrpcCode, GrpcError } from "./errors.ts";
+import { GrpcCode, GrpcError } from "../grpc/errors.ts";
 
 /** What can be told of a response without decoding it. */
 export interface ResponseFields {

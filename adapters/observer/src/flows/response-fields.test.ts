@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { createRandom } from "@cilium-ts/testing";
-import { GrpcError } from "./errors.ts";
-import { GetFlowsResponseSchema } from "./gen/observer/observer_pb.js";
+import { GetFlowsResponseSchema } from "../gen/observer/observer_pb.js";
+import { GrpcError } from "../grpc/errors.ts";
 import { readResponseFields } from "./response-fields.ts";
 
 type Init = MessageInitShape<typeof GetFlowsResponseSchema>;

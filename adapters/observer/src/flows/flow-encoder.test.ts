@@ -5,10 +5,10 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { decodeFlow, EndpointResolver, EventView, type Flow, type FlowIP, type FlowPolicy, type Layer4, TcpFlag } from "@cilium-ts/flow";
 import { buildCapture, buildDrop, buildPacket, buildSock, buildTrace, buildVerdict, sampleContext } from "@cilium-ts/flow/testing";
 import { createRandom, type Random } from "@cilium-ts/testing";
+import { type Flow as FlowMessage, FlowSchema, IPSchema, Layer4Schema } from "../gen/flow/flow_pb.js";
+import { type GetFlowsResponse, GetFlowsResponseSchema } from "../gen/observer/observer_pb.js";
 import { FieldMask } from "./field-mask.ts";
 import { FlowEncoder } from "./flow-encoder.ts";
-import { type Flow as FlowMessage, FlowSchema, IPSchema, Layer4Schema } from "./gen/flow/flow_pb.js";
-import { type GetFlowsResponse, GetFlowsResponseSchema } from "./gen/observer/observer_pb.js";
 
 const emitter = { name: "Hubble", version: "0.1.0" };
 

@@ -1,4 +1,4 @@
-import type { EventView } from "./event.ts";
+import type { EventView } from "../event.ts";
 import { type CompiledField, compileField, type FieldResult, filterFields } from "./filter-fields.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { type FlowFilter as DomainFilter, TcpFlag } from "@cilium-ts/flow";
 import { RE2JS } from "re2js";
-import type { FlowFilter, TCPFlags } from "./gen/flow/flow_pb.js";
+import type { FlowFilter, TCPFlags } from "../gen/flow/flow_pb.js";
 
 /** The message as the domain's filter: the same fields, flags as bits. */
 export function toDomainFilter(message: FlowFilter): DomainFilter {

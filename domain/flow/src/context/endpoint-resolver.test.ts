@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAddress } from "@cilium-ts/net";
+import { sampleContext } from "../testing.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
-import { sampleContext } from "./testing.ts";
 
 test("a pod of another node has its name, as long as it has the address, and the labels of its identity", () => {
   const context = sampleContext();

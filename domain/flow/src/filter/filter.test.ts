@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EndpointResolver } from "./endpoint-resolver.ts";
-import { EventView } from "./event.ts";
+import { EndpointResolver } from "../context/endpoint-resolver.ts";
+import { EventView } from "../event.ts";
+import { IPVersion, TcpFlag, TrafficDirection, Verdict } from "../flow.ts";
+import { FlowRing } from "../ring.ts";
+import { buildCapture, buildDrop, buildPacket, buildTrace, buildVerdict, frameRecords, sampleContext } from "../testing.ts";
 import { compileFilters, type FlowFilter } from "./filter.ts";
-import { IPVersion, TcpFlag, TrafficDirection, Verdict } from "./flow.ts";
-import { FlowRing } from "./ring.ts";
-import { buildCapture, buildDrop, buildPacket, buildTrace, buildVerdict, frameRecords, sampleContext } from "./testing.ts";
 
 const options = { regexProblem: (pattern: string) => (pattern.includes("(?=") ? "lookahead" : undefined) };
 

@@ -2,9 +2,9 @@ import { connect as connectSocket } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { Health } from "./gen/grpc/health/v1/health_pb.js";
-import { Observer } from "./gen/observer/observer_pb.js";
-import { Peer } from "./gen/peer/peer_pb.js";
+import { Health } from "../gen/grpc/health/v1/health_pb.js";
+import { Observer } from "../gen/observer/observer_pb.js";
+import { Peer } from "../gen/peer/peer_pb.js";
 import type { TlsContext } from "./listen.ts";
 
 export type ObserverClient = Client<typeof Observer>;

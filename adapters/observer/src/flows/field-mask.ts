@@ -1,5 +1,5 @@
 import type { DescMessage } from "@bufbuild/protobuf";
-import { FlowSchema } from "./gen/flow/flow_pb.js";
+import { FlowSchema } from "../gen/flow/flow_pb.js";
 
 /** Which fields of a message are wanted: all of them, or those that are named. */
 export class FieldMask {

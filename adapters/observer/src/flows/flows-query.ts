@@ -1,9 +1,9 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { compileFilters, type EventView, type FlowPredicate, type FlowRing, monotonicOf } from "@cilium-ts/flow";
-import { GrpcCode, GrpcError } from "./errors.ts";
+import type { GetFlowsRequest } from "../gen/observer/observer_pb.js";
+import { GrpcCode, GrpcError } from "../grpc/errors.ts";
 import { FieldMask } from "./field-mask.ts";
 import { regexProblem, toDomainFilter } from "./flow-filter.ts";
-import type { GetFlowsRequest } from "./gen/observer/observer_pb.js";
 
 /** A request that was read and found right. Times are CLOCK_MONOTONIC ns, as events carry them. */
 export interface FlowsQuery {

@@ -1,12 +1,12 @@
 import { Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
-import type { FlowEndpoint } from "./context.ts";
-import type { EventView } from "./event.ts";
+import type { FlowEndpoint } from "../context/context.ts";
+import type { EventView } from "../event.ts";
+import { IPVersion, Verdict } from "../flow.ts";
+import { type Packet, PacketLayer } from "../packet.ts";
 import type { FilterOptions, FlowFilter, FlowPredicate } from "./filter.ts";
-import { IPVersion, Verdict } from "./flow.ts";
 import { parseLabelSelector } from "./label-selector.ts";
 import { compileNodeName } from "./node-name-pattern.ts";
-import { type Packet, PacketLayer } from "./packet.ts";
 
 export interface CompiledField {
   /** 0 reads the record's header, 1 parses the packet, 2 finds the endpoints, 3 compares texts of them. */

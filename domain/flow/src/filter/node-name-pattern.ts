@@ -1,4 +1,4 @@
-import type { FlowContext } from "./context.ts";
+import type { FlowContext } from "../context/context.ts";
 import type { CompiledField } from "./filter-fields.ts";
 import { matchesGlob } from "./glob.ts";
 
