@@ -4,9 +4,9 @@ import { cidrLabels, reservedLabels } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
 import { parsePrefix } from "@cilium-ts/net";
 import { PolicyEngine, type PolicyEngineOptions } from "./engine.ts";
-import { type Entity, type NamedPort, type Peer, type PortMatch, protocols, type Rule, type RuleSection } from "./rule.ts";
-import { type PolicySubject, subjectKey } from "./subjects.ts";
-import { matchTypes, type ResolvedPolicy } from "./verdict.ts";
+import { type PolicySubject, subjectKey } from "./entries/subjects.ts";
+import { matchTypes, type ResolvedPolicy } from "./entries/verdict.ts";
+import { type Entity, type NamedPort, type Peer, type PortMatch, protocols, type Rule, type RuleSection } from "./rules/rule.ts";
 
 const { tcp, udp, sctp, icmp, any } = protocols;
 const options: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };

@@ -1,13 +1,13 @@
 import type { Labels } from "@cilium-ts/labels";
 import type { Family } from "@cilium-ts/net";
-import { CompiledRule } from "./compiled-rule.ts";
-import { VerdictLookup } from "./lookup.ts";
-import { PolicyRanks, type Ranked } from "./policy-ranks.ts";
-import type { CidrGroup, Direction, NamedPort, PolicyService, Rule } from "./rule.ts";
-import { type ChosenPeers, SelectorCache } from "./selector-cache.ts";
-import { SubjectGroup } from "./subject-group.ts";
-import { namedPortsKey, type PolicySubject, Subjects, subjectKey } from "./subjects.ts";
-import type { ResolvedPolicy, Verdict } from "./verdict.ts";
+import { VerdictLookup } from "./entries/lookup.ts";
+import { SubjectGroup } from "./entries/subject-group.ts";
+import { namedPortsKey, type PolicySubject, Subjects, subjectKey } from "./entries/subjects.ts";
+import type { ResolvedPolicy, Verdict } from "./entries/verdict.ts";
+import { CompiledRule } from "./rules/compiled-rule.ts";
+import { PolicyRanks, type Ranked } from "./rules/policy-ranks.ts";
+import type { CidrGroup, Direction, NamedPort, PolicyService, Rule } from "./rules/rule.ts";
+import { type ChosenPeers, SelectorCache } from "./selectors/selector-cache.ts";
 
 /** `default`: an endpoint is open until a rule selects it. `always`: closed until a rule allows. `never`: open. */
 export type PolicyMode = "default" | "always" | "never";

@@ -1,5 +1,7 @@
-export { CookieTable, cookieCountMax, formerCookieCountMax } from "./cookie-table.ts";
 export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode } from "./engine.ts";
+export { CookieTable, cookieCountMax, formerCookieCountMax } from "./entries/cookie-table.ts";
+export { type PolicySubject, subjectCountMax, subjectKey } from "./entries/subjects.ts";
+export { type MatchType, matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./entries/verdict.ts";
 export {
   type DirectionExplanation,
   type Explanation,
@@ -9,10 +11,10 @@ export {
   type PacketEnd,
   type PacketQuestion,
   type PolicyWorld,
-} from "./explain.ts";
-export { icmpTypeByName } from "./icmp-types.ts";
-export { entryOriginsMax } from "./origin-lists.ts";
-export { originsKey, reservedOrigins } from "./origins.ts";
+} from "./explain/explain.ts";
+export { icmpTypeByName } from "./rules/icmp-types.ts";
+export { entryOriginsMax } from "./rules/origin-lists.ts";
+export { originsKey, reservedOrigins } from "./rules/origins.ts";
 export {
   type CidrGroup,
   type Direction,
@@ -29,7 +31,5 @@ export {
   type Rule,
   type RuleOrigin,
   type RuleSection,
-} from "./rule.ts";
-export type { ChosenPeers } from "./selector-cache.ts";
-export { type PolicySubject, subjectCountMax, subjectKey } from "./subjects.ts";
-export { type MatchType, matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./verdict.ts";
+} from "./rules/rule.ts";
+export type { ChosenPeers } from "./selectors/selector-cache.ts";

@@ -1,1 +1,1 @@
-export { judge, type OracleEnd, type OraclePacket, type OracleSettings, type OracleVerdict } from "./oracle.ts";
+export { judge, type OracleEnd, type OraclePacket, type OracleSettings, type OracleVerdict } from "./testing/oracle.ts";

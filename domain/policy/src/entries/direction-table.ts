@@ -1,11 +1,11 @@
 import { reservedIdentities } from "@cilium-ts/identity";
-import { type CompiledRule, compareStatements, matchesNamedPort, type Statement } from "./compiled-rule.ts";
+import { type CompiledRule, compareStatements, matchesNamedPort, type Statement } from "../rules/compiled-rule.ts";
+import { type OriginList, OriginLists, type OriginSet } from "../rules/origin-lists.ts";
+import { reservedOrigins } from "../rules/origins.ts";
+import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "../rules/port-prefix.ts";
+import type { Direction, NamedPort, RuleOrigin } from "../rules/rule.ts";
+import type { CachedSelector, SelectorWatcher } from "../selectors/selector-cache.ts";
 import { Block, BlockList } from "./entry-blocks.ts";
-import { type OriginList, OriginLists, type OriginSet } from "./origin-lists.ts";
-import { reservedOrigins } from "./origins.ts";
-import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "./port-prefix.ts";
-import type { Direction, NamedPort, RuleOrigin } from "./rule.ts";
-import type { CachedSelector, SelectorWatcher } from "./selector-cache.ts";
 
 /** What a table looks at beside its rules. */
 export interface TableContext {

@@ -1,14 +1,22 @@
 import { clusterIdentityMin, reservedIdentities } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
 import type { Family } from "@cilium-ts/net";
-import { CompiledRule, matchesNamedPort, type Statement } from "./compiled-rule.ts";
-import { VerdictLookup } from "./lookup.ts";
-import { decodePortKey, type PortKey } from "./port-prefix.ts";
-import { type CidrGroup, type Direction, type NamedPort, type PolicyService, protocols, type Rule, type RuleOrigin } from "./rule.ts";
-import { SelectorCache } from "./selector-cache.ts";
+import { VerdictLookup } from "../entries/lookup.ts";
+import { SubjectGroup } from "../entries/subject-group.ts";
+import type { Verdict } from "../entries/verdict.ts";
+import { CompiledRule, matchesNamedPort, type Statement } from "../rules/compiled-rule.ts";
+import { decodePortKey, type PortKey } from "../rules/port-prefix.ts";
+import {
+  type CidrGroup,
+  type Direction,
+  type NamedPort,
+  type PolicyService,
+  protocols,
+  type Rule,
+  type RuleOrigin,
+} from "../rules/rule.ts";
+import { SelectorCache } from "../selectors/selector-cache.ts";
 import { smallestRule } from "./smallest-rule.ts";
-import { SubjectGroup } from "./subject-group.ts";
-import type { Verdict } from "./verdict.ts";
 
 /** One end of a packet. An address outside the cluster has the labels of its prefix. */
 export interface PacketEnd {

@@ -1,4 +1,4 @@
-import type { ResolvedPolicy, Verdict, VerdictEntry } from "./verdict.ts";
+import type { ResolvedPolicy, Verdict, VerdictEntry } from "../entries/verdict.ts";
 
 /**
  * What the datapath does with the entries, bit by bit, written from the map's description and not from the engine's keys: for the

@@ -3,10 +3,10 @@ import { test } from "node:test";
 import { LocalIdentityAllocator } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
 import { createRandom, type Random } from "@cilium-ts/testing";
-import { PolicyEngine, type PolicyEngineOptions } from "./engine.ts";
+import { PolicyEngine, type PolicyEngineOptions } from "../engine.ts";
+import { type PolicySubject, subjectKey } from "../entries/subjects.ts";
+import { type CidrGroup, type NamedPort, type PolicyService, protocols, type Rule } from "../rules/rule.ts";
 import { generateCluster } from "./generated-cluster.ts";
-import { type CidrGroup, type NamedPort, type PolicyService, protocols, type Rule } from "./rule.ts";
-import { type PolicySubject, subjectKey } from "./subjects.ts";
 
 const base: PolicyEngineOptions = { mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] };
 const firstSeed = Number(process.env.POLICY_SEED ?? 1);

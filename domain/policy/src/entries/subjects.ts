@@ -1,7 +1,7 @@
 import { type Labels, SelectorIndex } from "@cilium-ts/labels";
-import type { CompiledRule } from "./compiled-rule.ts";
-import { mixBits } from "./mix-bits.ts";
-import type { NamedPort } from "./rule.ts";
+import type { CompiledRule } from "../rules/compiled-rule.ts";
+import { mixBits } from "../rules/mix-bits.ts";
+import type { NamedPort } from "../rules/rule.ts";
 import type { SubjectGroup } from "./subject-group.ts";
 
 /** What policy sees of an endpoint. */

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LocalIdentityAllocator } from "@cilium-ts/identity";
 import { createRandom, type Random } from "@cilium-ts/testing";
-import { PolicyEngine } from "./engine.ts";
-import { explainPacket, type PolicyWorld } from "./explain.ts";
+import { PolicyEngine } from "../engine.ts";
+import type { ResolvedPolicy } from "../entries/verdict.ts";
+import { explainPacket, type PolicyWorld } from "../explain/explain.ts";
+import type { Direction, Rule, RuleOrigin } from "../rules/rule.ts";
 import {
   type GeneratedCluster,
   type GeneratedEnd,
@@ -13,9 +15,7 @@ import {
   populate,
 } from "./generated-cluster.ts";
 import { judge, type OraclePacket, type OracleSettings, type OracleVerdict } from "./oracle.ts";
-import type { Direction, Rule, RuleOrigin } from "./rule.ts";
 import { simulateKernel } from "./simulated-kernel.ts";
-import type { ResolvedPolicy } from "./verdict.ts";
 
 const firstSeed = Number(process.env.POLICY_SEED ?? 1);
 /** With 40 packets each. */

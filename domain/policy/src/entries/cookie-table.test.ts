@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { RuleOrigin } from "../rules/rule.ts";
 import { CookieTable, formerCookieCountMax } from "./cookie-table.ts";
-import type { RuleOrigin } from "./rule.ts";
 
 function origins(name: string): readonly RuleOrigin[] {
   return [{ policy: { kind: "CiliumNetworkPolicy", namespace: "default", name, uid: "", labels: [] }, path: "ingress[0]" }];

@@ -18,7 +18,7 @@ import {
   protocols,
   type Rule,
   type RuleSection,
-} from "./rule.ts";
+} from "../rules/rule.ts";
 
 /**
  * The rule that allows this and nothing else: about endpoints with the subject's labels, for peers with those of the peer, on one port.

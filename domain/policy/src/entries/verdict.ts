@@ -1,4 +1,4 @@
-import type { Direction, Protocol, RuleOrigin } from "./rule.ts";
+import type { Direction, Protocol, RuleOrigin } from "../rules/rule.ts";
 
 /** What an entry matches on; numbers as in policy verdict events. */
 export const matchTypes = { none: 0, l3Only: 1, l3L4: 2, l4Only: 3, all: 4, l3Protocol: 5, protocolOnly: 6 } as const;

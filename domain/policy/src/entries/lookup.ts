@@ -1,5 +1,5 @@
-import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "./port-prefix.ts";
-import { type Direction, type Protocol, protocols } from "./rule.ts";
+import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "../rules/port-prefix.ts";
+import { type Direction, type Protocol, protocols } from "../rules/rule.ts";
 import { matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./verdict.ts";
 
 type Side = Map<number, Map<PortKey, VerdictEntry>>;

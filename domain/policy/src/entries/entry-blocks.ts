@@ -1,7 +1,7 @@
-import { mixBits } from "./mix-bits.ts";
-import type { OriginLists, OriginSet } from "./origin-lists.ts";
-import { decodePortKey, type PortKey } from "./port-prefix.ts";
-import type { Direction } from "./rule.ts";
+import { mixBits } from "../rules/mix-bits.ts";
+import type { OriginLists, OriginSet } from "../rules/origin-lists.ts";
+import { decodePortKey, type PortKey } from "../rules/port-prefix.ts";
+import type { Direction } from "../rules/rule.ts";
 import { matchTypeOf, precedenceOf, type VerdictEntry } from "./verdict.ts";
 
 /** The entries of one identity in one direction, ascending by port key, with 64 bits that stand for their content. */

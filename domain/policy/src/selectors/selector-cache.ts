@@ -1,6 +1,7 @@
 import { prefixOfLabels } from "@cilium-ts/identity";
 import { type Labels, type Selector, SelectorIndex } from "@cilium-ts/labels";
 import { type Family, type Prefix, prefixContains } from "@cilium-ts/net";
+import type { CidrGroup, Peer, PolicyService } from "../rules/rule.ts";
 import { IdentityIndex } from "./identity-index.ts";
 import { NamedPrefixes } from "./named-prefixes.ts";
 import {
@@ -16,7 +17,6 @@ import {
 } from "./peer-selectors.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { PrefixList } from "./prefix-list.ts";
-import type { CidrGroup, Peer, PolicyService } from "./rule.ts";
 
 /** Told that a selector it watches chooses an identity, or chooses it no longer. */
 export interface SelectorWatcher {

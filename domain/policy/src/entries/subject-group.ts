@@ -1,8 +1,8 @@
-import { CompiledRule, type Requirements } from "./compiled-rule.ts";
+import { CompiledRule, type Requirements } from "../rules/compiled-rule.ts";
+import type { NamedPort, Peer, Rule, RuleSection } from "../rules/rule.ts";
+import type { SelectorCache } from "../selectors/selector-cache.ts";
 import { DirectionTable, type TableContext } from "./direction-table.ts";
 import { createResolvedPolicy, type ResolvedDirection } from "./resolution.ts";
-import type { NamedPort, Peer, Rule, RuleSection } from "./rule.ts";
-import type { SelectorCache } from "./selector-cache.ts";
 import type { ResolvedPolicy } from "./verdict.ts";
 
 export interface GroupOptions {

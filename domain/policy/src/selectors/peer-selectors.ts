@@ -1,6 +1,6 @@
 import { clusterLabelKey, Selector } from "@cilium-ts/labels";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
-import type { CidrGroup, Entity, Peer, PolicyService } from "./rule.ts";
+import type { CidrGroup, Entity, Peer, PolicyService } from "../rules/rule.ts";
 
 export interface CidrPart {
   readonly prefix: Prefix;

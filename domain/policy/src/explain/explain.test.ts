@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { cidrLabels, reservedLabels } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
 import { parsePrefix } from "@cilium-ts/net";
+import { type Peer, protocols, type Rule, type RuleSection } from "../rules/rule.ts";
 import { type DirectionExplanation, explainPacket, type PacketEnd, type PolicyWorld } from "./explain.ts";
-import { type Peer, protocols, type Rule, type RuleSection } from "./rule.ts";
 
 const pod = (app: string, namespace = "shop"): PacketEnd => ({
   labels: Labels.parse([`k8s:app=${app}`, `k8s:io.kubernetes.pod.namespace=${namespace}`, "k8s:io.cilium.k8s.policy.cluster=default"]),

@@ -1,4 +1,5 @@
 import type { Selector } from "@cilium-ts/labels";
+import type { CachedSelector, SelectorCache } from "../selectors/selector-cache.ts";
 import { originHash } from "./origins.ts";
 import { type PortKey, portBlocks, portKeyOf } from "./port-prefix.ts";
 import {
@@ -12,7 +13,6 @@ import {
   type RuleOrigin,
   type RuleSection,
 } from "./rule.ts";
-import type { CachedSelector, SelectorCache } from "./selector-cache.ts";
 
 export interface NamedPortMatch {
   readonly name: string;

@@ -1,5 +1,5 @@
-import { originsKey } from "./origins.ts";
-import type { RuleOrigin } from "./rule.ts";
+import { originsKey } from "../rules/origins.ts";
+import type { RuleOrigin } from "../rules/rule.ts";
 
 interface Row {
   readonly cookie: number;

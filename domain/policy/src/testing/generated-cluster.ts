@@ -3,8 +3,7 @@ import { cidrLabels, type LocalIdentityAllocator, reservedLabels } from "@cilium
 import { Labels, Selector, type SelectorOperator } from "@cilium-ts/labels";
 import { formatPrefix, maskAddress, parseAddress, parsePrefix, prefixContains, prefixContainsAddress } from "@cilium-ts/net";
 import type { Random } from "@cilium-ts/testing";
-import type { PolicyEngine } from "./engine.ts";
-import type { OracleEnd } from "./oracle.ts";
+import type { PolicyEngine } from "../engine.ts";
 import {
   type CidrGroup,
   entities,
@@ -16,7 +15,8 @@ import {
   protocols,
   type Rule,
   type RuleSection,
-} from "./rule.ts";
+} from "../rules/rule.ts";
+import type { OracleEnd } from "./oracle.ts";
 
 export interface GeneratedEnd extends OracleEnd {
   /** Undefined for addresses outside the cluster: their number comes from the prefixes that are told apart. */

@@ -4,7 +4,7 @@
  */
 import type { Labels, Selector } from "@cilium-ts/labels";
 import { formatPrefix, parseAddress, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
-import type { CidrGroup, Direction, Entity, NamedPort, Peer, PolicyService, PortMatch, Rule, RuleSection } from "./rule.ts";
+import type { CidrGroup, Direction, Entity, NamedPort, Peer, PolicyService, PortMatch, Rule, RuleSection } from "../rules/rule.ts";
 
 export interface OracleEnd {
   readonly labels: Labels;
