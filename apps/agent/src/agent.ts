@@ -2,6 +2,7 @@ import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, re
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { reconcile, type Table, type Target } from "@cilium-ts/state";
@@ -13,7 +14,6 @@ import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
-import type { Log } from "./log.ts";
 import { Masquerading } from "./network/masquerading.ts";
 import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";

@@ -2,11 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openKernel } from "@cilium-ts/kernel";
 import { type KubernetesOptions, loadInClusterAccess, openKubernetes } from "@cilium-ts/kubernetes";
+import { createLog } from "@cilium-ts/log";
 import { openNetlink } from "@cilium-ts/netlink";
 import { errorMessage, systemClock } from "@cilium-ts/std";
-import { pino } from "pino";
 import { runAgent } from "./agent.ts";
-import type { Log } from "./log.ts";
 import { type AgentOptions, parseSettings } from "./settings.ts";
 
 /** Beside the bundle in what ships, in the tree otherwise. */
@@ -45,7 +44,7 @@ async function main(options: AgentOptions): Promise<void> {
       host: readObject("host"),
     };
     const kernel = openKernel();
-    const log = createLog(options.logLevel);
+    const log = createLog({ level: options.logLevel });
     const world = {
       kernel,
       clock: systemClock,
@@ -69,21 +68,6 @@ async function loadAccess(kubeconfigPath: string | undefined): Promise<Kubernete
   const access = await loadInClusterAccess({ host, port });
   if (access === undefined) throw new Error("there is no API server: name one with --k8s-kubeconfig-path, or run in a pod of the cluster");
   return access;
-}
-
-function createLog(level: AgentOptions["logLevel"]): Log {
-  const logger = pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
-  return {
-    error: (message) => logger.error(message),
-    warn: (message) => logger.warn(message),
-    info: (message) => logger.info(message),
-    debug: (message) => logger.debug(message),
-  };
 }
 
 function readObject(name: string): Uint8Array {

@@ -55,7 +55,7 @@ test("Hubble's TCP address and certificates are read as Cilium names them", () =
   });
   const wrong = parse(["--hubble-listen-address", "4244", "--hubble-tls-cert-file", "/c", "--hubble-disable-tls", "yes"]);
   assert.deepEqual(wrong.kind === "problems" && wrong.problems, [
-    '--hubble-disable-tls is one of false, true, not "yes"',
+    '--hubble-disable-tls is true or false, not "yes"',
     '--hubble-listen-address is an address such as :4244, not "4244"',
     "--hubble-tls-cert-file and --hubble-tls-key-file are given both, or none",
   ]);

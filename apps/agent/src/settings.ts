@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
+import type { LogLevel } from "@cilium-ts/log";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
-import { readSettingTexts, type Setting, SettingsReader, settingLines } from "@cilium-ts/std";
+import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
 
 /** Names are those of Cilium's agent where it has the setting. */
 const settings = [
@@ -91,7 +92,7 @@ export interface AgentOptions {
   readonly traceIntervalS: number;
   readonly flowCapacity: number;
   readonly conntrackEntriesMax: number;
-  readonly logLevel: "error" | "warn" | "info" | "debug";
+  readonly logLevel: LogLevel;
 }
 
 /** How the Hubble server is reached over TCP. */
@@ -118,8 +119,15 @@ export function parseSettings(
   readConfigFile: (directory: string, name: string) => string | undefined,
 ): ParsedSettings {
   const variables = { "node-name": "K8S_NODE_NAME" };
-  const read = readSettingTexts({ program: "cilium-agent", settings, args, environment, readConfigFile, variables });
-  if (read.kind === "problem") return { kind: "problems", problems: [read.problem] };
+  const read = readSettingTexts({
+    program: "cilium-agent",
+    settings,
+    args,
+    environment,
+    files: settingDirectory(settings, readConfigFile),
+    variables,
+  });
+  if (read.kind === "problems") return read;
   if (read.kind === "help") return { kind: "help", text: usage() };
   return readOptions(new SettingsReader(read.texts));
 }
@@ -144,7 +152,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     hubbleSocketPath: reader.required("hubble-socket-path"),
     hubble: {
       listenAddress: reader.text("hubble-listen-address"),
-      disableTls: reader.choice("hubble-disable-tls", ["false", "true"], "false") === "true",
+      disableTls: reader.boolean("hubble-disable-tls"),
       tlsCertFile: reader.text("hubble-tls-cert-file"),
       tlsKeyFile: reader.text("hubble-tls-key-file"),
       tlsClientCaFiles: reader
@@ -159,11 +167,11 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     ipv6Range: range("ipv6-range", 6, 64),
     ipam: reader.choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
     routingMode: reader.choice("routing-mode", ["tunnel", "native"], "tunnel"),
-    masquerade: reader.choice("enable-bpf-masquerade", ["true", "false"], "false") === "true",
+    masquerade: reader.boolean("enable-bpf-masquerade"),
     tunnelPort: reader.whole("tunnel-port", 1, 65_535),
     mtu: reader.whole("mtu", 0, 65_535),
     policyMode: reader.choice("enable-policy", ["default", "always", "never"], "default"),
-    policyAuditMode: reader.choice("policy-audit-mode", ["false", "true"], "false") === "true",
+    policyAuditMode: reader.boolean("policy-audit-mode"),
     allowLocalhost: reader.choice("allow-localhost", ["auto", "always", "policy"], "auto"),
     traceIntervalS: reader.whole("monitor-aggregation-interval", 0, 3_600),
     flowCapacity: reader.whole("hubble-event-buffer-capacity", 1, 65_535),

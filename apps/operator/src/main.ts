@@ -3,9 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type KubernetesObject, type KubernetesOptions, loadInClusterAccess, openKubernetes } from "@cilium-ts/kubernetes";
+import { createLog } from "@cilium-ts/log";
 import { errorMessage, systemClock } from "@cilium-ts/std";
-import { pino } from "pino";
-import type { Log } from "./log.ts";
 import { runOperator } from "./operator.ts";
 import { type OperatorOptions, parseSettings } from "./settings.ts";
 
@@ -33,7 +32,7 @@ async function main(options: OperatorOptions): Promise<void> {
     const world = {
       clock: systemClock,
       monotonicMs: () => performance.now(),
-      log: createLog(options.logLevel),
+      log: createLog({ level: options.logLevel }),
       identity: `${hostname()}_${randomUUID()}`,
       createId: () => randomBytes(6).toString("hex"),
       openClient: (client: KubernetesOptions) => openKubernetes({ ...client, ...access }),
@@ -53,21 +52,6 @@ async function loadAccess(kubeconfigPath: string | undefined): Promise<Kubernete
   const access = await loadInClusterAccess({ host, port });
   if (access === undefined) throw new Error("there is no API server: name one with --k8s-kubeconfig-path, or run in a pod of the cluster");
   return access;
-}
-
-function createLog(level: OperatorOptions["logLevel"]): Log {
-  const logger = pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
-  return {
-    error: (message) => logger.error(message),
-    warn: (message) => logger.warn(message),
-    info: (message) => logger.info(message),
-    debug: (message) => logger.debug(message),
-  };
 }
 
 function readDefinitions(): readonly KubernetesObject[] {

@@ -1,3 +1,4 @@
+import { openHttpEndpoint } from "@cilium-ts/http-endpoint";
 import {
   campaign,
   type ElectionState,
@@ -7,6 +8,7 @@ import {
   type KubernetesOptions,
   type Leadership,
 } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { Cluster } from "./cluster/cluster.ts";
 import { registerDefinitions } from "./duties/definitions.ts";
@@ -18,10 +20,8 @@ import { collectNodes } from "./duties/node-gc.ts";
 import { markReadyNodes } from "./duties/node-readiness.ts";
 import { givePodCIDRs } from "./duties/pod-cidrs.ts";
 import { validatePolicies } from "./duties/policy-validation.ts";
-import type { Log } from "./log.ts";
 import { createOperatorMetrics } from "./operator-metrics.ts";
 import { Health } from "./serve/health.ts";
-import { openHttpEndpoint } from "./serve/http-endpoint.ts";
 import { apiRoutes, metricsRoutes } from "./serve/routes.ts";
 import type { OperatorOptions } from "./settings.ts";
 import { operatorVersion } from "./version.ts";

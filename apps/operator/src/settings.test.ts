@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatPrefix } from "@cilium-ts/net";
-import { parseDuration } from "./duration.ts";
 import { type OperatorOptions, type ParsedSettings, parseSettings } from "./settings.ts";
 
 function parse(args: string[], environment: Record<string, string> = {}, files: Record<string, string> = {}): ParsedSettings {
@@ -67,19 +66,4 @@ for (const [args, problem] of wrong) {
     assert.ok(parsed.kind === "problems");
     assert.match(parsed.problems.join("\n"), problem);
   });
-}
-
-for (const [text, expected] of [
-  ["15m0s", 900_000],
-  ["1h30m", 5_400_000],
-  ["2.5s", 2_500],
-  ["100ms", 100],
-  ["0", 0],
-  ["0s", 0],
-  ["15", undefined],
-  ["-1s", undefined],
-  ["", undefined],
-  ["1d", undefined],
-] as const) {
-  test(`the duration ${JSON.stringify(text)} is ${expected}`, () => assert.equal(parseDuration(text), expected));
 }

@@ -1,7 +1,8 @@
+import type { ServeAddress } from "@cilium-ts/http-endpoint";
+import type { LogLevel } from "@cilium-ts/log";
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { PodCIDRPoolOptions } from "@cilium-ts/node";
-import { readSettingTexts, type Setting, SettingsReader, settingLines } from "@cilium-ts/std";
-import { parseDuration } from "./duration.ts";
+import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
 
 /** Names and defaults are those of Cilium's operator where it has the setting. */
 const settings = [
@@ -56,13 +57,6 @@ const settings = [
 
 type SettingName = (typeof settings)[number]["name"];
 
-export interface ServeAddress {
-  /** Undefined: all addresses. */
-  readonly host: string | undefined;
-  /** 0: any that is free. */
-  readonly port: number;
-}
-
 export interface OperatorOptions {
   readonly clusterName: string;
   readonly kubeconfigPath: string | undefined;
@@ -90,7 +84,7 @@ export interface OperatorOptions {
   readonly sliceSizeMax: number;
   readonly apiAddress: ServeAddress | undefined;
   readonly metricsAddress: ServeAddress | undefined;
-  readonly logLevel: "error" | "warn" | "info" | "debug";
+  readonly logLevel: LogLevel;
 }
 
 export type ParsedSettings =
@@ -104,8 +98,14 @@ export function parseSettings(
   environment: Readonly<Record<string, string | undefined>>,
   readConfigFile: (directory: string, name: string) => string | undefined,
 ): ParsedSettings {
-  const read = readSettingTexts({ program: "cilium-operator-generic", settings, args, environment, readConfigFile });
-  if (read.kind === "problem") return { kind: "problems", problems: [read.problem] };
+  const read = readSettingTexts({
+    program: "cilium-operator-generic",
+    settings,
+    args,
+    environment,
+    files: settingDirectory(settings, readConfigFile),
+  });
+  if (read.kind === "problems") return read;
   if (read.kind === "help") return { kind: "help", text: usage() };
   const reader = new OperatorSettings(read.texts);
   const options = readOptions(reader);
@@ -114,31 +114,6 @@ export function parseSettings(
 
 /** What the operator's settings need beyond the common kinds of values. */
 class OperatorSettings extends SettingsReader<SettingName> {
-  boolean(name: SettingName): boolean {
-    const text = this.text(name);
-    if (text !== "true" && text !== "false") this.problems.push(`--${name} is true or false, not "${text}"`);
-    return text === "true";
-  }
-
-  /** Milliseconds. */
-  duration(name: SettingName, smallestMs: number): number {
-    const value = parseDuration(this.text(name));
-    if (value !== undefined && value >= smallestMs && value <= 366 * 86_400_000) return value;
-    const least = smallestMs === 0 ? "" : ` of at least ${smallestMs} ms`;
-    this.problems.push(`--${name} is a time${least}, such as 15s or 5m0s, not "${this.text(name)}"`);
-    return smallestMs;
-  }
-
-  address(name: SettingName): ServeAddress | undefined {
-    const text = this.text(name);
-    if (text === "") return undefined;
-    const [, bracketed, plain = "", portText = ""] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s]*)):([0-9]{1,5})$/.exec(text) ?? [];
-    const host = bracketed ?? plain;
-    if (portText !== "" && Number(portText) <= 65_535) return { host: host === "" ? undefined : host, port: Number(portText) };
-    this.problems.push(`--${name} is an address and a port, such as 127.0.0.1:9234 or :9963, not "${text}"`);
-    return undefined;
-  }
-
   pool(family: 4 | 6): PodCIDRPoolOptions | undefined {
     const name = `cluster-pool-ipv${family}-cidr` as const;
     const bits = family === 4 ? 32 : 128;

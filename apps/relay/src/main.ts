@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { createLog } from "@cilium-ts/log";
 import { errorMessage, systemClock } from "@cilium-ts/std";
-import { destination, pino } from "pino";
 import packageJson from "../package.json" with { type: "json" };
 import { runRelay } from "./run-relay.ts";
 import { parseSettings } from "./settings.ts";
@@ -17,7 +17,7 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   const parsed = parseSettings(args, process.env, readConfigFile);
   if (parsed.kind === "help") return say(process.stdout, parsed.text, 0);
   if (parsed.kind === "problems") return say(process.stderr, parsed.problems.map((problem) => `hubble-relay: ${problem}\n`).join(""), 2);
-  const log = pino({ name: "hubble-relay", base: null }, destination({ dest: 2, sync: true }));
+  const log = createLog({ level: "info", descriptor: 2 });
   for (const note of parsed.notes) log.info(note);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -26,9 +26,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
       setTimeout(() => process.exit(1), stopDeadlineMs).unref();
     });
   }
-  const said = { error: (text: string) => log.error(text), warn: (text: string) => log.warn(text), info: (text: string) => log.info(text) };
   try {
-    await runRelay({ clock: systemClock, log: said, version: packageJson.version }, parsed.settings, stop.signal);
+    await runRelay({ clock: systemClock, log, version: packageJson.version }, parsed.settings, stop.signal);
     return 0;
   } catch (cause) {
     return say(process.stderr, `hubble-relay: ${errorMessage(cause)}\n`, 1);

@@ -8,7 +8,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type RelayOptions, startRelay } from "./relay.ts";
 import { flowFrame, ScriptedPeer, ScriptedPeerService } from "./testing.ts";
 
-const log = { error() {}, warn() {}, info() {} };
+const log = { error() {}, warn() {}, info() {}, debug() {} };
 
 async function setUp(names: readonly string[], options: Partial<RelayOptions> = {}) {
   const service = await ScriptedPeerService.start();

@@ -1,3 +1,4 @@
+import type { Log } from "@cilium-ts/log";
 import {
   type ClientTls,
   type GrpcServer,
@@ -10,7 +11,6 @@ import {
   startGrpcServer,
 } from "@cilium-ts/observer";
 import { type Clock, createBackOff } from "@cilium-ts/std";
-import type { Log } from "./log.ts";
 import { PeerPool } from "./peers/peer-pool.ts";
 import { observationPaths, readObservation } from "./serve/observation.ts";
 import { serveObservation } from "./serve/serve-observation.ts";

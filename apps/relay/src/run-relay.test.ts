@@ -10,8 +10,8 @@ import { createObserverClients, hubbleDomain, type Peer, startHubble, tlsServerN
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
 import type { Relay } from "./relay.ts";
+import { metricsText } from "./relay-metrics.ts";
 import { runRelay } from "./run-relay.ts";
-import { metricsText } from "./serve-metrics.ts";
 import { parseSettings } from "./settings.ts";
 
 const packet = buildPacket({ source: "10.0.0.1", destination: "10.0.0.2", tcp: { sourcePort: 40000, destinationPort: 80, flags: 2 } });
@@ -57,7 +57,7 @@ test("two nodes, a relay and a client, with certificates that nobody had to make
   if (parsed.kind !== "settings") return;
   const stop = new AbortController();
   const listening = Promise.withResolvers<Relay>();
-  const log = { error: assert.fail, warn() {}, info() {} };
+  const log = { error: assert.fail, warn() {}, info() {}, debug() {} };
   const running = runRelay({ clock: systemClock, log, version: "0.1.0", onListening: listening.resolve }, parsed.settings, stop.signal);
   running.catch(listening.reject);
   const relay = await listening.promise;

@@ -1,10 +1,11 @@
 import { hostname } from "node:os";
 import { openOwnTls, openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
-import { type GrpcTarget, tlsServerName, unixPathOf } from "@cilium-ts/observer";
+import { openHttpEndpoint, prometheusAnswer } from "@cilium-ts/http-endpoint";
+import type { Log } from "@cilium-ts/log";
+import { type GrpcTarget, parseListenAddress, tlsServerName, unixPathOf } from "@cilium-ts/observer";
 import type { Clock } from "@cilium-ts/std";
-import type { Log } from "./log.ts";
 import { type Relay, startRelay } from "./relay.ts";
-import { metricsText, startMetricsServer } from "./serve-metrics.ts";
+import { metricsText } from "./relay-metrics.ts";
 import type { RelaySettings } from "./settings.ts";
 
 export interface World {
@@ -46,7 +47,9 @@ export async function runRelay(world: World, settings: RelaySettings, signal: Ab
   );
   if (metricsListenAddress !== "") {
     const ends = (): number => Math.min(...[clientTls, serverTls].map((source) => source?.current.expiresMs ?? Number.POSITIVE_INFINITY));
-    opened.use(await startMetricsServer(metricsListenAddress, () => metricsText(relay, ends)));
+    const { host, port } = parseListenAddress(metricsListenAddress);
+    const address = { host: host === "" ? undefined : host, port };
+    opened.use(await openHttpEndpoint("metrics", address, { "/metrics": () => prometheusAnswer(metricsText(relay, ends)) }));
   }
   log.info(
     `hubble-relay ${version} serves on ${listenAddress}${serverTls === undefined ? " in plain text" : " by TLS"}; nodes are told by ${peerService}`,

@@ -1,15 +1,6 @@
-import { parseArgs } from "node:util";
 import { hostPortOf, parseListenAddress, unixPathOf } from "@cilium-ts/observer";
-import { errorMessage } from "@cilium-ts/std";
+import { errorMessage, readSettingTexts, type Setting, type SettingFiles, SettingsReader, settingLines } from "@cilium-ts/std";
 import { parse as parseYaml } from "yaml";
-import { parseDurationMs } from "./duration.ts";
-
-interface Setting {
-  readonly name: string;
-  readonly value: string;
-  readonly fallback: string;
-  readonly says: string;
-}
 
 /** Names are those of Cilium's relay where it has the setting. Of the others, `tls-dir` is where certificates of our own are made. */
 const settings = [
@@ -91,40 +82,31 @@ export function parseSettings(
   environment: Readonly<Record<string, string | undefined>>,
   readConfigFile: (path: string) => string | undefined,
 ): ParsedSettings {
-  const problems: string[] = [];
-  let flags: Record<string, string | boolean | undefined> = {};
-  try {
-    const options = Object.fromEntries(settings.map(({ name }) => [name, { type: "string" as const }]));
-    flags = parseArgs({ args: [...args], options: { ...options, help: { type: "boolean", short: "h" } }, strict: true }).values;
-  } catch (cause) {
-    return { kind: "problems", problems: [`${errorMessage(cause)} (hubble-relay serve --help lists the flags)`] };
-  }
-  if (flags.help === true) return { kind: "help", text: usage() };
-  const given = (name: string): string | undefined => {
-    const flag = flags[name];
-    return typeof flag === "string" ? flag : environment[`HUBBLE_RELAY_${name.replaceAll("-", "_").toUpperCase()}`];
-  };
-  const path = given("config");
-  const file = readFile(path ?? settings[0].fallback, path !== undefined, readConfigFile, problems);
-  const texts = new Map<SettingName, string>();
-  for (const { name, fallback } of settings) texts.set(name, given(name) ?? file.values.get(name) ?? fallback);
-  const read = readSettings(texts, problems);
-  return problems.length > 0 ? { kind: "problems", problems } : { kind: "settings", settings: read, notes: file.notes };
-}
-
-interface ConfigFile {
-  readonly values: ReadonlyMap<string, string>;
-  readonly notes: readonly string[];
-}
-
-function readFile(path: string, mustExist: boolean, read: (path: string) => string | undefined, problems: string[]): ConfigFile {
-  const values = new Map<string, string>();
   const notes: string[] = [];
+  const read = readSettingTexts({
+    program: "hubble-relay serve",
+    settings,
+    args,
+    environment,
+    variablePrefix: "HUBBLE_RELAY_",
+    files(given) {
+      const path = given("config");
+      return readFile(path ?? settings[0].fallback, path !== undefined, readConfigFile, notes);
+    },
+  });
+  if (read.kind === "problems") return read;
+  if (read.kind === "help") return { kind: "help", text: usage() };
+  const reader = new SettingsReader(read.texts);
+  const values = readSettings(reader);
+  return reader.problems.length > 0 ? { kind: "problems", problems: reader.problems } : { kind: "settings", settings: values, notes };
+}
+
+/** `notes` gets what has no effect. */
+function readFile(path: string, mustExist: boolean, read: (path: string) => string | undefined, notes: string[]): SettingFiles {
+  const values = new Map<string, string>();
+  const problems: string[] = [];
   const text = read(path);
-  if (text === undefined) {
-    if (mustExist) problems.push(`--config ${path} cannot be read`);
-    return { values, notes };
-  }
+  if (text === undefined) return { values, problems: mustExist ? [`--config ${path} cannot be read`] : [] };
   let parsed: unknown;
   try {
     parsed = parseYaml(text);
@@ -139,37 +121,25 @@ function readFile(path: string, mustExist: boolean, read: (path: string) => stri
     else if (ignored.has(name)) notes.push(`${path}: ${name} has no effect here`);
     else problems.push(`${path}: there is no setting ${JSON.stringify(name)}`);
   }
-  return { values, notes };
+  return { values, problems };
 }
 
-function readSettings(texts: ReadonlyMap<SettingName, string>, problems: string[]): RelaySettings {
-  const text = (name: SettingName): string => texts.get(name) ?? "";
+function readSettings(reader: SettingsReader<SettingName>): RelaySettings {
+  const { problems } = reader;
+  const text = (name: SettingName): string => reader.text(name);
   const checked = (name: SettingName, check: (value: string) => unknown, like: string): string => {
     try {
       check(text(name));
     } catch {
-      problems.push(`${name} is ${like}, not "${text(name)}"`);
+      problems.push(`--${name} is ${like}, not "${text(name)}"`);
     }
     return text(name);
   };
   const listenAddress = (name: SettingName, optional: boolean): string =>
     checked(name, (value) => (optional && value === "") || parseListenAddress(value), "an address such as :4245");
-  const duration = (name: SettingName): number => {
-    const valueMs = parseDurationMs(text(name));
-    if (valueMs === undefined || valueMs > 3_600_000)
-      problems.push(`${name} is a duration of at most an hour, such as 30s, not "${text(name)}"`);
-    return valueMs ?? 0;
-  };
-  const boolean = (name: SettingName): boolean => {
-    if (!["true", "false"].includes(text(name))) problems.push(`${name} is true or false, not "${text(name)}"`);
-    return text(name) === "true";
-  };
-  const heldMax = Number(text("sort-buffer-len-max"));
-  if (!Number.isInteger(heldMax) || heldMax < 1 || heldMax > 1_000_000)
-    problems.push(`sort-buffer-len-max is a whole number from 1 to 1000000, not "${text("sort-buffer-len-max")}"`);
   const tls = (disabled: SettingName, cert: SettingName, key: SettingName, authorities: SettingName): RelaySettings["clientTls"] => {
-    if (boolean(disabled)) return undefined;
-    if ((text(cert) === "") !== (text(key) === "")) problems.push(`${cert} and ${key} are given both, or none`);
+    if (reader.boolean(disabled)) return undefined;
+    if ((text(cert) === "") !== (text(key) === "")) problems.push(`--${cert} and --${key} are given both, or none`);
     if (text(cert) === "") return "own";
     const authorityPaths = text(authorities)
       .split(/[\s,]+/)
@@ -182,9 +152,9 @@ function readSettings(texts: ReadonlyMap<SettingName, string>, problems: string[
     listenAddress: listenAddress("listen-address", false),
     healthListenAddress: listenAddress("health-listen-address", true),
     metricsListenAddress: listenAddress("metrics-listen-address", true),
-    retryTimeoutMs: duration("retry-timeout"),
-    heldMax,
-    holdMs: duration("sort-buffer-drain-timeout"),
+    retryTimeoutMs: reader.duration("retry-timeout", 0, 3_600_000),
+    heldMax: reader.whole("sort-buffer-len-max", 1, 1_000_000),
+    holdMs: reader.duration("sort-buffer-drain-timeout", 0, 3_600_000),
     clientTls: tls("disable-client-tls", "tls-hubble-client-cert-file", "tls-hubble-client-key-file", "tls-hubble-server-ca-files"),
     serverTls: tls("disable-server-tls", "tls-relay-server-cert-file", "tls-relay-server-key-file", "tls-relay-client-ca-files"),
     tlsDirectory: text("tls-dir"),
@@ -192,8 +162,12 @@ function readSettings(texts: ReadonlyMap<SettingName, string>, problems: string[
 }
 
 function usage(): string {
-  const lines = settings.map(
-    ({ name, value, says, fallback }) => `  ${`--${name} ${value}`.padEnd(42)} ${says}${fallback === "" ? "" : ` (${fallback})`}`,
-  );
-  return ["Usage: hubble-relay serve [FLAGS]", "", "One Hubble API over the nodes of a cluster.", "", ...lines, ""].join("\n");
+  return [
+    "Usage: hubble-relay serve [FLAGS]",
+    "",
+    "One Hubble API over the nodes of a cluster.",
+    "",
+    ...settingLines(settings, 44),
+    "",
+  ].join("\n");
 }

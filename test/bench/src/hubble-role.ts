@@ -85,7 +85,7 @@ async function serveNodes(count: number): Promise<void> {
 }
 
 async function serveRelay(peerService: string): Promise<void> {
-  const log = { error: console.error, warn: console.error, info() {} };
+  const log = { error: console.error, warn: console.error, info() {}, debug() {} };
   const relay = await startRelay({
     clock: systemClock,
     log,

@@ -1,6 +1,6 @@
 import type { Labels } from "@cilium-ts/labels";
+import type { Log } from "@cilium-ts/log";
 import { errorMessage } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 import type { CustomResourceIdentities } from "./custom-resource-identities.ts";
 
 export interface IdentitiesInUseOptions {

@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ciliumNodeFrom, type KubernetesClient, resources } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { type Clock, errorMessage } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 import { nodeAddresses } from "../network/node-network.ts";
 import type { AgentOptions } from "../settings.ts";
 import type { LocalNode } from "./local-node.ts";

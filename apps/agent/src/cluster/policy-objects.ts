@@ -12,7 +12,7 @@ import {
   resources,
   serviceSliceFrom,
 } from "@cilium-ts/kubernetes";
-import type { Log } from "../log.ts";
+import type { Log } from "@cilium-ts/log";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import { PolicyServices } from "./policy-services.ts";
 

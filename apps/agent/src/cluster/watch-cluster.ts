@@ -9,9 +9,9 @@ import {
   reflect,
   resources,
 } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowHistory } from "../flow-history.ts";
-import type { Log } from "../log.ts";
 import type { AuditMode } from "../policy/audit-mode.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { CustomResourceIdentities } from "./custom-resource-identities.ts";

@@ -1,6 +1,6 @@
 import { ciliumNodeFrom, type KubernetesClient, reflect, resources } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 import type { PublishedEndpoints } from "./published-endpoints.ts";
 import type { RemoteEndpoints } from "./remote-endpoints.ts";
 import type { RemoteNodes } from "./remote-nodes.ts";

@@ -11,13 +11,13 @@ import {
 } from "@cilium-ts/endpoint";
 import { type ClusterIdentityAllocator, clusterIdentityMin, type Identity, reservedIdentities } from "@cilium-ts/identity";
 import { Labels } from "@cilium-ts/labels";
+import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatMac, parseMac } from "@cilium-ts/net";
 import type { PolicyEngine, ResolvedPolicy } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { CniEndpoints } from "../cni/cni-handler.ts";
 import { CniError, type CniRequest, cniErrorCode } from "../cni/cni-request.ts";
 import type { IpcacheTable } from "../ipcache-table.ts";
-import type { Log } from "../log.ts";
 import { hostDeviceName, randomMac } from "../network/pod-network.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { RealisedPolicies } from "../policy/realised-policies.ts";

@@ -1,7 +1,7 @@
 import { openOwnTls, openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
+import type { Log } from "@cilium-ts/log";
 import { type HubbleServer, hubbleDomain, startHubble } from "@cilium-ts/observer";
 import type { Clock } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 import type { Node } from "../node.ts";
 import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";

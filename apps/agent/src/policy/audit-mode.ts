@@ -1,5 +1,5 @@
 import type { Namespace } from "@cilium-ts/kubernetes";
-import type { Log } from "../log.ts";
+import type { Log } from "@cilium-ts/log";
 
 /** Of a namespace: `enabled` or `disabled`, whatever the agent's own setting says. */
 export const auditAnnotation = "policy.cilium.io/audit-mode";

@@ -6,9 +6,9 @@ import {
   resources,
   type Selector,
 } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { Table } from "@cilium-ts/state";
 import { type Clock, errorMessage } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 import { agentPodRow, ciliumNodeRow, endpointRow, identityRow, nodeRow, podRow, policyRow, sliceRow } from "./read-rows.ts";
 import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodRow, PolicyRow, SliceRow } from "./rows.ts";
 

@@ -1,6 +1,6 @@
 import { type KubernetesClient, type KubernetesObject, registerDefinition } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { type Clock, createBackOff, errorMessage } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 
 /** Makes every definition known to the API server, and tries again until all are. */
 export async function registerDefinitions(

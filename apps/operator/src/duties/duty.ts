@@ -1,8 +1,8 @@
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
+import type { Log } from "@cilium-ts/log";
 import { type ReadonlyTable, reconcile, type Target } from "@cilium-ts/state";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { Cluster } from "../cluster/cluster.ts";
-import type { Log } from "../log.ts";
 import type { OperatorMetrics } from "../operator-metrics.ts";
 
 /** What every duty of a leader works with. */

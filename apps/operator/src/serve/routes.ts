@@ -1,14 +1,14 @@
+import { type HttpAnswer, type HttpRoutes, prometheusAnswer } from "@cilium-ts/http-endpoint";
 import type { Metrics } from "@cilium-ts/metrics";
 import type { Health } from "./health.ts";
-import type { Answer } from "./http-endpoint.ts";
 
 /** The operator's API, of contracts of Cilium's operator: each path with and without the prefix of its version. */
-export function apiRoutes(health: Health, metrics: Metrics): Readonly<Record<string, () => Answer>> {
-  const healthz = (): Answer => {
+export function apiRoutes(health: Health, metrics: Metrics): HttpRoutes {
+  const healthz = (): HttpAnswer => {
     const problem = health.problem();
     return { status: problem === undefined ? 200 : 500, contentType: "text/plain", body: problem ?? "ok" };
   };
-  const samples = (): Answer => json(metrics.samples());
+  const samples = (): HttpAnswer => json(metrics.samples());
   return {
     "/healthz": healthz,
     "/v1/healthz": healthz,
@@ -20,10 +20,10 @@ export function apiRoutes(health: Health, metrics: Metrics): Readonly<Record<str
   };
 }
 
-export function metricsRoutes(metrics: Metrics): Readonly<Record<string, () => Answer>> {
-  return { "/metrics": () => ({ status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: metrics.text() }) };
+export function metricsRoutes(metrics: Metrics): HttpRoutes {
+  return { "/metrics": () => prometheusAnswer(metrics.text()) };
 }
 
-function json(value: unknown): Answer {
+function json(value: unknown): HttpAnswer {
   return { status: 200, contentType: "application/json", body: JSON.stringify(value) };
 }

@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import type { Log } from "@cilium-ts/log";
 import { type ClientTls, GrpcConnection, type GrpcTarget, grpcHeaderBytes, peerpb } from "@cilium-ts/observer";
 import { type BackOff, type Clock, errorMessage } from "@cilium-ts/std";
-import type { Log } from "../log.ts";
 import { type PeerAddress, RelayPeer, type RelayPeerOptions } from "./relay-peer.ts";
 
 export interface PeerPoolOptions {

@@ -1,7 +1,4 @@
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { Metrics } from "@cilium-ts/metrics";
-import { parseListenAddress } from "@cilium-ts/observer";
 import type { Relay } from "./relay.ts";
 
 /** What Prometheus reads of a relay; the first has the name that Cilium's relay gives it. */
@@ -19,29 +16,4 @@ export function metricsText(relay: Relay, certificateExpiresMs: () => number | u
   if (expiresMs !== undefined && Number.isFinite(expiresMs))
     metrics.gauge("hubble_relay_tls_certificate_expiry_timestamp_seconds", "When the first certificate in use ends").set(expiresMs / 1_000);
   return metrics.text();
-}
-
-/** Serves `GET /metrics` until disposed. */
-export async function startMetricsServer(address: string, text: () => string): Promise<AsyncDisposable> {
-  const { host, port } = parseListenAddress(address);
-  const server = createServer((request, response) => {
-    if (request.method !== "GET" || request.url !== "/metrics") {
-      response.writeHead(404).end("only GET /metrics is served here\n");
-      return;
-    }
-    response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text());
-  });
-  server.listen({ port, ...(host === "" ? {} : { host }) });
-  try {
-    await once(server, "listening");
-  } catch (cause) {
-    throw new Error(`cannot serve metrics on ${address}; is another program there?`, { cause });
-  }
-  return {
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      if (server.listening) await once(server, "close");
-    },
-  };
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { openHttpEndpoint } from "@cilium-ts/http-endpoint";
 import { Metrics } from "@cilium-ts/metrics";
 import { Health } from "./health.ts";
-import { openHttpEndpoint } from "./http-endpoint.ts";
 import { apiRoutes, metricsRoutes } from "./routes.ts";
 
 const anyPort = { host: "127.0.0.1", port: 0 };
@@ -39,17 +39,4 @@ test("metrics are served as Prometheus reads them, and as JSON", async () => {
   const expected = '200 application/json [{"name":"cilium_operator_leader_election_master_status","labels":{},"value":1}]';
   for (const path of ["/metrics/", "/v1/metrics/", "/v1/metrics"]) assert.equal(await get(api.port, path), expected);
   assert.equal(await get(api.port, "/v1/cluster?x=y"), "200 application/json []");
-});
-
-test("other paths are not found, other methods are not allowed", async () => {
-  await using api = await openHttpEndpoint("API", anyPort, apiRoutes(new Health(() => 0, 1), new Metrics()));
-  for (const path of ["/", "/constructor", "/__proto__"]) assert.match(await get(api.port, path), /^404 /);
-  assert.match(await get(api.port, "/healthz", "POST"), /^405 /);
-  assert.equal(await get(api.port, "/healthz", "HEAD"), "200 text/plain ");
-});
-
-test("an address that is taken is named, with the way out", async () => {
-  await using first = await openHttpEndpoint("API", anyPort, {});
-  const again = openHttpEndpoint("API", { host: "127.0.0.1", port: first.port }, {});
-  await assert.rejects(again, new RegExp(`the API cannot be served on 127\\.0\\.0\\.1:${first.port}; choose another address`));
 });

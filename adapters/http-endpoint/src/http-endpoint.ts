@@ -1,12 +1,22 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { ServeAddress } from "../settings.ts";
 
-export interface Answer {
+/** Where to listen. */
+export interface ServeAddress {
+  /** Undefined: all addresses. */
+  readonly host: string | undefined;
+  /** 0: any that is free. */
+  readonly port: number;
+}
+
+export interface HttpAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
 }
+
+/** What is answered for a path, for one who sent these headers. */
+export type HttpRoutes = Readonly<Record<string, (headers: IncomingHttpHeaders) => HttpAnswer>>;
 
 export interface HttpEndpoint extends AsyncDisposable {
   readonly port: number;
@@ -15,11 +25,7 @@ export interface HttpEndpoint extends AsyncDisposable {
 const connectionsMax = 100;
 
 /** Answers GET requests by path; everything else is 404 or 405. Bodies are not read. */
-export async function openHttpEndpoint(
-  name: string,
-  { host, port }: ServeAddress,
-  routes: Readonly<Record<string, () => Answer>>,
-): Promise<HttpEndpoint> {
+export async function openHttpEndpoint(name: string, { host, port }: ServeAddress, routes: HttpRoutes): Promise<HttpEndpoint> {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => answer(routes, request, response));
   server.maxConnections = connectionsMax;
   const sockets = new Set<Socket>();
@@ -43,7 +49,7 @@ export async function openHttpEndpoint(
   };
 }
 
-function answer(routes: Readonly<Record<string, () => Answer>>, request: IncomingMessage, response: ServerResponse): void {
+function answer(routes: HttpRoutes, request: IncomingMessage, response: ServerResponse): void {
   const [path = ""] = (request.url ?? "").split("?");
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
   const isRead = request.method === "GET" || request.method === "HEAD";
@@ -52,7 +58,12 @@ function answer(routes: Readonly<Record<string, () => Answer>>, request: Incomin
     contentType: "text/plain",
     body: route === undefined ? "not found\n" : "only GET\n",
   };
-  const { status, contentType, body } = route !== undefined && isRead ? route() : refusal;
+  const { status, contentType, body } = route !== undefined && isRead ? route(request.headers) : refusal;
   response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body) });
   response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** Metrics as Prometheus reads them. */
+export function prometheusAnswer(text: string): HttpAnswer {
+  return { status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: text };
 }

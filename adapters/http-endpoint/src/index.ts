@@ -1,0 +1,8 @@
+export {
+  type HttpAnswer,
+  type HttpEndpoint,
+  type HttpRoutes,
+  openHttpEndpoint,
+  prometheusAnswer,
+  type ServeAddress,
+} from "./http-endpoint.ts";

@@ -1,5 +1,0 @@
-export interface Log {
-  error(message: string): void;
-  warn(message: string): void;
-  info(message: string): void;
-}
