@@ -23,7 +23,7 @@ const noLabels: readonly string[] = [];
 /** The event in full. Undefined when it is no flow: a debug message, or a marker of loss. */
 export function decodeFlow(event: EventView): Flow | undefined {
   if (event.type === EventType.debug || event.isLost) return undefined;
-  const { context, type, subType, ring } = event;
+  const { context, type, subType } = event;
   const isSock = type === EventType.traceSock;
   const packet = event.packet;
   const ifindex = event.ifindex;
@@ -36,7 +36,7 @@ export function decodeFlow(event: EventView): Flow | undefined {
   const ingress = direction === TrafficDirection.ingress;
   return {
     time: wallClockOf(event.timeNs, context.wallClockOffsetNs),
-    uuid: ring === undefined ? "" : ring.uuidOf(event.sequence),
+    uuid: event.uuid,
     verdict,
     dropReason: event.dropReason,
     authType: event.authType,

@@ -19,12 +19,22 @@ import {
 } from "./event-layout.ts";
 import { TrafficDirection, Verdict } from "./flow.ts";
 import { Packet } from "./packet.ts";
-import type { FlowRing } from "./ring.ts";
 
 const noBytes = new DataView(new ArrayBuffer(0));
 const geneveHeaderBytes = 8;
 const vxlanHeaderBytes = 8;
 const udpHeaderBytes = 8;
+
+/** Where events stand, by their number: the ring, or a piece of history. */
+export interface EventSource {
+  readonly view: DataView;
+  /** Where the record starts, and its length. */
+  offsetOf(sequence: number): number;
+  lengthOf(sequence: number): number;
+  uuidOf(sequence: number): string;
+  /** Undefined when no event of this source has it. */
+  sequenceOfUuid(uuid: string): number | undefined;
+}
 
 /**
  * One raw event, looked at. The object is pointed at one event after another; what it tells is read from the bytes when asked for, so
@@ -32,14 +42,14 @@ const udpHeaderBytes = 8;
  */
 export class EventView {
   readonly #resolver: EndpointResolver;
-  /** Place in the ring; 0 for a record that came from elsewhere. */
+  /** Place in its source; 0 for a record that came from elsewhere. */
   sequence = 0;
   type = 0;
   subType = 0;
   #view: DataView = noBytes;
   #start = 0;
   #end = 0;
-  #ring: FlowRing | undefined;
+  #events: EventSource | undefined;
   #packetOffset = 0;
   #parsed = false;
   readonly #packet = new Packet();
@@ -57,23 +67,28 @@ export class EventView {
     return this.#resolver.context;
   }
 
-  /** Points at an event of the ring. False when its bytes are not those of a whole notification of a known kind. */
-  load(ring: FlowRing, sequence: number): boolean {
+  /** Points at an event. False when its bytes are not those of a whole notification of a known kind. */
+  load(events: EventSource, sequence: number): boolean {
     this.sequence = sequence;
-    this.#ring = ring;
-    const offset = ring.offsetOf(sequence);
-    return this.#point(ring.view, offset, offset + ring.lengthOf(sequence));
+    this.#events = events;
+    const offset = events.offsetOf(sequence);
+    return this.#point(events.view, offset, offset + events.lengthOf(sequence));
   }
 
-  /** Points at a record that is in no ring. */
+  /** Points at a record that stands alone. */
   loadRecord(record: Uint8Array): boolean {
     this.sequence = 0;
-    this.#ring = undefined;
+    this.#events = undefined;
     return this.#point(new DataView(record.buffer, record.byteOffset, record.byteLength), 0, record.length);
   }
 
-  get ring(): FlowRing | undefined {
-    return this.#ring;
+  /** Empty for a record that stands alone. */
+  get uuid(): string {
+    return this.#events?.uuidOf(this.sequence) ?? "";
+  }
+
+  hasUuid(uuid: string): boolean {
+    return this.#events !== undefined && this.#events.sequenceOfUuid(uuid) === this.sequence;
   }
 
   get bytes(): DataView {

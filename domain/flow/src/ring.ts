@@ -1,4 +1,5 @@
 import { EventType, headerOffset, lostOffset } from "./event-layout.ts";
+import { sequenceOfUuid, uuidOf, uuidPrefixOf } from "./uuid.ts";
 
 export interface FlowRingOptions {
   /** Events kept: one less than a power of two, at most 65,535. */
@@ -27,7 +28,8 @@ export class FlowRing {
   readonly #offsets: Uint32Array;
   readonly #lengths: Uint32Array;
   readonly #mask: number;
-  readonly #uuidPrefix: string;
+  /** What its uuids begin with. */
+  readonly uuidPrefix: string;
   readonly #listeners = new Set<() => void>();
   readonly #rate = new Float64Array(rateWindowSeconds * 2);
   /** Sequence of the oldest event kept, and of the next to come. */
@@ -53,7 +55,7 @@ export class FlowRing {
     this.#view = new DataView(this.#bytes.buffer);
     this.#offsets = new Uint32Array(slots);
     this.#lengths = new Uint32Array(slots);
-    this.#uuidPrefix = uuidPrefixOf(instance);
+    this.uuidPrefix = uuidPrefixOf(instance);
   }
 
   /** The memory that holds the records; what is in it changes with the next append. */
@@ -110,15 +112,12 @@ export class FlowRing {
 
   /** The same for the same event as long as the ring lives, and never that of another. */
   uuidOf(sequence: number): string {
-    return this.#uuidPrefix + sequence.toString(16).padStart(12, "0");
+    return uuidOf(this.uuidPrefix, sequence);
   }
 
   /** Which event has this uuid; undefined when none of this ring can have it. */
   sequenceOfUuid(uuid: string): number | undefined {
-    const text = uuid.toLowerCase();
-    if (text.length !== this.#uuidPrefix.length + 12 || !text.startsWith(this.#uuidPrefix)) return undefined;
-    const digits = text.slice(this.#uuidPrefix.length);
-    return /^[0-9a-f]{12}$/.test(digits) ? Number.parseInt(digits, 16) : undefined;
+    return sequenceOfUuid(this.uuidPrefix, uuid);
   }
 
   /** Takes a batch of frames and returns how many events were in it. The batch may be reused at once. */
@@ -232,10 +231,4 @@ export class FlowRing {
     this.#rate[bucket + 1] = (this.#rate[bucket + 1] ?? 0) + count;
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** UUID version 8 (RFC 9562): 72 bits that name the ring, then the sequence in the last 48. */
-function uuidPrefixOf(instance: Uint8Array): string {
-  const hex = Array.from(instance, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(12, 15)}-8${hex.slice(15, 18)}-`;
 }

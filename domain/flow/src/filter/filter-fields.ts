@@ -37,8 +37,7 @@ const compilers: Compilers = {
       ),
     ),
   reply: (values) => field(0, (event) => matchesReply(values, event)),
-  uuid: (values) =>
-    field(0, (event) => values.some((uuid) => event.ring !== undefined && event.ring.sequenceOfUuid(uuid) === event.sequence)),
+  uuid: (values) => field(0, (event) => values.some((uuid) => event.hasUuid(uuid))),
   ipTraceId: (values) => field(0, (event) => values.includes(event.ipTraceId)),
   interface: (values) => field(1, (event) => matchesInterface(values, event)),
   nodeName: (values) => compileNodeName(values, (matches) => field(0, (event) => matches(event.context))),
