@@ -1,10 +1,10 @@
 import { sourceFile } from "@cilium-ts/datapath";
 import type { EndpointRow } from "@cilium-ts/endpoint";
-import { ContextHistory, type FlowPolicy, type RemotePod } from "@cilium-ts/flow";
+import { ContextHistory, type FlowPolicy, type FlowReasons, forgottenReasons, noReasons, type RemotePod } from "@cilium-ts/flow";
 import { reservedPeers } from "@cilium-ts/identity";
-import type { Labels } from "@cilium-ts/labels";
+import { formatLabel, type Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parseAddress } from "@cilium-ts/net";
-import type { CookieTable } from "@cilium-ts/policy";
+import type { CookieTable, RuleOrigin } from "@cilium-ts/policy";
 import { createWallClockOffset } from "./wall-clock-offset.ts";
 
 /** `fileDeliver` is `deliver.h`. */
@@ -20,7 +20,6 @@ export interface FlowHistoryOptions {
   readonly clusterName: string;
   readonly cookies: CookieTable;
   monotonicNs(): number;
-  policyRevision(): number;
   interfaceName(ifindex: number): string | undefined;
 }
 
@@ -28,6 +27,8 @@ export interface FlowHistoryOptions {
 export class FlowHistory {
   readonly context: ContextHistory;
   readonly #options: FlowHistoryOptions;
+  /** As they were last asked for, so that what is encoded of them can be kept. */
+  readonly #reasons = new WeakMap<readonly RuleOrigin[], { readonly revision: number; readonly reasons: FlowReasons }>();
 
   constructor(options: FlowHistoryOptions) {
     this.#options = options;
@@ -35,7 +36,7 @@ export class FlowHistory {
       nodeName: options.nodeName,
       clusterName: options.clusterName,
       wallClockOffsetNs: createWallClockOffset(() => BigInt(options.monotonicNs()), Date.now),
-      policyOrigins: (cookie) => this.#policiesOf(cookie),
+      policyReasons: (cookie, revision) => this.#reasonsOf(cookie, revision),
       interfaceName: options.interfaceName,
       fileName: (file) => fileNames.get(file),
     });
@@ -77,19 +78,38 @@ export class FlowHistory {
     this.context.removePrefix(prefix, this.#options.monotonicNs());
   }
 
-  /** One policy for each object behind the verdict, however many of its rules took part. */
-  #policiesOf(cookie: number): readonly FlowPolicy[] {
-    const policies = new Map<string, FlowPolicy>();
-    for (const { policy } of this.#options.cookies.originsOf(cookie) ?? []) {
-      if (policy.kind === "reserved") continue;
-      policies.set(`${policy.kind}/${policy.namespace}/${policy.name}`, {
-        name: policy.name,
-        namespace: policy.namespace,
-        labels: policy.labels.map(({ source, key, value }) => `${source}:${key}=${value}`),
-        revision: BigInt(this.#options.policyRevision()),
-        kind: policy.kind,
-      });
-    }
-    return [...policies.values()];
+  /** The kernel judges by this revision of the policies from now on. */
+  setPolicyRevision(revision: number): void {
+    this.context.setPolicyRevision(revision, this.#options.monotonicNs());
   }
+
+  /** The rules that a cookie stands for are told by the cookie alone: what a policy says now does not matter. */
+  #reasonsOf(cookie: number, revision: number): FlowReasons {
+    const origins = this.#options.cookies.originsOf(cookie);
+    if (origins === undefined) return forgottenReasons;
+    const known = this.#reasons.get(origins);
+    if (known?.revision === revision) return known.reasons;
+    const reasons = reasonsOf(origins, revision);
+    this.#reasons.set(origins, { revision, reasons });
+    return reasons;
+  }
+}
+
+/** One policy for each object behind the verdict, however many of its rules took part. */
+function reasonsOf(origins: readonly RuleOrigin[], revision: number): FlowReasons {
+  const policies = new Map<string, FlowPolicy>();
+  const logs = new Set<string>();
+  for (const { policy, log } of origins) {
+    if (policy.kind === "reserved") continue;
+    const { name, namespace, kind } = policy;
+    policies.set(`${kind}/${namespace}/${name}`, {
+      name,
+      namespace,
+      labels: policy.labels.map(formatLabel),
+      revision: BigInt(revision),
+      kind,
+    });
+    if (log !== undefined) logs.add(log);
+  }
+  return policies.size === 0 ? noReasons : { policies: [...policies.values()], logs: [...logs] };
 }

@@ -190,7 +190,6 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): P
     clusterName,
     cookies,
     monotonicNs: () => Number(kernel.monotonicNs()),
-    policyRevision: () => updates.revision,
     interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName,
   });
   const former = new FormerIdentities(datapath.ipcache.rows());
@@ -209,6 +208,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): P
     },
     releasePrefix: (prefix) => ipcache.remove(prefix, "generated"),
     regenerate: (subjects) => endpoints().regenerate(subjects),
+    onCarriedOut: (revision) => flows.setPolicyRevision(revision),
     onProblem: (message) => log.error(message),
   });
   for (const [id, labels] of reservedPeers()) updates.upsertIdentity(id, labels);

@@ -197,6 +197,7 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
       isReply: false,
       ingressAllowedBy: [samplePolicy],
       egressAllowedBy: [],
+      policyLog: ["allow web"],
       eventType: { type: 5, subType: 0 },
       source: client,
       destination: web,
@@ -215,7 +216,7 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
   [
     "a connection that nothing allowed",
     buildVerdict({ reporter: 11, remoteIdentity: 2, verdict: -133, flags: 2, packet: syn4 }),
-    { verdict: 2, dropReason: 133, trafficDirection: 2, egressDeniedBy: [], policyMatchType: 0 },
+    { verdict: 2, dropReason: 133, trafficDirection: 2, egressDeniedBy: [], policyLog: [], policyMatchType: 0 },
   ],
   [
     "a redirected connection",
@@ -225,7 +226,7 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
   [
     "an audited connection",
     buildVerdict({ reporter: 11, remoteIdentity: 2, verdict: 0, flags: 2 | 0x40, cookie: 9, packet: syn4 }),
-    { verdict: 4, egressAllowedBy: [], egressDeniedBy: [] },
+    { verdict: 4, egressAllowedBy: [], egressDeniedBy: [], policyLog: [] },
   ],
   [
     "a verdict without a packet names its own side",

@@ -1,5 +1,5 @@
 import { addressText, macText } from "./address-text.ts";
-import type { FlowContext, FlowPolicy } from "./context/context.ts";
+import { type FlowContext, type FlowPolicy, noReasons } from "./context/context.ts";
 import type { EventView } from "./event.ts";
 import { EventType, NotifyFlag } from "./event-layout.ts";
 import {
@@ -30,7 +30,7 @@ export function decodeFlow(event: EventView): Flow | undefined {
   const file = event.dropFile;
   const verdict = event.verdict;
   const direction = event.direction;
-  const origins = event.policyCookie === 0 ? noPolicies : context.policyOrigins(event.policyCookie);
+  const { policies, logs } = event.policyCookie === 0 ? noReasons : context.policyReasons(event.policyCookie, event.timeNs);
   const allowed = verdict === Verdict.forwarded || verdict === Verdict.redirected;
   const denied = verdict === Verdict.dropped;
   const ingress = direction === TrafficDirection.ingress;
@@ -64,10 +64,11 @@ export function decodeFlow(event: EventView): Flow | undefined {
     socketCookie: event.socketCookie,
     cgroupId: event.cgroupId,
     summary: isSock ? sockProtocolName(event.sockProtocol) : summaryOf(packet),
-    egressAllowedBy: allowed && !ingress ? origins : noPolicies,
-    ingressAllowedBy: allowed && ingress ? origins : noPolicies,
-    egressDeniedBy: denied && !ingress ? origins : noPolicies,
-    ingressDeniedBy: denied && ingress ? origins : noPolicies,
+    egressAllowedBy: allowed && !ingress ? policies : noPolicies,
+    ingressAllowedBy: allowed && ingress ? policies : noPolicies,
+    egressDeniedBy: denied && !ingress ? policies : noPolicies,
+    ingressDeniedBy: denied && ingress ? policies : noPolicies,
+    policyLog: allowed || denied ? logs : noLabels,
   };
 }
 

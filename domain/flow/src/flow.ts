@@ -72,4 +72,6 @@ export interface Flow {
   readonly ingressAllowedBy: readonly FlowPolicy[];
   readonly egressDeniedBy: readonly FlowPolicy[];
   readonly ingressDeniedBy: readonly FlowPolicy[];
+  /** Free text of the rules that decided. */
+  readonly policyLog: readonly string[];
 }

@@ -1,4 +1,12 @@
-export type { FlowContext, FlowEndpoint, FlowPolicy, RemotePod } from "./context/context.ts";
+export {
+  type FlowContext,
+  type FlowEndpoint,
+  type FlowPolicy,
+  type FlowReasons,
+  forgottenReasons,
+  noReasons,
+  type RemotePod,
+} from "./context/context.ts";
 export { ContextHistory, type ContextHistoryOptions } from "./context/context-history.ts";
 export { EndpointResolver } from "./context/endpoint-resolver.ts";
 export { decodeFlow, nodeNameOf } from "./decode.ts";

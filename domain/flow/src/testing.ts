@@ -1,6 +1,6 @@
 /** Events and packets made by hand, for tests of whatever reads them. */
 import { type AddressBytes, parseAddress, parseMac } from "@cilium-ts/net";
-import type { FlowContext, FlowEndpoint, FlowPolicy } from "./context/context.ts";
+import { type FlowContext, type FlowEndpoint, type FlowPolicy, noReasons } from "./context/context.ts";
 import { ContextHistory } from "./context/context-history.ts";
 import { captureOffset, dropOffset, EventType, headerOffset, sockOffset, traceOffset, verdictOffset } from "./event-layout.ts";
 
@@ -298,7 +298,7 @@ export function sampleContext(): ContextHistory & FlowContext {
     nodeName: "n1",
     clusterName: "default",
     wallClockOffsetNs: () => 1_767_225_600_000_000_000n,
-    policyOrigins: (cookie) => (cookie === 9 ? [samplePolicy] : []),
+    policyReasons: (cookie) => (cookie === 9 ? { policies: [samplePolicy], logs: ["allow web"] } : noReasons),
     interfaceName: (ifindex) => (ifindex === 12 ? "lxc1234" : undefined),
     fileName: (file) => (file === 1 ? "pod.c" : undefined),
   });

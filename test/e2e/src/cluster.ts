@@ -176,7 +176,20 @@ export interface Flow {
   readonly l4?: Readonly<Record<string, { readonly destination_port?: number; readonly type?: number }>>;
   readonly IP?: { readonly ipVersion: string };
   readonly traffic_direction?: string;
-  readonly ingress_denied_by?: ReadonlyArray<{ readonly name: string }>;
+  readonly ingress_allowed_by?: readonly FlowPolicy[];
+  readonly ingress_denied_by?: readonly FlowPolicy[];
+  readonly egress_allowed_by?: readonly FlowPolicy[];
+  readonly egress_denied_by?: readonly FlowPolicy[];
+  readonly policy_log?: readonly string[];
+}
+
+export interface FlowPolicy {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly kind?: string;
+  readonly labels?: readonly string[];
+  /** 64 bits, as text. */
+  readonly revision?: string;
 }
 
 export interface Policy {

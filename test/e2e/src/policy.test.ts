@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { runToEnd } from "@cilium-ts/lab";
 import { eventually, requireKernel } from "@cilium-ts/testing";
 import { repositoryRoot } from "@cilium-ts/tools/repository";
-import { Cluster, labSubnet, policy } from "./cluster.ts";
+import { Cluster, type Flow, labSubnet, policy } from "./cluster.ts";
 import { verdicts } from "./verdicts.ts";
 import { families, type Place, type Workload } from "./workload-client.ts";
 
@@ -90,6 +90,35 @@ describe("a policy between pods", { skip: requireKernel() }, () => {
     const allowed = await cluster.flows("--verdict", "FORWARDED", "--type", "policy-verdict", "--to-pod", "default/server", "--all");
     assert.ok(allowed.some((flow) => flow.l4?.TCP?.destination_port === 8080 && flow.source?.pod_name === "client"));
     await cluster.deletePolicies("deny-server", "allow-client");
+  });
+
+  test("is named by its verdicts, also by those that are asked for when it is another or gone", async () => {
+    const from = { fromEndpoints: [client] };
+    await cluster.apply(policy("in", "server", { ingress: [{ ...from, toPorts: ports(tcp("8081")) }], log: { value: "wanted" } }));
+    await cluster.apply(
+      policy("out", "client", { egressDeny: [{ toEndpoints: [{ matchLabels: { app: "other" } }] }], egress: [{ toEntities: ["all"] }] }),
+    );
+    await check(`
+      client  tcp/8081  server  answered
+      client  icmp      other   dropped
+    `);
+    const allowed = async (): Promise<Flow | undefined> =>
+      (await cluster.flows("--type", "policy-verdict", "--to-pod", "default/server", "--to-port", "8081", "--last", "20")).findLast(
+        (flow) => flow.traffic_direction === "INGRESS" && flow.verdict === "FORWARDED",
+      );
+    const before = await allowed();
+    const [reason] = before?.ingress_allowed_by ?? [];
+    const { name, namespace, kind, labels, revision } = reason ?? {};
+    assert.deepEqual([name, namespace, kind, before?.policy_log], ["in", "default", "CiliumNetworkPolicy", ["wanted"]]);
+    assert.ok(labels?.includes("k8s:io.cilium.k8s.policy.name=in") && Number(revision) > 1, `${labels} ${revision}`);
+    const denied = (await cluster.flows("--type", "policy-verdict", "--to-pod", "default/other", "--last", "20")).at(-1);
+    assert.deepEqual([denied?.verdict, denied?.egress_denied_by?.map((policy) => policy.name)], ["DROPPED", ["out"]]);
+
+    await cluster.apply(policy("in", "server", { ingress: [{ ...from, toPorts: ports(tcp("8082")) }] }));
+    await cluster.clear();
+    assert.deepEqual(await allowed(), before, "a verdict of the past stays as it was");
+    const text = await cluster.hubble("observe", "--print-policy-names", "--to-pod", "default/server", "--to-port", "8081", "--all");
+    assert.match(text, /policy-verdict:L3-L4 INGRESS ALLOWED BY in \(CiliumNetworkPolicy\)/);
   });
 
   test("cuts established connections that it no longer allows, and leaves the others alone", async () => {

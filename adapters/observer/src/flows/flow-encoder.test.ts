@@ -59,6 +59,7 @@ function toMessage(flow: Flow): FlowMessage {
     ingressAllowedBy: flow.ingressAllowedBy.map(toPolicy),
     egressDeniedBy: flow.egressDeniedBy.map(toPolicy),
     ingressDeniedBy: flow.ingressDeniedBy.map(toPolicy),
+    policyLog: [...flow.policyLog],
   });
 }
 
@@ -235,6 +236,7 @@ function randomFlow(random: Random): Flow {
     ingressAllowedBy: list(random, policy),
     egressDeniedBy: list(random, policy),
     ingressDeniedBy: list(random, policy),
+    policyLog: list(random, () => text(random)),
   };
 }
 

@@ -105,6 +105,7 @@ export class FlowEncoder {
     const mask = this.#mask;
     const writer = this.#writer;
     if (mask.has("Summary")) writer.string(100_000, flow.summary);
+    if (mask.has("policy_log")) writer.strings(21_006, flow.policyLog);
     this.#policyList("ingress_denied_by", 21_005, flow.ingressDeniedBy);
     this.#policyList("egress_denied_by", 21_004, flow.egressDeniedBy);
     this.#policyList("ingress_allowed_by", 21_002, flow.ingressAllowedBy);

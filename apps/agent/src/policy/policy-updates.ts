@@ -12,6 +12,8 @@ export interface PolicyUpdatesOptions {
   releasePrefix(prefix: string): void;
   /** Every endpoint with one of these subjects gets its policy again. */
   regenerate(subjects: ReadonlySet<string>, revision: number): void;
+  /** The kernel judges by this revision now. */
+  onCarriedOut?(revision: number): void;
   onProblem(message: string): void;
 }
 
@@ -158,6 +160,7 @@ export class PolicyUpdates {
     for (const identity of added) this.#options.claimPrefix(identity.prefix, identity);
     this.#retire();
     this.#regenerate();
+    this.#options.onCarriedOut?.(this.#revision);
   }
 
   #tellIdentity(id: number): void {

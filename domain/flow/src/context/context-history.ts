@@ -1,6 +1,6 @@
 import { type AddressBytes, formatPrefix, maskAddress, type Prefix } from "@cilium-ts/net";
 import { keyOf } from "./address-key.ts";
-import type { FlowContext, FlowEndpoint, FlowPolicy, RemotePod } from "./context.ts";
+import { type FlowContext, type FlowEndpoint, type FlowReasons, noReasons, type RemotePod } from "./context.ts";
 import { Timeline } from "./timeline.ts";
 
 export interface ContextHistoryOptions {
@@ -9,7 +9,8 @@ export interface ContextHistoryOptions {
   readonly nodeLabels?: readonly string[];
   /** CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns; asked for with every flow, so that a clock that was set is followed. */
   readonly wallClockOffsetNs: () => bigint;
-  readonly policyOrigins: (cookie: number) => readonly FlowPolicy[];
+  /** Of a cookie that is not 0, in a policy revision; 0: not known which. */
+  readonly policyReasons: (cookie: number, revision: number) => FlowReasons;
   readonly interfaceName: (ifindex: number) => string | undefined;
   readonly fileName: (file: number) => string | undefined;
 }
@@ -29,6 +30,7 @@ export class ContextHistory implements FlowContext {
   readonly #addressesOf = new Map<number, ReadonlyArray<number | string>>();
   readonly #labels = new Timeline<number, readonly string[]>();
   readonly #prefixes = new Timeline<string, number>();
+  readonly #policyRevisions = new Timeline<"node", number>();
   /** Prefix lengths in use: family * 256 + length, and by how many. */
   readonly #lengths = new Map<number, number>();
   #lengthsByFamily: { readonly 4: readonly number[]; readonly 6: readonly number[] } = { 4: [], 6: [] };
@@ -92,6 +94,11 @@ export class ContextHistory implements FlowContext {
     this.#countLength(prefix, -1);
   }
 
+  /** The kernel judges by this revision of the policies from this moment on. */
+  setPolicyRevision(revision: number, atNs: number): void {
+    if (this.#policyRevisions.current("node") !== revision) this.#policyRevisions.set("node", revision, atNs);
+  }
+
   /** Drops rows that ended before this moment: nothing that the ring still holds is older. */
   forgetBefore(oldestNs: number): void {
     this.#endpointsById.forgetBefore(oldestNs);
@@ -99,6 +106,7 @@ export class ContextHistory implements FlowContext {
     this.#remotePods.forgetBefore(oldestNs);
     this.#labels.forgetBefore(oldestNs);
     this.#prefixes.forgetBefore(oldestNs);
+    this.#policyRevisions.forgetBefore(oldestNs);
   }
 
   endpointById(id: number, atNs: number): FlowEndpoint | undefined {
@@ -125,8 +133,8 @@ export class ContextHistory implements FlowContext {
     return this.#labels.at(identity, atNs);
   }
 
-  policyOrigins(cookie: number): readonly FlowPolicy[] {
-    return this.#options.policyOrigins(cookie);
+  policyReasons(cookie: number, atNs: number): FlowReasons {
+    return cookie === 0 ? noReasons : this.#options.policyReasons(cookie, this.#policyRevisions.at("node", atNs) ?? 0);
   }
 
   interfaceName(ifindex: number): string | undefined {

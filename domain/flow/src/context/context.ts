@@ -29,6 +29,22 @@ export interface FlowPolicy {
   readonly kind: string;
 }
 
+/** What is behind a verdict. */
+export interface FlowReasons {
+  readonly policies: readonly FlowPolicy[];
+  /** Free text of the rules that decided. */
+  readonly logs: readonly string[];
+}
+
+/** Nothing is behind the verdict, or the system itself. */
+export const noReasons: FlowReasons = Object.freeze({ policies: Object.freeze([]), logs: Object.freeze([]) });
+
+/** Stands where a policy decided, so long ago that it is no longer known which. */
+export const forgottenReasons: FlowReasons = Object.freeze({
+  policies: Object.freeze([{ name: "no-longer-known", namespace: "", labels: Object.freeze([]), revision: 0n, kind: "reserved" }]),
+  logs: Object.freeze([]),
+});
+
 /**
  * What events are explained with. Lookups are told the event's time (CLOCK_MONOTONIC ns), because an address may have changed hands
  * since; `ContextHistory` remembers. An implementation without memory may ignore the time.
@@ -48,8 +64,8 @@ export interface FlowContext {
   identityByAddress(address: AddressBytes, atNs: number): number;
   /** `source:key=value`, sorted. The same array as long as the labels are the same. */
   identityLabels(identity: number, atNs: number): readonly string[] | undefined;
-  /** The policies behind a verdict; none when the cookie is 0. */
-  policyOrigins(cookie: number): readonly FlowPolicy[];
+  /** Why a verdict of that moment was what it was. The same object for the same answer. */
+  policyReasons(cookie: number, atNs: number): FlowReasons;
   interfaceName(ifindex: number): string | undefined;
   /** The BPF source file of a drop, from its number in the event. */
   fileName(file: number): string | undefined;
