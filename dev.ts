@@ -93,6 +93,11 @@ const verbs: Record<string, Verb> = {
     does: "hubble, talking to the lab's node",
     run: (args) => labCommand("hubble", args),
   },
+  cilium: {
+    usage: "cilium ARGUMENTS...",
+    does: "cilium, talking to the lab's API server",
+    run: (args) => labCommand("cilium", args),
+  },
   "cilium-dbg": {
     usage: "cilium-dbg [--node NAME] ARGUMENTS...",
     does: "cilium-dbg, about a node of the lab (the first one)",
@@ -100,7 +105,7 @@ const verbs: Record<string, Verb> = {
   },
 };
 
-async function labCommand(name: "execInPod" | "kubectl" | "hubble" | "ciliumDbg", args: string[]): Promise<number> {
+async function labCommand(name: "execInPod" | "kubectl" | "hubble" | "cilium" | "ciliumDbg", args: string[]): Promise<number> {
   const commands = await import("./test/lab/src/commands.ts");
   return commands[name](root, args);
 }

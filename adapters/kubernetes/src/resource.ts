@@ -27,10 +27,12 @@ function namespaced(group: string, plural: string, kind: string): Resource {
   return { group, version: "v1", plural, kind, namespaced: true };
 }
 
-/** The resources that the agent and the operator read and write. */
+/** The resources that our programs read and write. */
 export const resources = {
   namespaces: core("namespaces", "Namespace", false),
   nodes: core("nodes", "Node", false),
+  daemonSets: namespaced("apps", "daemonsets", "DaemonSet"),
+  deployments: namespaced("apps", "deployments", "Deployment"),
   endpointSlices: namespaced("discovery.k8s.io", "endpointslices", "EndpointSlice"),
   networkPolicies: namespaced("networking.k8s.io", "networkpolicies", "NetworkPolicy"),
   pods: core("pods", "Pod", true),

@@ -1,6 +1,6 @@
+import { tableText } from "@cilium-ts/command-line";
 import type { InspectedConnection, InspectedFragment } from "@cilium-ts/datapath";
 import { protocolText } from "./protocols.ts";
-import { tableText } from "./table.ts";
 
 /** One line; with a time, how long it has still to live. */
 export function connectionLine(row: InspectedConnection, nowS: number | undefined): string {

@@ -1,11 +1,9 @@
 import { AgentApiError } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, type OutputOptions, show, stackedRows, tableText, UsageError } from "@cilium-ts/command-line";
 import type { InspectedPolicyEntry } from "@cilium-ts/datapath";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
 import { protocolText } from "./protocols.ts";
-import { stackedRows, tableText } from "./table.ts";
-import { UsageError } from "./usage-error.ts";
 
 interface PolicyOptions extends OutputOptions {
   readonly numeric?: boolean;

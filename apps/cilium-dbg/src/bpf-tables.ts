@@ -1,6 +1,6 @@
+import { tableText } from "@cilium-ts/command-line";
 import type { InspectedAddress, InspectedEndpoint, InspectedMetric, IpcacheRow } from "@cilium-ts/datapath";
 import { dropReasonText, sourceFileName } from "@cilium-ts/flow";
-import { tableText } from "./table.ts";
 
 export function ipcacheTable(entries: readonly IpcacheRow[]): string {
   const rows = entries.map(({ prefix, identity, tunnelEndpoint = "0.0.0.0" }) => {

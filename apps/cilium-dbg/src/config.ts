@@ -1,8 +1,7 @@
 import type { DaemonConfiguration } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, clean, type OutputOptions, show } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
-import { clean } from "./table.ts";
 
 export function addConfig(program: Command, context: Context): void {
   const command = program

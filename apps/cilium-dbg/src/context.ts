@@ -1,8 +1,8 @@
 import { AgentClient } from "@cilium-ts/agent-api";
+import { UsageError } from "@cilium-ts/command-line";
 import { DatapathInspection } from "@cilium-ts/datapath";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { Command } from "commander";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 export const agentSocketDefault = "unix:///var/run/cilium/cilium.sock";

@@ -1,8 +1,7 @@
 import type { Endpoint, EndpointHealth, EndpointPolicyEnabled, EndpointStatusChange } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, jsonText, type OutputOptions, show, stackedRows, tableText } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, jsonText, type OutputOptions, show } from "./output-format.ts";
-import { stackedRows, tableText } from "./table.ts";
 
 const idHelp = "Number, cep-name:NAMESPACE/POD, container-id:ID, ipv4:ADDRESS or ipv6:ADDRESS";
 

@@ -1,7 +1,6 @@
 import type { ExplainedDirection, ExplainedParty, ExplainedPolicy, PolicyExplanation } from "@cilium-ts/agent-api";
+import { clean, UsageError } from "@cilium-ts/command-line";
 import { stringify } from "yaml";
-import { clean } from "./table.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** The verdict first, then who they are, then each direction with its reasons. */
 export function explanationText({ from, to, protocol, port, verdict, egress, ingress }: PolicyExplanation): string {

@@ -1,10 +1,10 @@
 import { create, toJsonString } from "@bufbuild/protobuf";
+import { UsageError } from "@cilium-ts/command-line";
 import { createObserverClients, flowpb, observerpb, unixPathOf } from "@cilium-ts/observer";
 import { errorMessage } from "@cilium-ts/std";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Context } from "./context.ts";
 import { eventLine } from "./event-line.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** Which events are shown. An empty list: whatever they are, or whoever they are about. */
 export interface WantedEvents {

@@ -1,9 +1,7 @@
 import type { Identity } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, type OutputOptions, show, stackedRows, tableText, UsageError } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
-import { stackedRows, tableText } from "./table.ts";
-import { UsageError } from "./usage-error.ts";
 
 export function addIdentity(program: Command, context: Context): void {
   const group = program.command("identity").description("Security identities");

@@ -1,8 +1,7 @@
 import type { Identity, IPListEntry } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, type OutputOptions, show, stackedRows, tableText } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
-import { stackedRows, tableText } from "./table.ts";
 
 interface IpOptions extends OutputOptions {
   readonly numeric?: boolean;

@@ -1,9 +1,8 @@
 import { basename } from "node:path";
 import type { BPFMap } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, type OutputOptions, show, tableText } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
-import { tableText } from "./table.ts";
 
 export function addMap(program: Command, context: Context): void {
   const group = program.command("map").description("BPF maps, as the agent has them");

@@ -1,8 +1,8 @@
+import { UsageError } from "@cilium-ts/command-line";
 import { EventType } from "@cilium-ts/flow";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
 import type { WantedEvents } from "./follow-events.ts";
-import { UsageError } from "./usage-error.ts";
 
 interface MonitorOptions extends Omit<WantedEvents, "types"> {
   readonly hubbleServer: string;

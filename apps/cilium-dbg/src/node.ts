@@ -1,8 +1,7 @@
 import type { NodeElement } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, type OutputOptions, show, tableText } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
-import { tableText } from "./table.ts";
 
 export function addNode(program: Command, context: Context): void {
   const group = program.command("node").description("Nodes of the cluster");

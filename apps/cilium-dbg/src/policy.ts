@@ -1,10 +1,17 @@
 import { explainedProtocols, type SelectorIdentityMapping } from "@cilium-ts/agent-api";
+import {
+  addOutputFlag,
+  checkOutput,
+  jsonText,
+  type OutputOptions,
+  show,
+  stackedRows,
+  tableText,
+  UsageError,
+} from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
 import { explanationText, remedyText } from "./explanation.ts";
-import { addOutputFlag, checkOutput, jsonText, type OutputOptions, show } from "./output-format.ts";
-import { stackedRows, tableText } from "./table.ts";
-import { UsageError } from "./usage-error.ts";
 
 const partyHelp =
   "A pod (NAMESPACE/NAME, or the number of an endpoint of this node), labels (app=web,k8s:tier=front), identity:NUMBER, a reserved name (world, host) or an address";

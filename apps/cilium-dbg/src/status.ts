@@ -1,10 +1,8 @@
 import type { ControllerStatus, HubbleStatus, Status, StatusResponse } from "@cilium-ts/agent-api";
+import { addOutputFlag, checkOutput, clean, type OutputOptions, show, tableText, UsageError } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
 import { nodeRows } from "./node.ts";
-import { addOutputFlag, checkOutput, type OutputOptions, show } from "./output-format.ts";
-import { clean, tableText } from "./table.ts";
-import { UsageError } from "./usage-error.ts";
 
 interface StatusOptions extends OutputOptions {
   readonly brief?: boolean;

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { UsageError } from "@cilium-ts/command-line";
 import { errorMessage } from "@cilium-ts/std";
 import { parse, stringify } from "yaml";
-import { UsageError } from "./usage-error.ts";
 
 /** Settings that may stand in the file: the flags that say how the server is reached. */
 export const configKeys = [

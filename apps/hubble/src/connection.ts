@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
+import { UsageError } from "@cilium-ts/command-line";
 import { type ClientTls, createObserverClients, unixPathOf } from "@cilium-ts/observer";
-import { errorMessage } from "@cilium-ts/std";
+import { errorMessage, parseDuration } from "@cilium-ts/std";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { type ConfigKey, configPath, readConfig } from "./config-file.ts";
 import { checkReachable, serverDefault } from "./server-address.ts";
-import { parseDurationMs } from "./time-format.ts";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 /** How the server is reached. */
@@ -83,7 +82,7 @@ function read(flag: string, path: string): string {
 }
 
 function durationOf(flag: string, text: string): number {
-  const durationMs = parseDurationMs(text);
+  const durationMs = parseDuration(text);
   if (durationMs === undefined) throw new UsageError(`--${flag} ${JSON.stringify(text)} is no duration such as 5s`);
   return durationMs;
 }

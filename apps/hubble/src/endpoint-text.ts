@@ -1,6 +1,6 @@
+import { clean } from "@cilium-ts/command-line";
 import { reservedIdentityNames } from "@cilium-ts/flow";
 import type { flowpb } from "@cilium-ts/observer";
-import { clean } from "./clean.ts";
 
 /** One end of a flow: `namespace/pod`, the name of a reserved identity, or the address. */
 export function endpointText(endpoint: flowpb.Endpoint | undefined, address: string): string {

@@ -1,7 +1,7 @@
+import { clean } from "@cilium-ts/command-line";
 import { dropReasonText } from "@cilium-ts/flow";
 import { flowpb } from "@cilium-ts/observer";
 import { stringify } from "yaml";
-import { clean } from "./clean.ts";
 import { endpointText, transportOf } from "./endpoint-text.ts";
 
 const { DropReason, TrafficDirection, Verdict } = flowpb;

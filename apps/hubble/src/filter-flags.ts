@@ -1,7 +1,7 @@
 import { clone, create, equals } from "@bufbuild/protobuf";
+import { UsageError } from "@cilium-ts/command-line";
 import { EventType, reservedIdentityNames, tracePointNames } from "@cilium-ts/flow";
 import { flowpb } from "@cilium-ts/observer";
-import { UsageError } from "./usage-error.ts";
 
 type Filter = flowpb.FlowFilter;
 type Change = (filter: Filter) => void;

@@ -1,9 +1,9 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { UsageError } from "@cilium-ts/command-line";
 import { flowpb, observerpb } from "@cilium-ts/observer";
 import type { OutputFormat } from "./printer.ts";
 import { parseTime } from "./time-format.ts";
-import { UsageError } from "./usage-error.ts";
 
 export interface SelectorFlags {
   readonly all?: boolean;

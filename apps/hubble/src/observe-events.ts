@@ -1,8 +1,8 @@
 import { create, type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { clean } from "@cilium-ts/command-line";
 import { flowpb, observerpb } from "@cilium-ts/observer";
 import { type Command, Option } from "commander";
-import { clean } from "./clean.ts";
 import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import type { SelectorFlags } from "./flow-request.ts";
 import { addSelectorFlags } from "./observe.ts";

@@ -1,3 +1,4 @@
+import { UsageError } from "@cilium-ts/command-line";
 import type { observerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
 import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
@@ -7,7 +8,6 @@ import { Output } from "./output.ts";
 import { type OutputFormat, outputFormats, Printer } from "./printer.ts";
 import { replay } from "./replay.ts";
 import { parseTimeFormat, timeFormats } from "./time-format.ts";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 interface ObserveOptions extends SelectorFlags, ConnectionOptions {

@@ -2,9 +2,9 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { UsageError } from "@cilium-ts/command-line";
 import { flowpb, observerpb } from "@cilium-ts/observer";
 import { errorMessage } from "@cilium-ts/std";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 const ignoring = { ignoreUnknownFields: true };

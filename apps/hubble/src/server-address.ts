@@ -1,6 +1,6 @@
 import { connect } from "node:net";
+import { UsageError } from "@cilium-ts/command-line";
 import { unixPathOf } from "@cilium-ts/observer";
-import { UsageError } from "./usage-error.ts";
 
 export const serverDefault = "unix:///var/run/cilium/hubble.sock";
 

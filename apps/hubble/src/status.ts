@@ -1,11 +1,11 @@
 import { toJson } from "@bufbuild/protobuf";
+import { UsageError } from "@cilium-ts/command-line";
 import { healthpb, observerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
 import { Columns } from "./columns.ts";
 import { type ConnectionOptions, callOptionsOf, openClients, serverError } from "./connection.ts";
 import { parseOutput } from "./observe.ts";
 import type { OutputFormat } from "./printer.ts";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 interface StatusOptions extends ConnectionOptions {

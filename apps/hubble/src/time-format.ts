@@ -1,5 +1,6 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { UsageError } from "./usage-error.ts";
+import { UsageError } from "@cilium-ts/command-line";
+import { parseDuration } from "@cilium-ts/std";
 
 const months: readonly string[] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
@@ -59,11 +60,9 @@ export function formatTime(format: TimeFormat, time: Timestamp | undefined): str
   }
 }
 
-const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
 /** A moment as --since and --until take it: so long ago (`3s`, `1h30m`), or a date in one of the formats. In ms since the epoch. */
 export function parseTime(text: string, nowMs: number): number {
-  const durationMs = parseDurationMs(text);
+  const durationMs = parseDuration(text);
   if (durationMs !== undefined) return nowMs - durationMs;
   const zoned = /^(\d{4}-\d{2}-\d{2})(?:T(\d{2})(?::(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?)?(Z|[+-]\d{2}:\d{2}))?$/.exec(text);
   if (zoned !== null) {
@@ -79,15 +78,6 @@ export function parseTime(text: string, nowMs: number): number {
   }
   if (/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} [+-]\d{4}$/.test(text)) return checked(text, Date.parse(text));
   return checked(text, Number.NaN);
-}
-
-/** As Go writes them: `1h43m`, `1.5s`. */
-export function parseDurationMs(text: string): number | undefined {
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
-  let totalMs = 0;
-  for (const [, amount = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
-    totalMs += Number(amount) * (unitMs[unit] ?? 0);
-  return totalMs;
 }
 
 function checked(text: string, timeMs: number): number {

@@ -1,12 +1,12 @@
 import { create } from "@bufbuild/protobuf";
+import { UsageError } from "@cilium-ts/command-line";
 import { observerpb } from "@cilium-ts/observer";
+import { parseDuration } from "@cilium-ts/std";
 import { type Command, Option } from "commander";
 import { Columns } from "./columns.ts";
 import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import { FlowTotals, type PairTotal } from "./flow-totals.ts";
 import { addFilterFlags } from "./observe.ts";
-import { parseDurationMs } from "./time-format.ts";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 interface TopOptions extends ConnectionOptions {
@@ -29,7 +29,7 @@ export function addTop(program: Command, world: World, signal: AbortSignal): Com
     .addOption(new Option("--sort <by>", "What is most").choices(["flows", "drops"]).default("flows"));
   return command.action(async (options: TopOptions) => {
     if (filters.negated) throw new UsageError("--not at the end: it must stand before the filter that it is about");
-    const intervalMs = parseDurationMs(options.interval);
+    const intervalMs = parseDuration(options.interval);
     if (intervalMs === undefined || intervalMs < 100)
       throw new UsageError(`--interval ${JSON.stringify(options.interval)} is no duration from 100ms on`);
     if (!/^[1-9][0-9]{0,3}$/.test(options.rows)) throw new UsageError(`--rows ${JSON.stringify(options.rows)} is no number from 1 to 9999`);

@@ -1,6 +1,6 @@
+import { clean } from "@cilium-ts/command-line";
 import { peerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
-import { clean } from "./clean.ts";
 import { type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import type { World } from "./world.ts";
 

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
+import { UsageError } from "@cilium-ts/command-line";
 import { flowpb, observerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
 import { type ConnectionOptions, callOptionsOf, openClients, serverError } from "./connection.ts";
 import { explainFlow } from "./explain.ts";
 import { addFilterFlags } from "./observe.ts";
-import { UsageError } from "./usage-error.ts";
 import type { World } from "./world.ts";
 
 /** `why`: the last flow that matches, explained. Without filters the last drop. */

@@ -28,6 +28,12 @@ export function hubble(root: string, args: string[]): Promise<number> {
   return runInForeground(process.execPath, [join(root, "apps/hubble/build/bin/main.js"), ...args], { HUBBLE_SERVER: `unix://${socket}` });
 }
 
+/** The cluster's command line, talking to the lab's API server. */
+export function cilium(root: string, args: string[]): Promise<number> {
+  const { kubeconfigPath } = runningLab();
+  return runInForeground(process.execPath, [join(root, "apps/cilium/build/bin/main.js"), ...args], { KUBECONFIG: kubeconfigPath });
+}
+
 /** About the first node, or the one that `--node NAME` at the beginning names. */
 export function ciliumDbg(root: string, args: string[]): Promise<number> {
   const { nodes } = runningLab();

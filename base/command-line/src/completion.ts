@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { Context } from "./context.ts";
 import { UsageError } from "./usage-error.ts";
+import type { Writer } from "./writer.ts";
 
 /** What may be written after a command. */
 interface Words {
@@ -10,9 +10,14 @@ interface Words {
   readonly flags: ReadonlyArray<{ readonly long: string; readonly short: string | undefined; readonly description: string }>;
 }
 
-const scripts: Readonly<Record<string, (words: readonly Words[]) => string>> = { bash: bashScript, zsh: zshScript, fish: fishScript };
+const scripts: Readonly<Record<string, (name: string, words: readonly Words[]) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
 
-export function addCompletion(program: Command, context: Context): void {
+/** `completion bash|zsh|fish`: made from the commands and flags as they are when it is asked for. */
+export function addCompletion(program: Command, out: Writer): void {
   program
     .command("completion")
     .description("Print a script that completes commands and flags in a shell")
@@ -20,7 +25,7 @@ export function addCompletion(program: Command, context: Context): void {
     .action((shell: string) => {
       const script = Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
       if (script === undefined) throw new UsageError(`shell ${JSON.stringify(shell)} is none of ${Object.keys(scripts).join(", ")}`);
-      context.write(script(wordsOf(program, program.name(), [])));
+      out.write(script(program.name(), wordsOf(program, program.name(), [])));
     });
 }
 
@@ -32,15 +37,16 @@ function wordsOf(command: Command, path: string, inherited: Words["flags"]): Wor
 }
 
 /** Follows the words before the cursor down the tree of commands, and offers what stands there. */
-function bashScript(words: readonly Words[]): string {
+function bashScript(name: string, words: readonly Words[]): string {
+  const shellName = shellNameOf(name);
   const paths = words.slice(1).map(({ path }) => `"${path}"`);
   const cases = words.map(({ path, commands, flags }) => {
     const offered = [...commands.map(({ name }) => name), ...flags.map(({ long }) => long), "--help"].join(" ");
     return `    "${path}") COMPREPLY=($(compgen -W "${offered}" -- "$current")) ;;`;
   });
-  return `# Completion of cilium-dbg for bash: source <(cilium-dbg completion bash)
-_cilium_dbg() {
-  local current=\${COMP_WORDS[COMP_CWORD]} path=cilium-dbg index
+  return `# Completion of ${name} for bash: source <(${name} completion bash)
+${shellName}() {
+  local current=\${COMP_WORDS[COMP_CWORD]} path=${name} index
   for ((index = 1; index < COMP_CWORD; index++)); do
     case "$path \${COMP_WORDS[index]}" in
       ${paths.join(" | ")}) path="$path \${COMP_WORDS[index]}" ;;
@@ -50,23 +56,24 @@ _cilium_dbg() {
 ${cases.join("\n")}
   esac
 }
-complete -F _cilium_dbg cilium-dbg
+complete -F ${shellName} ${name}
 `;
 }
 
 /** zsh runs completions of bash. */
-function zshScript(words: readonly Words[]): string {
-  return `#compdef cilium-dbg
+function zshScript(name: string, words: readonly Words[]): string {
+  return `#compdef ${name}
 autoload -U +X compinit && compinit
 autoload -U +X bashcompinit && bashcompinit
-${bashScript(words)}`;
+${bashScript(name, words)}`;
 }
 
-function fishScript(words: readonly Words[]): string {
+function fishScript(name: string, words: readonly Words[]): string {
+  const shellName = shellNameOf(name);
   const quoted = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&")}'`;
   const paths = words.slice(1).map(({ path }) => quoted(path));
   const lines = words.flatMap(({ path, commands, flags }) => {
-    const here = `complete -c cilium-dbg -n ${quoted(`test (__cilium_dbg_path) = "${path}"`)}`;
+    const here = `complete -c ${name} -n ${quoted(`test (_${shellName}_path) = "${path}"`)}`;
     return [
       ...commands.map(({ name, description }) => `${here} -a ${name} -d ${quoted(description)}`),
       ...flags.map(({ long, short, description }) => {
@@ -74,9 +81,9 @@ function fishScript(words: readonly Words[]): string {
       }),
     ];
   });
-  return `# Completion of cilium-dbg for fish: cilium-dbg completion fish | source
-function __cilium_dbg_path
-  set -l path cilium-dbg
+  return `# Completion of ${name} for fish: ${name} completion fish | source
+function _${shellName}_path
+  set -l path ${name}
   for word in (commandline -opc)[2..-1]
     switch "$path $word"
       case ${paths.join(" ")}
@@ -85,7 +92,12 @@ function __cilium_dbg_path
   end
   echo $path
 end
-complete -c cilium-dbg -f
+complete -c ${name} -f
 ${lines.join("\n")}
 `;
+}
+
+/** `_cilium_dbg`: names of functions in shells have no dashes. */
+function shellNameOf(name: string): string {
+  return `_${name.replaceAll("-", "_")}`;
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import type { Context } from "./context.ts";
 import { UsageError } from "./usage-error.ts";
+import type { Writer } from "./writer.ts";
 
 export interface OutputOptions {
   readonly output?: string;
@@ -20,9 +20,9 @@ export function checkOutput({ output }: OutputOptions): void {
 }
 
 /** The value as --output asks, or else the text for people. */
-export function show(context: Context, { output }: OutputOptions, value: unknown, text: () => string): void {
-  if (output === undefined) context.write(text());
-  else context.write(output === "json" ? jsonText(value) : stringify(JSON.parse(jsonText(value))));
+export function show(out: Writer, { output }: OutputOptions, value: unknown, text: () => string): void {
+  if (output === undefined) out.write(text());
+  else out.write(output === "json" ? jsonText(value) : stringify(JSON.parse(jsonText(value))));
 }
 
 /** Counters of the kernel are 64 bits; JSON has no others than doubles, and no node counts that far. */

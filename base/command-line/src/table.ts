@@ -1,3 +1,5 @@
+import { clean } from "./clean.ts";
+
 const cellWidthMin = 5;
 const paddingWidth = 3;
 
@@ -24,10 +26,4 @@ export function stackedRows(columns: ReadonlyArray<string | readonly string[]>):
   const lists = columns.map((column) => (typeof column === "string" ? [column] : column));
   const height = Math.max(1, ...lists.map(({ length }) => length));
   return Array.from({ length: height }, (_, line) => lists.map((list) => list[line] ?? ""));
-}
-
-/** Texts come from pods and from the network: none of them may steer the terminal. */
-export function clean(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -1,0 +1,64 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "@cilium-ts/command-line";
+import { type ClusterAccess, type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
+import type { Command } from "commander";
+import type { World } from "./world.ts";
+
+/** What every command has at hand. */
+export class Context implements AsyncDisposable {
+  readonly world: World;
+  /** Aborted when the user has had enough. */
+  readonly stopped: AbortSignal;
+  readonly #program: Command;
+  #cluster: Promise<KubernetesClient> | undefined;
+
+  constructor(world: World, signal: AbortSignal, program: Command) {
+    this.world = world;
+    this.stopped = signal;
+    this.#program = program;
+  }
+
+  /** Where Cilium runs. */
+  get namespace(): string {
+    return this.#options().namespace;
+  }
+
+  /** Opened when it is first asked for. */
+  cluster(): Promise<KubernetesClient> {
+    this.#cluster ??= this.access().then((access) => openKubernetes({ ...access, fieldManager: "cilium-cli", userAgent: "cilium-cli" }));
+    return this.#cluster;
+  }
+
+  async access(): Promise<ClusterAccess> {
+    const { kubeconfig, context } = this.#options();
+    const { env } = this.world;
+    const path = kubeconfig ?? kubeconfigPathOf(env);
+    if (path !== undefined) return await loadKubeconfig(path, context === undefined ? {} : { context });
+    const inside = await loadInClusterAccess({ host: env.KUBERNETES_SERVICE_HOST, port: env.KUBERNETES_SERVICE_PORT });
+    if (inside === undefined)
+      throw new UsageError("it is not known which cluster is meant: name a kubeconfig with --kubeconfig or KUBECONFIG");
+    return inside;
+  }
+
+  write(text: string): void {
+    this.world.stdout.write(text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const cluster = await this.#cluster?.catch(() => undefined); // Whoever asked for it has been told.
+    await cluster?.[Symbol.asyncDispose]();
+  }
+
+  #options(): { kubeconfig?: string; context?: string; namespace: string } {
+    return this.#program.opts();
+  }
+}
+
+/** The first file of KUBECONFIG, or the one at home when there is one. Files are not merged. */
+function kubeconfigPathOf(env: World["env"]): string | undefined {
+  const [first] = (env.KUBECONFIG ?? "").split(":").filter((path) => path !== "");
+  if (first !== undefined) return first;
+  const path = join(env.HOME ?? "/", ".kube/config");
+  return existsSync(path) ? path : undefined;
+}
