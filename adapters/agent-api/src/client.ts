@@ -1,6 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { errorMessage } from "@cilium-ts/std";
-import type { PolicyExplanation } from "./policy-explanation-shape.ts";
+import type { WrittenExplanation } from "./operations.ts";
 import type {
   BPFMap,
   BPFMapList,
@@ -138,7 +138,7 @@ export class AgentClient implements Disposable {
   }
 
   /** Parties in the forms of `parsePolicyParty`. Our own agent's operation only. */
-  explainPolicy(request: { from: string; to: string; protocol: string; port: number }, signal: AbortSignal): Promise<PolicyExplanation> {
+  explainPolicy(request: { from: string; to: string; protocol: string; port: number }, signal: AbortSignal): Promise<WrittenExplanation> {
     return this.#get("/policy/explain", signal, { query: { ...request, port: String(request.port) } });
   }
 

@@ -1,6 +1,6 @@
+import type { ExplainedProtocol, PolicyExplanation } from "@cilium-ts/policy-advice";
 import type { Refusal, Success } from "./answer.ts";
 import type { EndpointId } from "./endpoint-id.ts";
-import type { PolicyExplanation } from "./policy-explanation-shape.ts";
 import type { PolicyParty } from "./policy-party.ts";
 import type {
   BPFMap,
@@ -84,7 +84,7 @@ export interface AgentOperations {
   explainPolicy(
     request: { readonly from: PolicyParty; readonly to: PolicyParty; readonly protocol: ExplainedProtocol; readonly port: number },
     signal: AbortSignal,
-  ): Promise<Success<200, PolicyExplanation> | Refusal<400 | 404>>;
+  ): Promise<Success<200, WrittenExplanation> | Refusal<400 | 404>>;
 
   /** Prefixes and their identities: those inside the CIDR, when one is given. Undefined when there is none. */
   addresses(
@@ -99,6 +99,5 @@ export interface AgentOperations {
   cni(request: unknown, signal: AbortSignal): Promise<{ readonly status: number; readonly body: unknown }>;
 }
 
-/** Protocols that rules can name. */
-export const explainedProtocols = ["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"] as const;
-export type ExplainedProtocol = (typeof explainedProtocols)[number];
+/** Why two parties may or may not talk; a policy that would help is an object to apply. Our own: other agents have no such operation. */
+export type WrittenExplanation = PolicyExplanation<Readonly<Record<string, unknown>>>;

@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
+import { explainedProtocols } from "@cilium-ts/policy-advice";
 import { type Answer, found, refused } from "./answer.ts";
 import { type EndpointId, parseEndpointId } from "./endpoint-id.ts";
-import { type AgentOperations, explainedProtocols } from "./operations.ts";
+import type { AgentOperations } from "./operations.ts";
 import { type PolicyParty, parsePolicyParty } from "./policy-party.ts";
 import { type ApiRequest, type Route, route } from "./router.ts";
 import { type EndpointChangeRequest, endpointStates, type Labels, policyEnforcements } from "./shapes.ts";

@@ -1,7 +1,6 @@
 import { created, done, found, refused } from "./answer.ts";
 import type { EndpointId } from "./endpoint-id.ts";
-import type { AgentOperations } from "./operations.ts";
-import type { ExplainedDirection } from "./policy-explanation-shape.ts";
+import type { AgentOperations, WrittenExplanation } from "./operations.ts";
 import type { Endpoint } from "./shapes.ts";
 
 const addressing = { ipv4: { enabled: true, ip: "10.0.0.1" } };
@@ -65,7 +64,7 @@ type PolicyOperations = Pick<
   "identities" | "identity" | "identityEndpoints" | "policy" | "policySelectors" | "explainPolicy"
 >;
 
-const openDirection: ExplainedDirection = {
+const openDirection: WrittenExplanation["egress"] = {
   verdict: "allowed",
   enforced: false,
   reason: "no policy selects it",

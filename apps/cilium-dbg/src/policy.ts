@@ -1,7 +1,8 @@
-import { explainedProtocols, type SelectorIdentityMapping } from "@cilium-ts/agent-api";
+import type { SelectorIdentityMapping, WrittenExplanation } from "@cilium-ts/agent-api";
 import {
   addOutputFlag,
   checkOutput,
+  clean,
   jsonText,
   type OutputOptions,
   show,
@@ -9,9 +10,10 @@ import {
   tableText,
   UsageError,
 } from "@cilium-ts/command-line";
+import { explainedProtocols, explanationLines, remediesOf } from "@cilium-ts/policy-advice";
 import type { Command } from "commander";
+import { stringify } from "yaml";
 import type { Context } from "./context.ts";
-import { explanationText, remedyText } from "./explanation.ts";
 
 const partyHelp =
   "A pod (NAMESPACE/NAME, or the number of an endpoint of this node), labels (app=web,k8s:tier=front), identity:NUMBER, a reserved name (world, host) or an address";
@@ -44,6 +46,18 @@ export function addPolicy(program: Command, context: Context): void {
     if (options.remedy === true) context.write(remedyText(explanation));
     else show(context, options, explanation, () => explanationText(explanation));
   });
+}
+
+function explanationText(explanation: WrittenExplanation): string {
+  const written = (policy: object): string[] => stringify(policy, { lineWidth: 0 }).trimEnd().split("\n");
+  return `${explanationLines(explanation, written).map(clean).join("\n")}\n`;
+}
+
+/** For `kubectl apply`. */
+function remedyText(explanation: WrittenExplanation): string {
+  const remedies = remediesOf(explanation);
+  if (typeof remedies === "string") throw new UsageError(remedies);
+  return remedies.map((remedy) => `---\n${stringify(remedy, { lineWidth: 0 })}`).join("");
 }
 
 function parsePort(text: string): { protocol: string; port: number } {

@@ -1,4 +1,4 @@
-import type { AgentOperations, Endpoint, ExplainedDirection, Identity } from "@cilium-ts/agent-api";
+import type { AgentOperations, Endpoint, Identity, WrittenExplanation } from "@cilium-ts/agent-api";
 
 const clientLabels = ["k8s:app=client", "k8s:io.kubernetes.pod.namespace=default"];
 const serverLabels = ["k8s:app=server", "k8s:io.kubernetes.pod.namespace=default"];
@@ -30,7 +30,7 @@ export const endpoints: readonly Endpoint[] = [
 ];
 
 const web = { kind: "CiliumNetworkPolicy", namespace: "default", name: "web" };
-const open: ExplainedDirection = {
+const open: WrittenExplanation["egress"] = {
   verdict: "allowed",
   enforced: false,
   reason: "everything is allowed at default/client: no policy selects it for egress",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ExplainedDirection, type PolicyExplanation, parsePolicyParty } from "@cilium-ts/agent-api";
+import { parsePolicyParty, type WrittenExplanation } from "@cilium-ts/agent-api";
 import { createEndpoint } from "@cilium-ts/endpoint";
 import { reservedLabels, reservedPeers } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
@@ -62,13 +62,13 @@ function ask(options: ExplainOptions, ...[source, destination, port = 80]: [stri
   return explainPolicy(options, { from: party(source), to: party(destination), protocol: "TCP", port });
 }
 
-function explained(options: ExplainOptions, ...args: [string, string, number?]): PolicyExplanation {
+function explained(options: ExplainOptions, ...args: [string, string, number?]): WrittenExplanation {
   const answer = ask(options, ...args);
   assert.ok(answer.status === 200, JSON.stringify(answer));
   return answer.body;
 }
 
-function ingress(rules: readonly Rule[], ...[source, port]: [string, number?]): ExplainedDirection {
+function ingress(rules: readonly Rule[], ...[source, port]: [string, number?]): WrittenExplanation["ingress"] {
   return explained(optionsOf(rules), source, "app=server", port).ingress;
 }
 

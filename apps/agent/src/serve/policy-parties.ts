@@ -1,27 +1,20 @@
-import { type ExplainedParty, type PolicyParty, type Refusal, refused } from "@cilium-ts/agent-api";
+import { type PolicyParty, type Refusal, refused } from "@cilium-ts/agent-api";
 import type { EndpointRow } from "@cilium-ts/endpoint";
 import { cidrLabels, identityScope, reservedIdentities, reservedIdentityByName, reservedName } from "@cilium-ts/identity";
 import { Labels } from "@cilium-ts/labels";
 import { type Family, parseAddress } from "@cilium-ts/net";
 import type { NamedPort } from "@cilium-ts/policy";
+import type { ExplainedParty, Party } from "@cilium-ts/policy-advice";
 
-/** One end of a connection that is to be explained. */
-export interface Party {
+/** One end of a connection, as this node knows it. */
+export interface NodeParty extends Party {
   readonly identity: number;
-  readonly labels: Labels;
-  /** By these a packet is explained: an address outside the cluster is told from the rest of its prefix. */
-  readonly packetLabels: Labels;
-  readonly namedPorts: readonly NamedPort[];
   /** Of this node, when the party is a workload here. */
   readonly row: EndpointRow | undefined;
   /** `namespace/name` of a pod of another node. The row, if there is one, is of a workload here with the same identity. */
   readonly remotePod?: string;
   /** Of a party outside of the cluster that was named by it. */
   readonly address?: string;
-  /** Workloads have policies; nodes and the world do not. */
-  readonly hasPolicy: boolean;
-  /** For sentences: `default/web`, `reserved:world`. */
-  readonly text: string;
 }
 
 /** What is known of names, labels and addresses. */
@@ -43,7 +36,7 @@ export const families: readonly Family[] = [4, 6];
 /** Identities that a refusal lists. */
 const listedMax = 10;
 
-export function findParty(sources: PartySources, party: PolicyParty, what: string): Party | Refusal<400 | 404> {
+export function findParty(sources: PartySources, party: PolicyParty, what: string): NodeParty | Refusal<400 | 404> {
   switch (party.kind) {
     case "endpoint":
       return endpointParty(sources, sources.endpointsOf(party.id)[0]) ?? remoteParty(sources, party) ?? noEndpoint(party, what);
@@ -61,14 +54,14 @@ export function findParty(sources: PartySources, party: PolicyParty, what: strin
   }
 }
 
-export function partyShape({ identity, labels, row, address, remotePod }: Party): ExplainedParty {
+export function partyShape({ identity, labels, row, address, remotePod }: NodeParty): ExplainedParty {
   if (remotePod !== undefined) return { identity, labels: labels.format(), pod: remotePod };
   const workload =
     row === undefined ? { ...(address !== undefined && { address }) } : { endpoint: row.id, pod: `${row.podNamespace}/${row.podName}` };
   return { identity, labels: labels.format(), ...workload };
 }
 
-function remoteParty(sources: PartySources, { id }: Extract<PolicyParty, { kind: "endpoint" }>): Party | undefined {
+function remoteParty(sources: PartySources, { id }: Extract<PolicyParty, { kind: "endpoint" }>): NodeParty | undefined {
   const identity = id.kind === "pod" ? sources.identityOfRemotePod(id.namespace, id.name) : undefined;
   const party = identity === undefined ? undefined : identityParty(sources, identity);
   if (party === undefined || id.kind !== "pod") return undefined;
@@ -81,7 +74,7 @@ function noEndpoint({ id }: Extract<PolicyParty, { kind: "endpoint" }>, what: st
   return refused(404, `${what}: there is no ${name}${id.kind === "pod" ? "" : " on this node"}`);
 }
 
-function namedParty(sources: PartySources, name: string, what: string): Party | Refusal<404> {
+function namedParty(sources: PartySources, name: string, what: string): NodeParty | Refusal<404> {
   const reserved = reservedIdentityByName(name);
   const pods = [...sources.endpoints()].filter(({ podNamespace, podName }) => podNamespace === "default" && podName === name);
   const found = reserved === undefined ? endpointParty(sources, pods[0]) : identityParty(sources, reserved);
@@ -89,7 +82,7 @@ function namedParty(sources: PartySources, name: string, what: string): Party | 
 }
 
 /** By labels as people write them: without a source, of any. */
-function labelledParty(sources: PartySources, wanted: readonly string[], what: string): Party | Refusal<400 | 404> {
+function labelledParty(sources: PartySources, wanted: readonly string[], what: string): NodeParty | Refusal<400 | 404> {
   const matches = [...sources.identities()].filter(({ labels }) => {
     const texts = labels.format();
     return wanted.every((label) => texts.some((text) => text === label || text.slice(text.indexOf(":") + 1) === label));
@@ -107,7 +100,7 @@ function labelledParty(sources: PartySources, wanted: readonly string[], what: s
   return identityParty(sources, first.id) ?? refused(404, `${what}: identity ${first.id} has gone`);
 }
 
-function endpointParty(sources: PartySources, row: EndpointRow | undefined): Party | undefined {
+function endpointParty(sources: PartySources, row: EndpointRow | undefined): NodeParty | undefined {
   if (row === undefined) return undefined;
   const labels = Labels.parse(row.labels);
   return {
@@ -122,7 +115,7 @@ function endpointParty(sources: PartySources, row: EndpointRow | undefined): Par
 }
 
 /** A workload of this node stands for all that have its identity: only it says what its port names mean. */
-function identityParty(sources: PartySources, identity: number): Party | undefined {
+function identityParty(sources: PartySources, identity: number): NodeParty | undefined {
   const row = [...sources.endpoints()].find((candidate) => candidate.identity === identity);
   if (row !== undefined) return endpointParty(sources, row);
   const labels = sources.labelsOf(identity);
@@ -133,7 +126,7 @@ function identityParty(sources: PartySources, identity: number): Party | undefin
 }
 
 /** An address that only its prefix is known of is its own prefix to policies. */
-function outsideParty(party: Party | undefined, address: string): Party | undefined {
+function outsideParty(party: NodeParty | undefined, address: string): NodeParty | undefined {
   const bytes = parseAddress(address);
   if (party === undefined || bytes === undefined || !isOutside(party.identity)) return party;
   return { ...party, packetLabels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), address, text: address };

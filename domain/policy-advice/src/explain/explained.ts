@@ -1,27 +1,30 @@
-import type { Labels } from "./shapes.ts";
+/** IP protocols by the names that people give them. */
+export const explainedProtocols = ["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"] as const;
+export type ExplainedProtocol = (typeof explainedProtocols)[number];
 
-/** Why two parties may or may not talk. Our own: other agents have no such operation. */
-export interface PolicyExplanation {
+/** Why two parties may or may not talk. `Remedy`: what the smallest policy is written as. */
+export interface PolicyExplanation<Remedy> {
   readonly from: ExplainedParty;
   readonly to: ExplainedParty;
-  /** `TCP`, `UDP`, `SCTP`, `ICMP`, `ICMPv6`. */
+  /** One of `explainedProtocols`. */
   readonly protocol: string;
   /** Of the destination; the type of ICMP. */
   readonly port: number;
   /** Of both directions together: a packet must pass both, and what is only audited passes. */
   readonly verdict: PolicyVerdict;
   /** What the policies of the sender say. */
-  readonly egress: ExplainedDirection;
+  readonly egress: ExplainedDirection<Remedy>;
   /** What the policies of the receiver say. */
-  readonly ingress: ExplainedDirection;
+  readonly ingress: ExplainedDirection<Remedy>;
 }
 
 /** Dropped: allowed by no rule. Denied: forbidden by one. */
 export type PolicyVerdict = "allowed" | "denied" | "dropped";
 
 export interface ExplainedParty {
+  /** 0: not known. */
   readonly identity: number;
-  readonly labels: Labels;
+  readonly labels: readonly string[];
   /** Of a workload on this node. */
   readonly endpoint?: number;
   /** `namespace/name`, of a workload on this node or another. */
@@ -30,7 +33,7 @@ export interface ExplainedParty {
   readonly address?: string;
 }
 
-export interface ExplainedDirection {
+export interface ExplainedDirection<Remedy> {
   readonly verdict: PolicyVerdict;
   /** Policy only audits there: what it would drop is reported and passes. */
   readonly audited?: boolean;
@@ -46,8 +49,8 @@ export interface ExplainedDirection {
   readonly policies: readonly ExplainedPolicy[];
   /** What would change the verdict: a sentence each. */
   readonly changes: readonly string[];
-  /** Of a packet that no rule allows: the smallest policy that would, as an object to apply. Absent where no policy alone would do. */
-  readonly remedy?: Readonly<Record<string, unknown>>;
+  /** Of a packet that no rule allows: the smallest policy that would. Absent where no policy alone would do. */
+  readonly remedy?: Remedy;
 }
 
 export interface ExplainedPolicy {

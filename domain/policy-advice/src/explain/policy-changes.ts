@@ -1,18 +1,31 @@
-import type { ExplainedPolicy, ExplainedRule, PolicyVerdict } from "@cilium-ts/agent-api";
+import type { Labels } from "@cilium-ts/labels";
 import {
   type Direction,
   type DirectionExplanation,
   explainPacket,
+  type NamedPort,
   type NearMiss,
   type PolicyWorld,
   type PortMatch,
   protocols,
   type Rule,
 } from "@cilium-ts/policy";
-import type { Party } from "./policy-parties.ts";
+import type { ExplainedPolicy, ExplainedRule, PolicyVerdict } from "./explained.ts";
+
+/** One end of a connection that is to be explained. */
+export interface Party {
+  readonly labels: Labels;
+  /** By these a packet is explained: an address outside the cluster is told from the rest of its prefix. */
+  readonly packetLabels: Labels;
+  readonly namedPorts: readonly NamedPort[];
+  /** Workloads have policies; nodes and the world do not. */
+  readonly hasPolicy: boolean;
+  /** For sentences: `default/web`, `reserved:world`. */
+  readonly text: string;
+}
 
 /** One direction of a connection: the policies of `self` about `peer`. */
-export interface PolicyQuestion {
+export interface DirectionQuestion {
   readonly self: Party;
   readonly peer: Party;
   readonly direction: Direction;
@@ -44,7 +57,7 @@ const policiesTriedMax = 50;
  * What would change the verdict, found by trying: the question is asked again of the same rules with one thing different.
  * The rules of `world` are those that select `self`.
  */
-export function whatWouldChange(question: PolicyQuestion, world: PolicyWorld, now: Verdicted): PolicyChanges {
+export function whatWouldChange(question: DirectionQuestion, world: PolicyWorld, now: Verdicted): PolicyChanges {
   const { self, peer, direction, portText } = question;
   const only = (...sentences: string[]): PolicyChanges => ({ sentences: sentences.slice(0, sentencesMax), remedy: undefined });
   if (!now.enforced) return only(`a policy with an ${direction} section that selects ${self.text} drops what it does not allow`);
@@ -71,7 +84,7 @@ export function policyText({ kind, namespace, name }: ExplainedPolicy): string {
   return `${kind} ${namespace === "" ? name : `${namespace}/${name}`}`;
 }
 
-function ask({ self, peer, direction, protocol, port }: PolicyQuestion, world: PolicyWorld): DirectionExplanation | undefined {
+function ask({ self, peer, direction, protocol, port }: DirectionQuestion, world: PolicyWorld): DirectionExplanation | undefined {
   const [from, to] = direction === "egress" ? [self, peer] : [peer, self];
   const end = ({ packetLabels, namedPorts }: Party): { labels: Party["labels"]; namedPorts: Party["namedPorts"] } => {
     return { labels: packetLabels, namedPorts };
@@ -80,7 +93,7 @@ function ask({ self, peer, direction, protocol, port }: PolicyQuestion, world: P
 }
 
 /** The policies whose removal alone would turn the verdict. */
-function withoutPolicies(question: PolicyQuestion, world: PolicyWorld, now: Verdicted): string[] {
+function withoutPolicies(question: DirectionQuestion, world: PolicyWorld, now: Verdicted): string[] {
   const byPolicy = Map.groupBy(world.rules, ({ policy }) => policyText(policy));
   return [...byPolicy.keys()].slice(0, policiesTriedMax).flatMap((text) => {
     const rules = world.rules.filter(({ policy }) => policyText(policy) !== text);
@@ -89,7 +102,7 @@ function withoutPolicies(question: PolicyQuestion, world: PolicyWorld, now: Verd
   });
 }
 
-function withoutDenials(question: PolicyQuestion, world: PolicyWorld, deciding: readonly ExplainedRule[]): string {
+function withoutDenials(question: DirectionQuestion, world: PolicyWorld, deciding: readonly ExplainedRule[]): string {
   const places = new Set(deciding.map((rule) => `${policyText(rule)} ${sectionOf(rule.path)}`));
   const kept = (rule: Rule, sections: Rule["ingressDeny"]): Rule["ingressDeny"] =>
     sections.filter(({ path }) => !places.has(`${policyText(rule.policy)} ${path}`));
@@ -102,7 +115,11 @@ function withoutDenials(question: PolicyQuestion, world: PolicyWorld, deciding: 
   return `without ${named} it would be ${ask(question, { ...world, rules })?.verdict ?? "allowed"}; no rule that allows can win over a denial`;
 }
 
-function missText({ peer, portText, protocol, direction }: PolicyQuestion, rules: readonly Rule[], { origin, misses }: NearMiss): string {
+function missText(
+  { peer, portText, protocol, direction }: DirectionQuestion,
+  rules: readonly Rule[],
+  { origin, misses }: NearMiss,
+): string {
   const place = `${origin.path} of ${policyText(origin.policy)}`;
   if (misses === "peer") return `${place} allows ${portText}, but not for ${peer.text}: add a peer that selects it`;
   const list = protocol === protocols.icmp || protocol === protocols.icmpv6 ? "icmps" : "toPorts";

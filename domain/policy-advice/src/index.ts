@@ -1,0 +1,13 @@
+export { explainConnection, type InForce } from "./explain/explain-direction.ts";
+export {
+  type ExplainedDirection,
+  type ExplainedParty,
+  type ExplainedPolicy,
+  type ExplainedProtocol,
+  type ExplainedRule,
+  explainedProtocols,
+  type PolicyExplanation,
+  type PolicyVerdict,
+} from "./explain/explained.ts";
+export { explanationLines, remediesOf } from "./explain/explanation-text.ts";
+export type { DirectionQuestion, Party } from "./explain/policy-changes.ts";
