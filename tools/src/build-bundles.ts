@@ -12,6 +12,7 @@ const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<R
   { name: "cilium-dbg", files: { "adapters/kernel/build/kernel.node": "build/kernel.node" } },
   { name: "hubble", files: {} },
   { name: "relay", files: {} },
+  { name: "ui-backend", files: {} },
   { name: "operator", files: { "adapters/kubernetes-server/crds": "crds" } },
 ];
 

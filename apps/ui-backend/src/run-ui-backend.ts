@@ -1,0 +1,96 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
+import type { Log } from "@cilium-ts/log";
+import { Metrics } from "@cilium-ts/metrics";
+import type { GrpcTarget } from "@cilium-ts/observer";
+import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
+import { FlowSource } from "./hubble/flow-source.ts";
+import { HttpServer } from "./serve/http-server.ts";
+import { openToAll, parseNamespaceRights, type SignIn, trustHeaders } from "./serve/sign-in.ts";
+import { StaticFiles } from "./serve/static-files.ts";
+import type { ViewStreams } from "./serve/view-stream.ts";
+import type { Settings } from "./settings.ts";
+import { Views } from "./views/views.ts";
+
+export interface World {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly version: string;
+  /** Called with the port when browsers can connect. */
+  readonly onListening?: (port: number) => void;
+}
+
+/** Hubble UI's backend, from its settings, until aborted. */
+export async function runUiBackend(world: World, settings: Settings, signal: AbortSignal): Promise<void> {
+  const { clock, log, version } = world;
+  await using opened = new AsyncDisposableStack();
+  const files = settings.staticFolder === undefined ? undefined : new StaticFiles(settings.staticFolder);
+  const signIn = openSignIn(settings);
+  const tls = settings.tls === undefined ? undefined : opened.use(await openTls(world, settings.tls));
+  const target = (): GrpcTarget => {
+    if (tls === undefined) return { address: settings.hubbleAddress };
+    const serverName = settings.tls?.serverName;
+    return { address: settings.hubbleAddress, tls: { ...tls.current, ...(serverName === undefined ? {} : { serverName }) } };
+  };
+  const source = new FlowSource({ clock, target, lastCount: settings.lastCount, log });
+  const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex") }));
+  const server = opened.use(
+    await HttpServer.start({
+      host: settings.host,
+      port: settings.port,
+      basePath: settings.basePath,
+      source,
+      views,
+      signIn,
+      files,
+      allowsOtherOrigins: settings.allowsOtherOrigins,
+      metrics: (streams, refused) => metricsOf(source, views, streams, refused),
+    }),
+  );
+  const tasks = opened.use(new TaskGroup(signal));
+  tasks.run("flows", (stop) => source.run(stop));
+  log.info(
+    `hubble-ui-backend ${version} serves ${files === undefined ? "without the page " : ""}on port ${server.port}; flows come from ${settings.hubbleAddress}`,
+  );
+  world.onListening?.(server.port);
+  await tasks.join();
+}
+
+function openSignIn({ trustedHeaders, accessPath }: Settings): SignIn {
+  if (trustedHeaders === undefined) return openToAll;
+  try {
+    return trustHeaders(trustedHeaders, parseNamespaceRights(readFileSync(accessPath, "utf8")));
+  } catch (cause) {
+    throw new Error(`${accessPath} does not say who sees what: ${errorMessage(cause)}`, { cause });
+  }
+}
+
+async function openTls({ clock, log }: World, settings: NonNullable<Settings["tls"]>): Promise<TlsSource> {
+  const { certificatePath, keyPath, authorityPaths } = settings;
+  const pair = certificatePath === undefined || keyPath === undefined ? {} : { certificatePath, keyPath };
+  return openTlsFiles({ paths: { ...pair, authorityPaths }, clock, onProblem: (problem) => log.error(`TLS to Hubble: ${problem}`) });
+}
+
+function metricsOf(source: FlowSource, views: Views, streams: ViewStreams, refused: number): Metrics {
+  const metrics = new Metrics();
+  const { connection, lostEvents, connectedNodes, unavailableNodes } = source.state;
+  metrics.gauge("hubble_ui_connected", "Whether flows come from Hubble").set(connection === "connected" ? 1 : 0);
+  metrics.counter("hubble_ui_flows_total", "Flows read from Hubble").increase({}, source.readCount);
+  metrics.counter("hubble_ui_lost_events_total", "Events that Hubble says were lost").increase({}, lostEvents);
+  const nodes = metrics.gauge("hubble_ui_nodes", "Nodes, by whether Hubble reaches them");
+  nodes.set(connectedNodes, { status: "connected" });
+  nodes.set(unavailableNodes.length, { status: "unavailable" });
+  metrics.gauge("hubble_ui_browsers", "Browsers that are being pushed to").set(streams.count);
+  metrics.counter("hubble_ui_sent_bytes_total", "Bytes pushed to browsers").increase({}, streams.bytesSent);
+  const turnedAway = metrics.counter("hubble_ui_turned_away_total", "What found no room, by what it was");
+  turnedAway.increase({ what: "browser" }, refused);
+  turnedAway.increase({ what: "stalled-browser" }, streams.stalled);
+  turnedAway.increase({ what: "view" }, views.refused);
+  const { services, links, evictedLinks } = views.totals;
+  turnedAway.increase({ what: "link" }, evictedLinks);
+  metrics.gauge("hubble_ui_views", "Different questions that are being answered").set(views.count);
+  metrics.gauge("hubble_ui_services", "Services in all views").set(services);
+  metrics.gauge("hubble_ui_links", "Links in all views").set(links);
+  return metrics;
+}

@@ -1,0 +1,129 @@
+import { hostPortOf, unixPathOf } from "@cilium-ts/observer";
+import type { TrustedHeaders } from "./serve/sign-in.ts";
+
+interface Variable {
+  readonly name: string;
+  readonly fallback: string;
+  readonly says: string;
+}
+
+/** The first ones are those of Hubble UI's backend: contracts 9. */
+const variables = [
+  { name: "EVENTS_SERVER_PORT", fallback: "8090", says: "port to serve on" },
+  { name: "FLOWS_API_ADDR", fallback: "localhost:50051", says: "the relay, or one node's Hubble: host:port, or unix:///path" },
+  { name: "TLS_TO_RELAY_ENABLED", fallback: "false", says: "speak TLS to it" },
+  { name: "TLS_RELAY_SERVER_NAME", fallback: "", says: "what its certificate must be valid for, where that is not the host" },
+  { name: "TLS_RELAY_CA_CERT_FILES", fallback: "", says: "authorities of its certificate, parted by commas" },
+  { name: "TLS_RELAY_CLIENT_CERT_FILE", fallback: "", says: "the certificate to show it" },
+  { name: "TLS_RELAY_CLIENT_KEY_FILE", fallback: "", says: "its key" },
+  { name: "GET_FLOWS_LAST", fallback: "10000", says: "past flows to begin with" },
+  { name: "CORS_ENABLED", fallback: "false", says: "let pages of other origins ask" },
+  { name: "DEBUG_LOGS", fallback: "false", says: "log more" },
+  { name: "UI_LISTEN_HOST", fallback: "", says: "address to serve on; empty: all" },
+  { name: "UI_BASE_PATH", fallback: "/", says: "the page's path, such as /hubble/" },
+  { name: "UI_STATIC_DIR", fallback: "", says: "folder with the page; empty: another server has it" },
+  {
+    name: "UI_TRUSTED_USER_HEADER",
+    fallback: "",
+    says: "header by which a proxy in front names the user; empty: everybody sees everything",
+  },
+  { name: "UI_TRUSTED_GROUPS_HEADER", fallback: "x-forwarded-groups", says: "header with the user's groups, parted by commas" },
+  { name: "UI_ACCESS_FILE", fallback: "", says: "JSON file: which users and groups see which namespaces" },
+] as const satisfies readonly Variable[];
+
+type VariableName = (typeof variables)[number]["name"];
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly hubbleAddress: string;
+  /** Undefined: plain text. */
+  readonly tls: TlsSettings | undefined;
+  readonly lastCount: number;
+  readonly allowsOtherOrigins: boolean;
+  readonly isVerbose: boolean;
+  readonly basePath: string;
+  readonly staticFolder: string | undefined;
+  readonly trustedHeaders: TrustedHeaders | undefined;
+  readonly accessPath: string;
+}
+
+export interface TlsSettings {
+  readonly serverName: string | undefined;
+  readonly authorityPaths: readonly string[];
+  readonly certificatePath: string | undefined;
+  readonly keyPath: string | undefined;
+}
+
+export type ParsedSettings =
+  | { readonly kind: "settings"; readonly settings: Settings }
+  | { readonly kind: "problems"; readonly problems: readonly string[] };
+
+export const usage = `Usage: hubble-ui-backend [version]
+
+It is told what to do by environment variables:
+${variables.map(({ name, fallback, says }) => `  ${name.padEnd(28)} ${says}${fallback === "" ? "" : ` (${fallback})`}`).join("\n")}
+`;
+
+export function parseSettings(environment: Readonly<Record<string, string | undefined>>): ParsedSettings {
+  const problems: string[] = [];
+  const text = (name: VariableName): string => {
+    const given = environment[name]?.trim() ?? "";
+    return given === "" ? (variables.find((variable) => variable.name === name)?.fallback ?? "") : given;
+  };
+  const number = (name: VariableName, max: number): number => {
+    const value = Number(text(name));
+    if (!/^\d+$/.test(text(name)) || value > max) problems.push(`${name} is a whole number of at most ${max}, not "${text(name)}"`);
+    return value;
+  };
+  const flag = (name: VariableName): boolean => {
+    const value = text(name).toLowerCase();
+    if (!["true", "false", "1", "0"].includes(value)) problems.push(`${name} is true or false, not "${text(name)}"`);
+    return value === "true" || value === "1";
+  };
+  const hubbleAddress = text("FLOWS_API_ADDR");
+  if (unixPathOf(hubbleAddress) === undefined && !isHostPort(hubbleAddress))
+    problems.push(`FLOWS_API_ADDR is host:port or unix:///path, not "${hubbleAddress}"`);
+  const settings: Settings = {
+    host: text("UI_LISTEN_HOST"),
+    port: number("EVENTS_SERVER_PORT", 65_535),
+    hubbleAddress,
+    tls: flag("TLS_TO_RELAY_ENABLED") ? readTls(text, problems) : undefined,
+    lastCount: number("GET_FLOWS_LAST", 1_000_000),
+    allowsOtherOrigins: flag("CORS_ENABLED"),
+    isVerbose: flag("DEBUG_LOGS"),
+    basePath: `/${text("UI_BASE_PATH")}/`.replace(/\/+/g, "/"),
+    staticFolder: text("UI_STATIC_DIR") === "" ? undefined : text("UI_STATIC_DIR"),
+    trustedHeaders:
+      text("UI_TRUSTED_USER_HEADER") === ""
+        ? undefined
+        : { user: text("UI_TRUSTED_USER_HEADER").toLowerCase(), groups: text("UI_TRUSTED_GROUPS_HEADER").toLowerCase() },
+    accessPath: text("UI_ACCESS_FILE"),
+  };
+  if (settings.trustedHeaders !== undefined && settings.accessPath === "")
+    problems.push("UI_TRUSTED_USER_HEADER needs UI_ACCESS_FILE, which says what users and groups may see");
+  if (settings.trustedHeaders === undefined && settings.accessPath !== "")
+    problems.push("UI_ACCESS_FILE needs UI_TRUSTED_USER_HEADER: without it nobody is known");
+  return problems.length === 0 ? { kind: "settings", settings } : { kind: "problems", problems };
+}
+
+function isHostPort(address: string): boolean {
+  try {
+    return hostPortOf(address).port > 0;
+  } catch {
+    return false;
+  }
+}
+
+function readTls(text: (name: VariableName) => string, problems: string[]): TlsSettings {
+  const orNone = (name: VariableName): string | undefined => (text(name) === "" ? undefined : text(name));
+  const certificatePath = orNone("TLS_RELAY_CLIENT_CERT_FILE");
+  const keyPath = orNone("TLS_RELAY_CLIENT_KEY_FILE");
+  if ((certificatePath === undefined) !== (keyPath === undefined))
+    problems.push("TLS_RELAY_CLIENT_CERT_FILE and TLS_RELAY_CLIENT_KEY_FILE: name both, or none");
+  const authorityPaths = text("TLS_RELAY_CA_CERT_FILES")
+    .split(",")
+    .map((path) => path.trim())
+    .filter((path) => path !== "");
+  return { serverName: orNone("TLS_RELAY_SERVER_NAME"), authorityPaths, certificatePath, keyPath };
+}
