@@ -40,4 +40,5 @@ export { policyServiceFrom, type ServiceSlice, serviceSliceFrom } from "./policy
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";
 export { type ObjectName, type Resource, resources } from "./resource.ts";
+export { type ServiceFrontend, serviceFrontendsFrom } from "./service-frontends.ts";
 export type { WatchEvent } from "./watch-event.ts";

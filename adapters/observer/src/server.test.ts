@@ -155,7 +155,7 @@ for (const [name, request, message] of [
   ["a regular expression that RE2 does not know", { blacklist: [{ httpPath: ["a(?=b)"] }] }, /regular expression "a\(\?=b\)"/],
   ["a selector that is none", { whitelist: [{ sourceLabel: ["a in"] }] }, /label selector "a in"/],
   ["a mask of nothing", { fieldMask: { paths: ["no.such"] } }, /no field "no" in flow.Flow/],
-  ["CEL", { whitelist: [{ experimental: { celExpression: ["true"] } }] }, /CEL expressions are not supported/],
+  ["wrong CEL", { whitelist: [{ experimental: { celExpression: ["_flow.verdict =="] } }] }, /CEL expression "_flow.verdict =="/],
 ] satisfies ReadonlyArray<readonly [string, Request, RegExp]>) {
   test(`GetFlows refuses ${name}`, async () => {
     await using setup = await setUp();

@@ -106,6 +106,7 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   tasks.run("program the ipcache", (signal) => keep(world, node.ipcache.table, node.ipcache.target, "ipcache", signal));
   tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
   tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
+  tasks.run("follow the node's devices", (signal) => node.deviceNames.follow(signal));
   tasks.run("sweep connections", (signal) => every(world, sweepMs, signal, () => void datapath.sweepConntrack()));
   tasks.run("sweep policies", (signal) => every(world, sweepMs, signal, () => void node.realised.sweep()));
   tasks.run("retry endpoints", (signal) => every(world, retryFailedMs, signal, () => retryEndpoints(node, datapath, readiness)));
@@ -120,7 +121,8 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
 
 /** Its labels and uid; nobody depends on them at once, so a server that is away is asked again. */
 async function learnNode(localNode: LocalNode, node: Node, routers: Routers, signal: AbortSignal): Promise<void> {
-  await localNode.find(signal).catch(() => undefined);
+  const found = await localNode.find(signal).catch(() => undefined);
+  if (found !== undefined) node.flows.setNodeLabels(found.labels);
   localNode.publish(node.hostAddresses.underlay(), routers);
 }
 

@@ -1,19 +1,19 @@
-import { sourceFile } from "@cilium-ts/datapath";
 import type { EndpointRow } from "@cilium-ts/endpoint";
-import { ContextHistory, type FlowPolicy, type FlowReasons, forgottenReasons, noReasons, type RemotePod } from "@cilium-ts/flow";
+import {
+  ContextHistory,
+  type FlowPolicy,
+  type FlowReasons,
+  type FlowService,
+  forgottenReasons,
+  noReasons,
+  type RemotePod,
+  sourceFileName,
+} from "@cilium-ts/flow";
 import { reservedPeers } from "@cilium-ts/identity";
 import { formatLabel, type Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parseAddress } from "@cilium-ts/net";
 import type { CookieTable, RuleOrigin } from "@cilium-ts/policy";
 import { createWallClockOffset } from "./wall-clock-offset.ts";
-
-/** `fileDeliver` is `deliver.h`. */
-const fileNames = new Map<number, string>(
-  Object.entries(sourceFile).map(([name, number]) => [
-    number,
-    `${name.replace(/^file/, "").toLowerCase()}.${name === "filePod" ? "c" : "h"}`,
-  ]),
-);
 
 export interface FlowHistoryOptions {
   readonly nodeName: string;
@@ -29,6 +29,7 @@ export class FlowHistory {
   readonly #options: FlowHistoryOptions;
   /** As they were last asked for, so that what is encoded of them can be kept. */
   readonly #reasons = new WeakMap<readonly RuleOrigin[], { readonly revision: number; readonly reasons: FlowReasons }>();
+  #nodeLabels: readonly string[] = [];
 
   constructor(options: FlowHistoryOptions) {
     this.#options = options;
@@ -38,9 +39,18 @@ export class FlowHistory {
       wallClockOffsetNs: createWallClockOffset(() => BigInt(options.monotonicNs()), Date.now),
       policyReasons: (cookie, revision) => this.#reasonsOf(cookie, revision),
       interfaceName: options.interfaceName,
-      fileName: (file) => fileNames.get(file),
+      fileName: sourceFileName,
+      nodeLabels: () => this.#nodeLabels,
     });
     for (const [id, labels] of reservedPeers()) this.setIdentity(id, labels);
+  }
+
+  /** Those of the Node object. */
+  setNodeLabels(labels: Readonly<Record<string, string>>): void {
+    const texts = Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .sort();
+    if (texts.join() !== this.#nodeLabels.join()) this.#nodeLabels = texts;
   }
 
   setEndpoint(row: EndpointRow): void {
@@ -92,6 +102,10 @@ export class FlowHistory {
     const reasons = reasonsOf(origins, revision);
     this.#reasons.set(origins, { revision, reasons });
     return reasons;
+  }
+
+  setService({ address, port }: { readonly address: AddressBytes; readonly port: number }, service: FlowService | undefined): void {
+    this.context.setService(address, port, service, this.#options.monotonicNs());
   }
 }
 

@@ -23,6 +23,7 @@ import { Endpoints } from "./endpoints/endpoints.ts";
 import type { NodePool } from "./endpoints/node-pool.ts";
 import { FlowHistory } from "./flow-history.ts";
 import { IpcacheTable } from "./ipcache-table.ts";
+import { DeviceNames } from "./network/device-names.ts";
 import { HostAddresses } from "./network/host-addresses.ts";
 import type { PodMtu } from "./network/node-network.ts";
 import { createPodPlumbing } from "./network/pod-plumbing.ts";
@@ -65,6 +66,7 @@ export interface Node extends PolicyPart {
   readonly directory: IdentitiesDirectory;
   readonly published: PublishedEndpoints;
   readonly hostAddresses: HostAddresses;
+  readonly deviceNames: DeviceNames;
   readonly remoteNodes: RemoteNodes;
   readonly remoteEndpoints: RemoteEndpoints;
   readonly nodeWatch: NodeWatch;
@@ -82,7 +84,8 @@ interface PolicyPart {
 /** Wires the tables to each other. Nothing runs yet. */
 export function createNode(foundation: Foundation): Node {
   const { clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
-  const policy = createPolicyPart(foundation, () => endpoints);
+  const deviceNames = new DeviceNames(netlink);
+  const policy = createPolicyPart(foundation, () => endpoints, deviceNames);
   const podChanged = (namespace: string, name: string): void => void adopt(endpoints, log, namespace, name);
   const pods = new Pods({ client, clusterName: options.clusterName, onChange: podChanged });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
@@ -146,7 +149,7 @@ export function createNode(foundation: Foundation): Node {
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
-  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses };
+  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses, deviceNames };
 }
 
 async function adopt(endpoints: Endpoints, log: Log, namespace: string, name: string): Promise<void> {
@@ -180,7 +183,7 @@ function createRemotePart(
   };
 }
 
-function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): PolicyPart {
+function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, deviceNames: DeviceNames): PolicyPart {
   const { kernel, log, options, datapath } = foundation;
   const { clusterName, nodeName, policyMode, allowLocalhost } = options;
   const cookies = new CookieTable();
@@ -190,7 +193,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints): P
     clusterName,
     cookies,
     monotonicNs: () => Number(kernel.monotonicNs()),
-    interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName,
+    interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName ?? deviceNames.nameOf(ifindex),
   });
   const former = new FormerIdentities(datapath.ipcache.rows());
   const ipcache = new IpcacheTable(datapath.ipcache, ({ key, after }) => {

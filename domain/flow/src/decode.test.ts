@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type AddressBytes, parseAddress } from "@cilium-ts/net";
 import { createRandom } from "@cilium-ts/testing";
 import { EndpointResolver } from "./context/endpoint-resolver.ts";
 import { decodeFlow } from "./decode.ts";
@@ -8,14 +9,19 @@ import type { Flow } from "./flow.ts";
 import { FlowRing } from "./ring.ts";
 import {
   buildCapture,
+  buildDebug,
   buildDrop,
+  buildL7,
   buildPacket,
   buildSock,
   buildTrace,
   buildVerdict,
   frameRecords,
   sampleContext,
+  sampleDns,
   sampleEndpoint,
+  sampleHttp,
+  sampleKafka,
   samplePolicy,
 } from "./testing.ts";
 
@@ -32,6 +38,12 @@ function decode(record: Uint8Array): Flow {
   const flow = decodeFlow(event);
   assert.ok(flow !== undefined);
   return flow;
+}
+
+function parse(text: string): AddressBytes {
+  const address = parseAddress(text);
+  assert.ok(address !== undefined);
+  return address;
 }
 
 const ipOf = (source: string, destination: string, version: number): Flow["ip"] => ({
@@ -269,6 +281,93 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
     buildSock({ point: 2, destination: "10.0.0.2", port: 53, protocol: 17, socketCookie: 1n, cgroupId: 1n }),
     { verdict: 7, ip: ipOf("", "10.0.0.2", 1) },
   ],
+  [
+    "a request that a proxy saw",
+    buildL7({ type: 1, message: sampleHttp }),
+    {
+      type: 2,
+      verdict: 1,
+      eventType: { type: 129, subType: 0 },
+      isReply: false,
+      trafficDirection: 1,
+      proxyPort: 10_001,
+      source: client,
+      destination: web,
+      sourceService: undefined,
+      destinationService: { name: "web-frontend", namespace: "shop" },
+      ip: ipOf("10.0.0.1", "10.0.0.2", 1),
+      ethernet: undefined,
+      l4: { protocol: "TCP", sourcePort: 40000, destinationPort: 80, flags: 0 },
+      layer7: { type: 1, latencyNs: 0n, traceId: "4bf92f3577b34da6", message: sampleHttp },
+      summary: "HTTP/1.1 GET http://web.shop/page/1?q=x",
+    },
+  ],
+  [
+    "its answer, which the server sends",
+    buildL7({ type: 2, message: { ...sampleHttp, code: 503 }, verdict: 3 }),
+    {
+      isReply: true,
+      verdict: 3,
+      source: web,
+      destination: client,
+      trafficDirection: 1,
+      summary: "HTTP/1.1 503 5ms (GET http://web.shop/page/1?q=x)",
+    },
+  ],
+  [
+    "a question to DNS",
+    buildL7({ type: 1, message: { ...sampleDns, qtypes: ["A", "AAAA"] } }),
+    { summary: "DNS Query www.example.com. A,AAAA", l4: { protocol: "UDP", sourcePort: 40000, destinationPort: 80 } },
+  ],
+  [
+    "an answer of DNS",
+    buildL7({ type: 2, message: sampleDns }),
+    { summary: 'DNS Answer "192.0.2.7" CNAMEs: "edge.example.net." TTL: 30 (Proxy www.example.com. A)' },
+  ],
+  [
+    "a name that does not exist",
+    buildL7({ type: 2, message: { ...sampleDns, ips: [], cnames: [], rcode: 3, ttl: 0 } }),
+    { summary: "DNS Answer RCode: Non-Existent Domain TTL: 0 (Proxy www.example.com. A)" },
+  ],
+  [
+    "a request to Kafka, refused over IPv6",
+    buildL7({
+      type: 1,
+      message: sampleKafka,
+      verdict: 2,
+      client: { address: parse("fd00::1"), port: 1, identity: 0, endpointId: 11 },
+      server: { address: parse("fd00::2"), port: 9092, identity: 0, endpointId: 22 },
+    }),
+    {
+      verdict: 2,
+      dropReason: 0,
+      ip: ipOf("fd00::1", "fd00::2", 2),
+      source: client,
+      destination: web,
+      summary: "Kafka request produce topic orders, correlation id 9",
+    },
+  ],
+  [
+    "names that the other side looked up",
+    buildTrace({
+      point: 3,
+      reason: 0,
+      reporter: 11,
+      packet: buildPacket({ source: "10.0.0.1", destination: "1.1.1.1", tcp: { sourcePort: 1, destinationPort: 443, flags: 2 } }),
+    }),
+    { destinationNames: ["one.example.com"], sourceNames: [], nodeLabels: ["kubernetes.io/hostname=n1", "zone=a"] },
+  ],
+  [
+    "names in the other direction, and notes of rules",
+    buildVerdict({
+      reporter: 11,
+      verdict: 0,
+      flags: 1,
+      cookie: 9,
+      packet: buildPacket({ source: "1.1.1.1", destination: "10.0.0.1", tcp: { sourcePort: 443, destinationPort: 1, flags: 0x12 } }),
+    }),
+    { sourceNames: ["one.example.com"], destinationNames: [], policyLog: ["allow web"] },
+  ],
   ["a trace with an IP trace id", buildTrace({ point: 0, reason: 0, packet: syn4, ipTraceId: 2n ** 63n }), { ipTraceId: 2n ** 63n }],
 ];
 
@@ -427,10 +526,70 @@ test("bytes behind the captured length are no part of the packet", () => {
 
 test("debug messages and losses are no flows", () => {
   const event = new EventView(new EndpointResolver(sampleContext()));
-  const debug = new Uint8Array(28);
-  debug[8] = 2;
-  assert.ok(event.loadRecord(debug));
+  assert.ok(event.loadRecord(buildDebug({ message: 3, reporter: 22, hash: 0xffffffff, arguments: [1, 2, 0xfffffffe] })));
   assert.equal(decodeFlow(event), undefined);
+  assert.deepEqual([event.subType, event.reporter, event.hash, ...event.debugArguments], [3, 22, 0xffffffff, 1, 2, 0xfffffffe]);
+});
+
+for (const [name, shorten, expected] of [
+  ["a drop of version 0", (record: Uint8Array) => withVersion(record, 0, 44), { file: { name: "pod.c", line: 77 }, ipTraceId: 0n }],
+  ["a drop of version 1", (record: Uint8Array) => withVersion(record, 1, 44), { file: { name: "pod.c", line: 77 }, ipTraceId: 0n }],
+  ["a drop of version 2", (record: Uint8Array) => withVersion(record, 2, 48), { interface: { index: 12, name: "lxc1234" }, ipTraceId: 0n }],
+  ["a drop of version 3", (record: Uint8Array) => withVersion(record, 3, 56), { ipTraceId: 5n }],
+  ["a drop of a version to come", (record: Uint8Array) => withVersion(record, 9, 56), { ipTraceId: 5n }],
+] as const) {
+  test(`decode: ${name}`, () => {
+    const drop = buildDrop({
+      reason: 133,
+      reporter: 11,
+      file: 1,
+      line: 77,
+      ifindex: 12,
+      ipTraceId: 5n,
+      sourceIdentity: 1001,
+      packet: syn4,
+    });
+    const flow = decode(shorten(drop));
+    for (const [key, value] of Object.entries({ ...expected, summary: "TCP Flags: SYN", source: client }))
+      assert.deepEqual(flow[key as keyof Flow], value, key);
+  });
+}
+
+for (const [version, packetOffset, expected] of [
+  [0, 40, { ip: ipOf("10.0.0.1", "10.0.0.2", 1), ipTraceId: 0n }],
+  [1, 56, { ip: { ...ipOf("10.9.9.9", "10.0.0.2", 1), sourceXlated: "10.0.0.1" }, ipTraceId: 0n }],
+  [2, 64, { ip: { ...ipOf("10.9.9.9", "10.0.0.2", 1), sourceXlated: "10.0.0.1" }, ipTraceId: 6n }],
+] as const) {
+  test(`decode: a trace of version ${version}`, () => {
+    const flow = decode(
+      withVersion(buildTrace({ point: 3, reason: 1, originalSource: "10.9.9.9", ipTraceId: 6n, packet: syn4 }), version, packetOffset),
+    );
+    for (const [key, value] of Object.entries({ ...expected, summary: "TCP Flags: SYN", traceReason: 2 }))
+      assert.deepEqual(flow[key as keyof Flow], value, key);
+  });
+}
+
+/** The record as an older or newer datapath writes it: the packet stands where that version has it. */
+function withVersion(record: Uint8Array, version: number, packetOffset: number): Uint8Array {
+  const packet = record.subarray(record.length - syn4.length);
+  const shortened = Uint8Array.from([...record.subarray(0, packetOffset), ...packet]);
+  shortened[22] = version;
+  return shortened;
+}
+
+test("a record of a proxy that is not whole is no flow, and one without end is cut", () => {
+  const event = new EventView(new EndpointResolver(sampleContext()));
+  const whole = buildL7({ type: 1, message: sampleHttp });
+  for (const end of [40, 79, 80, 100, whole.length - 1]) {
+    assert.ok(event.loadRecord(whole.subarray(0, end)));
+    assert.equal(decodeFlow(event), undefined);
+  }
+  const headers = Array.from({ length: 500 }, (_, index) => ({ key: `k${index}`, value: "v".repeat(5_000) }));
+  const long = buildL7({ type: 1, message: { ...sampleHttp, url: `http://web/${"x".repeat(9_000)}`, headers } });
+  assert.ok(long.length < 40_000, `it has ${long.length} bytes`);
+  assert.ok(event.loadRecord(long));
+  const message = decodeFlow(event)?.layer7?.message;
+  assert.ok(message?.protocol === "http" && message.url.length === 4_096);
 });
 
 test("an event is explained by the rows of its own time, not of now", () => {

@@ -13,6 +13,8 @@ import {
   tracePointToEndpoint,
   Verdict,
 } from "./flow.ts";
+import type { Layer7 } from "./layer7/layer7.ts";
+import { layer7Summary } from "./layer7/layer7-summary.ts";
 import { type Packet, PacketLayer, Protocol } from "./packet.ts";
 import { summaryOf } from "./summary.ts";
 import { wallClockOf } from "./wall-clock.ts";
@@ -20,9 +22,11 @@ import { wallClockOf } from "./wall-clock.ts";
 const noPolicies: readonly FlowPolicy[] = [];
 const noLabels: readonly string[] = [];
 
-/** The event in full. Undefined when it is no flow: a debug message, or a marker of loss. */
+/** The event in full. Undefined when it is no flow: a debug message, a marker of loss, or a record of a proxy that is not whole. */
 export function decodeFlow(event: EventView): Flow | undefined {
-  if (event.type === EventType.debug || event.isLost) return undefined;
+  if (event.isDebug || event.isLost) return undefined;
+  const layer7 = event.layer7;
+  if (event.type === EventType.l7 && layer7 === undefined) return undefined;
   const { context, type, subType } = event;
   const isSock = type === EventType.traceSock;
   const packet = event.packet;
@@ -46,7 +50,12 @@ export function decodeFlow(event: EventView): Flow | undefined {
     tunnel: tunnelOf(event),
     source: event.source,
     destination: event.destination,
-    type: isSock ? FlowType.sock : FlowType.l3l4,
+    sourceNames: event.sourceNames,
+    destinationNames: event.destinationNames,
+    sourceService: event.sourceService,
+    destinationService: event.destinationService,
+    type: isSock ? FlowType.sock : layer7 === undefined ? FlowType.l3l4 : FlowType.l7,
+    layer7,
     nodeName: nodeNameOf(context),
     nodeLabels: context.nodeLabels ?? noLabels,
     eventType: { type, subType: isSock ? 0 : subType },
@@ -63,13 +72,18 @@ export function decodeFlow(event: EventView): Flow | undefined {
     sockXlatePoint: event.sockXlatePoint,
     socketCookie: event.socketCookie,
     cgroupId: event.cgroupId,
-    summary: isSock ? sockProtocolName(event.sockProtocol) : summaryOf(packet),
+    summary: summaryOfEvent(event, packet, layer7),
     egressAllowedBy: allowed && !ingress ? policies : noPolicies,
     ingressAllowedBy: allowed && ingress ? policies : noPolicies,
     egressDeniedBy: denied && !ingress ? policies : noPolicies,
     ingressDeniedBy: denied && ingress ? policies : noPolicies,
     policyLog: allowed || denied ? logs : noLabels,
   };
+}
+
+function summaryOfEvent(event: EventView, packet: Packet, layer7: Layer7 | undefined): string {
+  if (layer7 !== undefined) return layer7Summary(layer7);
+  return event.type === EventType.traceSock ? sockProtocolName(event.sockProtocol) : summaryOf(packet);
 }
 
 /** As flows carry it: always with the cluster. */

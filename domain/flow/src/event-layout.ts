@@ -65,6 +65,26 @@ export const sockOffset = {
   end: 46,
 } as const;
 
+/**
+ * What a proxy saw, written by the agent: the header, this, an IP packet of headers alone (`capturedLength` bytes) that says who spoke to
+ * whom, and JSON up to the end.
+ */
+export const l7Offset = {
+  sourceIdentity: 24,
+  destinationIdentity: 28,
+  sourceId: 32,
+  destinationId: 34,
+  verdict: 36,
+  flags: 37,
+  proxyPort: 38,
+  end: 40,
+} as const;
+
+export const L7Flag = { ingress: 1, egress: 2, reply: 4 } as const;
+
+/** Debug messages: packed after the hash. */
+export const debugOffset = { argument1: 16, argument2: 20, argument3: 24, end: 28 } as const;
+
 /** Written by the ring itself: events of which only the number is known. The subtype is the source of the loss. */
 export const lostOffset = { count: 16, end: 24 } as const;
 
@@ -99,7 +119,9 @@ export function packetOffsetOf(type: number, version: number): number | undefine
     case EventType.traceSock:
       return sockOffset.end;
     case EventType.debug:
-      return 28;
+      return debugOffset.end;
+    case EventType.l7:
+      return l7Offset.end;
     case EventType.lost:
       return lostOffset.end;
     default:

@@ -1,11 +1,14 @@
 import type { AddressBytes } from "@cilium-ts/net";
-import type { FlowContext, FlowEndpoint } from "./context/context.ts";
+import type { FlowContext, FlowEndpoint, FlowService } from "./context/context.ts";
 import type { EndpointResolver } from "./context/endpoint-resolver.ts";
 import {
   captureOffset,
+  debugOffset,
   dropOffset,
   EventType,
   headerOffset,
+  L7Flag,
+  l7Offset,
   lostOffset,
   NotifyFlag,
   packetOffsetOf,
@@ -18,9 +21,12 @@ import {
   verdictOffset,
 } from "./event-layout.ts";
 import { TrafficDirection, Verdict } from "./flow.ts";
+import { decodeLayer7 } from "./layer7/l7-record.ts";
+import type { Layer7 } from "./layer7/layer7.ts";
 import { Packet } from "./packet.ts";
 
 const noBytes = new DataView(new ArrayBuffer(0));
+const noNames: readonly string[] = [];
 const geneveHeaderBytes = 8;
 const vxlanHeaderBytes = 8;
 const udpHeaderBytes = 8;
@@ -58,6 +64,8 @@ export class EventView {
   #source: FlowEndpoint | undefined;
   #destination: FlowEndpoint | undefined;
   #resolved = false;
+  #layer7: Layer7 | undefined;
+  #layer7Read = false;
 
   constructor(resolver: EndpointResolver) {
     this.#resolver = resolver;
@@ -127,6 +135,8 @@ export class EventView {
         if (value > 0) return Verdict.redirected;
         return (this.#verdictFlags & VerdictFlag.audited) !== 0 ? Verdict.audit : Verdict.forwarded;
       }
+      case EventType.l7:
+        return this.#u8(l7Offset.verdict);
       case EventType.traceSock:
         return this.sockXlatePoint % 2 === 1 ? Verdict.traced : Verdict.translated;
       default:
@@ -144,6 +154,7 @@ export class EventView {
 
   /** Proxy port of a redirected connection. */
   get proxyPort(): number {
+    if (this.type === EventType.l7) return this.#u16(l7Offset.proxyPort);
     if (this.type === EventType.policyVerdict) return Math.max(0, this.#view.getInt32(this.#start + verdictOffset.verdict, true));
     // To the proxy: its port, in network order, stands where the destination's id would be.
     if (this.type === EventType.trace && this.subType === 1) return this.#view.getUint16(this.#start + traceOffset.destinationId);
@@ -156,6 +167,7 @@ export class EventView {
 
   /** True, false, or undefined when the event does not tell. */
   get isReply(): boolean | undefined {
+    if (this.type === EventType.l7) return (this.#u8(l7Offset.flags) & L7Flag.reply) !== 0;
     if (this.type === EventType.trace) return this.#traceReasonKnown ? this.#traceReason === traceReasonReply : undefined;
     if (this.type !== EventType.policyVerdict) return undefined;
     // Verdicts are told of a connection's first packet; one that was refused is no connection.
@@ -231,8 +243,38 @@ export class EventView {
     return (this.#u8(sockOffset.flags) & 1) !== 0 ? 6 : 4;
   }
 
+  /** What a proxy saw; undefined for events of the datapath, and for a record that is not whole. */
+  get layer7(): Layer7 | undefined {
+    if (this.type !== EventType.l7) return undefined;
+    if (!this.#layer7Read) {
+      this.#layer7Read = true;
+      const start = this.#start + this.#packetOffset + this.#u16(headerOffset.capturedLength);
+      const { buffer, byteOffset } = this.#view;
+      this.#layer7 = start > this.#end ? undefined : decodeLayer7(new Uint8Array(buffer, byteOffset + start, this.#end - start));
+    }
+    return this.#layer7;
+  }
+
+  get isDebug(): boolean {
+    return this.type === EventType.debug;
+  }
+
+  get hash(): number {
+    return this.#u32(headerOffset.hash);
+  }
+
+  /** Of a debug message. */
+  get debugArguments(): readonly [number, number, number] {
+    return [this.#u32(debugOffset.argument1), this.#u32(debugOffset.argument2), this.#u32(debugOffset.argument3)];
+  }
+
   /** A `TrafficDirection` of the API. */
   get direction(): number {
+    if (this.type === EventType.l7) {
+      const flags = this.#u8(l7Offset.flags);
+      if ((flags & L7Flag.ingress) !== 0) return TrafficDirection.ingress;
+      return (flags & L7Flag.egress) !== 0 ? TrafficDirection.egress : TrafficDirection.unknown;
+    }
     if (this.type === EventType.policyVerdict) {
       return (this.#verdictFlags & VerdictFlag.directionMask) === VerdictFlag.ingress ? TrafficDirection.ingress : TrafficDirection.egress;
     }
@@ -250,7 +292,8 @@ export class EventView {
     switch (this.type) {
       case EventType.drop:
       case EventType.trace:
-        return this.#u32(dropOffset.sourceIdentity);
+      case EventType.l7:
+        return this.#u32(dropOffset.sourceIdentity); // At the same place in all of them.
       case EventType.policyVerdict:
         return this.direction === TrafficDirection.ingress ? this.#u32(verdictOffset.remoteIdentity) : 0;
       default:
@@ -262,6 +305,7 @@ export class EventView {
     switch (this.type) {
       case EventType.drop:
       case EventType.trace:
+      case EventType.l7:
         return this.#u32(dropOffset.destinationIdentity);
       case EventType.policyVerdict:
         return this.direction === TrafficDirection.egress ? this.#u32(verdictOffset.remoteIdentity) : 0;
@@ -335,12 +379,40 @@ export class EventView {
     return this.#destination;
   }
 
+  /** The names by which the other side looked the source up. */
+  get sourceNames(): readonly string[] {
+    return this.#namesOf(this.destination, this.sourceAddress);
+  }
+
+  get destinationNames(): readonly string[] {
+    return this.#namesOf(this.source, this.destinationAddress);
+  }
+
+  get sourceService(): FlowService | undefined {
+    return this.#serviceOf(this.sourceAddress, this.packet.sourcePort);
+  }
+
+  get destinationService(): FlowService | undefined {
+    return this.#serviceOf(this.destinationAddress, this.type === EventType.traceSock ? this.sockPort : this.packet.destinationPort);
+  }
+
+  #namesOf(other: FlowEndpoint | undefined, address: AddressBytes | undefined): readonly string[] {
+    if (other === undefined || other.id === 0 || address === undefined) return noNames;
+    return this.context.namesOf?.(other.id, address, this.timeNs) ?? noNames;
+  }
+
+  #serviceOf(address: AddressBytes | undefined, port: number): FlowService | undefined {
+    return address === undefined || port === 0 ? undefined : this.context.serviceOf?.(address, port, this.timeNs);
+  }
+
   #point(view: DataView, start: number, end: number): boolean {
     this.#view = view;
     this.#start = start;
     this.#end = end;
     this.#parsed = false;
     this.#resolved = false;
+    this.#layer7Read = false;
+    this.#layer7 = undefined;
     this.#hasOuter = false;
     if (end - start < headerOffset.hash) {
       this.type = 0;
@@ -393,13 +465,14 @@ export class EventView {
     const isVerdict = this.type === EventType.policyVerdict;
     const ingress = isVerdict && (this.#verdictFlags & VerdictFlag.directionMask) === VerdictFlag.ingress;
     // A verdict without a packet still knows its own side.
-    const sourceId = isVerdict && !ingress ? this.reporter : 0;
+    const sourceId = this.type === EventType.l7 ? this.#u16(l7Offset.sourceId) : isVerdict && !ingress ? this.reporter : 0;
     const destinationId = ingress ? this.reporter : this.#destinationId;
     this.#source = this.#resolver.resolve(this.sourceAddress, sourceId, this.sourceIdentity, atNs);
     this.#destination = this.#resolver.resolve(this.destinationAddress, destinationId, this.destinationIdentity, atNs);
   }
 
   get #destinationId(): number {
+    if (this.type === EventType.l7) return this.#u16(l7Offset.destinationId);
     if (this.type === EventType.drop) return this.#u32(dropOffset.destinationId);
     if (this.type === EventType.trace && this.subType !== 1) return this.#u16(traceOffset.destinationId);
     return 0;
@@ -416,6 +489,7 @@ export class EventView {
   }
 
   get #fromL3Device(): boolean {
+    if (this.type === EventType.l7) return true;
     if (this.type === EventType.policyVerdict) return (this.#verdictFlags & VerdictFlag.l3Device) !== 0;
     return (this.#notifyFlags & NotifyFlag.l3Device) !== 0;
   }

@@ -1,4 +1,5 @@
-import type { FlowEndpoint, FlowPolicy } from "./context/context.ts";
+import type { FlowEndpoint, FlowPolicy, FlowService } from "./context/context.ts";
+import type { Layer7 } from "./layer7/layer7.ts";
 
 /** Numbers here are those of the Hubble API, which are contracts: they are never renumbered. */
 export const Verdict = { unknown: 0, forwarded: 1, dropped: 2, error: 3, audit: 4, redirected: 5, traced: 6, translated: 7 } as const;
@@ -49,7 +50,13 @@ export interface Flow {
   readonly tunnel: { readonly protocol: number; readonly ip: FlowIP | undefined; readonly l4: Layer4 | undefined } | undefined;
   readonly source: FlowEndpoint | undefined;
   readonly destination: FlowEndpoint | undefined;
+  /** DNS names by which the other side looked this one up. */
+  readonly sourceNames: readonly string[];
+  readonly destinationNames: readonly string[];
+  readonly sourceService: FlowService | undefined;
+  readonly destinationService: FlowService | undefined;
   readonly type: number;
+  readonly layer7: Layer7 | undefined;
   /** `cluster/node`. */
   readonly nodeName: string;
   readonly nodeLabels: readonly string[];

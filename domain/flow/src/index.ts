@@ -3,6 +3,7 @@ export {
   type FlowEndpoint,
   type FlowPolicy,
   type FlowReasons,
+  type FlowService,
   forgottenReasons,
   noReasons,
   type RemotePod,
@@ -27,6 +28,9 @@ export {
   tracePointToEndpoint,
   Verdict,
 } from "./flow.ts";
+export { encodeL7Record, type L7Party, type L7Record } from "./layer7/l7-record.ts";
+export { type DnsMessage, type HttpMessage, type KafkaMessage, L7Type, type Layer7 } from "./layer7/layer7.ts";
+export { dnsRcodeText } from "./layer7/layer7-summary.ts";
 export { dropReasonText, policyMatchText, reservedIdentityNames, sourceFileName, tracePointNames, tracePointText } from "./names.ts";
 export { FlowRing, type FlowRingOptions } from "./ring.ts";
 export { monotonicOf, wallClockOf } from "./wall-clock.ts";

@@ -154,18 +154,25 @@ export class FlowRing {
     return count;
   }
 
+  /** Takes one record, without a frame around it. */
+  appendRecord(record: Uint8Array): void {
+    const frame = new Uint8Array(frameHeaderBytes + record.length);
+    new DataView(frame.buffer).setUint32(0, record.length, true);
+    frame.set(record, frameHeaderBytes);
+    this.append(frame);
+  }
+
   /** Notes, in its place among the events, that some were lost. */
   appendLost(source: number, count: number, timeNs: number): void {
-    const frame = new Uint8Array(frameHeaderBytes + lostOffset.end);
-    const view = new DataView(frame.buffer);
-    view.setUint32(0, lostOffset.end, true);
-    view.setBigUint64(frameHeaderBytes + headerOffset.timeNs, BigInt(Math.round(timeNs)), true);
-    frame[frameHeaderBytes + headerOffset.type] = EventType.lost;
-    frame[frameHeaderBytes + headerOffset.subType] = source;
-    view.setBigUint64(frameHeaderBytes + lostOffset.count, BigInt(count), true);
+    const record = new Uint8Array(lostOffset.end);
+    const view = new DataView(record.buffer);
+    view.setBigUint64(headerOffset.timeNs, BigInt(Math.round(timeNs)), true);
+    record[headerOffset.type] = EventType.lost;
+    record[headerOffset.subType] = source;
+    view.setBigUint64(lostOffset.count, BigInt(count), true);
     this.#markers += 1;
     this.#lostCount += count;
-    this.append(frame);
+    this.appendRecord(record);
   }
 
   /** Events a second over the last minute. */

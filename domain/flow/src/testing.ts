@@ -2,7 +2,10 @@
 import { type AddressBytes, parseAddress, parseMac } from "@cilium-ts/net";
 import { type FlowContext, type FlowEndpoint, type FlowPolicy, noReasons } from "./context/context.ts";
 import { ContextHistory } from "./context/context-history.ts";
-import { captureOffset, dropOffset, EventType, headerOffset, sockOffset, traceOffset, verdictOffset } from "./event-layout.ts";
+import { captureOffset, debugOffset, dropOffset, EventType, headerOffset, sockOffset, traceOffset, verdictOffset } from "./event-layout.ts";
+import { TrafficDirection, Verdict } from "./flow.ts";
+import { encodeL7Record, type L7Record } from "./layer7/l7-record.ts";
+import { L7Type, type Layer7 } from "./layer7/layer7.ts";
 
 export interface PacketSpec {
   readonly source: string;
@@ -232,6 +235,7 @@ export function buildCapture(spec: EventSpec & { readonly point: number; readonl
 }
 
 export function buildSock(spec: {
+  readonly timeNs?: number;
   readonly point: number;
   readonly destination: string;
   readonly port: number;
@@ -243,7 +247,7 @@ export function buildSock(spec: {
   const record = buildRecord(
     sockOffset.end,
     [
-      [headerOffset.timeNs, 8, 1_000_000_000n],
+      [headerOffset.timeNs, 8, BigInt(spec.timeNs ?? 1_000_000_000)],
       [headerOffset.type, 1, EventType.traceSock],
       [sockOffset.point, 1, spec.point],
       [sockOffset.port, 2, spec.port],
@@ -256,6 +260,108 @@ export function buildSock(spec: {
   );
   record.set(address, sockOffset.destination);
   return record;
+}
+
+export function buildDebug(spec: {
+  readonly timeNs?: number;
+  readonly message: number;
+  readonly reporter?: number;
+  readonly hash?: number;
+  readonly arguments?: readonly [number, number, number];
+}): Uint8Array {
+  const [argument1, argument2, argument3] = spec.arguments ?? [0, 0, 0];
+  return buildRecord(
+    debugOffset.end,
+    [
+      [headerOffset.timeNs, 8, BigInt(spec.timeNs ?? 1_000_000_000)],
+      [headerOffset.type, 1, EventType.debug],
+      [headerOffset.subType, 1, spec.message],
+      [headerOffset.reporter, 2, spec.reporter ?? 0],
+      [headerOffset.hash, 4, spec.hash ?? 0],
+      [debugOffset.argument1, 4, argument1],
+      [debugOffset.argument2, 4, argument2],
+      [debugOffset.argument3, 4, argument3],
+    ],
+    noPacket,
+  );
+}
+
+/** What the proxy of shop/web saw of default/client. */
+export function buildL7(spec: Partial<L7Record> & { readonly type: number; readonly message: Layer7["message"] }): Uint8Array {
+  const { type, message, ...rest } = spec;
+  return encodeL7Record({
+    timeNs: 1_000_000_000,
+    reporter: 22,
+    client: { address: addressOf("10.0.0.1"), port: 40_000, identity: 1001, endpointId: 11 },
+    server: { address: addressOf("10.0.0.2"), port: 80, identity: 1002, endpointId: 22 },
+    transport: message.protocol === "dns" ? "UDP" : "TCP",
+    verdict: Verdict.forwarded,
+    direction: TrafficDirection.ingress,
+    proxyPort: 10_001,
+    layer7: { type, latencyNs: type === L7Type.response ? 5_000_000n : 0n, traceId: "4bf92f3577b34da6", message },
+    ...rest,
+  });
+}
+
+export const sampleHttp = {
+  protocol: "http",
+  code: 0,
+  method: "GET",
+  url: "http://web.shop/page/1?q=x",
+  version: "HTTP/1.1",
+  headers: [{ key: "X-Tenant", value: "blue" }],
+} as const;
+
+export const sampleDns = {
+  protocol: "dns",
+  query: "www.example.com.",
+  ips: ["192.0.2.7"],
+  ttl: 30,
+  cnames: ["edge.example.net."],
+  observationSource: "proxy",
+  rcode: 0,
+  qtypes: ["A"],
+  rrtypes: ["A"],
+} as const;
+
+export const sampleKafka = {
+  protocol: "kafka",
+  errorCode: -1,
+  apiVersion: 3,
+  apiKey: "produce",
+  correlationId: 9,
+  topic: "orders",
+} as const;
+
+/**
+ * One event of each kind, in the order of their numbers, event n at n seconds. Fixtures of the Observer API name them by number:
+ * a new one goes to the end.
+ */
+export function sampleEvents(): Uint8Array[] {
+  const tcp = (flags: number) => ({ sourcePort: 40_000, destinationPort: 80, flags });
+  const syn = buildPacket({ source: "10.0.0.1", destination: "10.0.0.2", tcp: tcp(0x02) });
+  const answer = { sourcePort: 80, destinationPort: 40_000, flags: 0x12 };
+  const synAck6 = buildPacket({ source: "fd00::2", destination: "fd00::1", tcp: answer });
+  const query = buildPacket({ source: "192.0.2.1", destination: "1.1.1.1", udp: { sourcePort: 5353, destinationPort: 53 } });
+  const ping6 = buildPacket({ source: "fd00::1", destination: "fd00::2", icmp: { type: 128, code: 0 } });
+  const fromWorld = buildPacket({ source: "198.51.100.9", destination: "10.0.0.2", tcp: { ...tcp(0x02), sourcePort: 555 } });
+  const toWeb = { reporter: 11, sourceIdentity: 1001, destinationIdentity: 1002, destinationId: 22, ifindex: 12 };
+  const events: ReadonlyArray<(timeNs: number) => Uint8Array> = [
+    (timeNs) => buildTrace({ timeNs, point: 0, reason: 0, ...toWeb, packet: syn }),
+    (timeNs) => buildDrop({ timeNs, reason: 133, ...toWeb, file: 1, line: 77, packet: syn }),
+    (timeNs) => buildVerdict({ timeNs, reporter: 22, remoteIdentity: 1001, verdict: 0, flags: 1 | (2 << 3), cookie: 9, packet: syn }),
+    (timeNs) => buildTrace({ timeNs, point: 0, reason: 2, reporter: 11, sourceIdentity: 1002, destinationIdentity: 1001, packet: synAck6 }),
+    (timeNs) =>
+      buildTrace({ timeNs, point: 11, reason: 0x80, reporter: 11, sourceIdentity: 1001, originalSource: "10.0.0.1", packet: query }),
+    (timeNs) => buildTrace({ timeNs, point: 5, reason: 5, reporter: 11, packet: ping6, ipTraceId: 77n }),
+    (timeNs) => buildL7({ timeNs, type: L7Type.request, message: sampleHttp }),
+    (timeNs) => buildL7({ timeNs, type: L7Type.response, message: { ...sampleHttp, code: 503 } }),
+    (timeNs) => buildL7({ timeNs, type: L7Type.response, reporter: 11, direction: TrafficDirection.egress, message: sampleDns }),
+    (timeNs) => buildSock({ timeNs, point: 1, destination: "10.0.0.2", port: 80, protocol: 6, socketCookie: 5n, cgroupId: 6n }),
+    (timeNs) => buildCapture({ timeNs, point: 4, argument1: 12, reporter: 11, packet: syn }),
+    (timeNs) => buildDrop({ timeNs, reason: 181, reporter: 22, sourceIdentity: 2, destinationIdentity: 1002, packet: fromWorld }),
+  ];
+  return events.map((build, index) => build((index + 1) * 1e9));
 }
 
 /** Records as the kernel's ring buffer is drained: length, zero, record padded to 8. */
@@ -271,6 +377,8 @@ export function frameRecords(records: readonly Uint8Array[]): Uint8Array {
   }
   return batch;
 }
+
+const sampleNodeLabels: readonly string[] = ["kubernetes.io/hostname=n1", "zone=a"];
 
 export const samplePolicy: FlowPolicy = {
   name: "web",
@@ -292,12 +400,16 @@ export function sampleEndpoint(id: number, identity: number, namespace: string, 
   };
 }
 
-/** Node n1 of cluster default, at boot on 1 January 2026 UTC: pods default/client (10.0.0.1, fd00::1) and shop/web (10.0.0.2, fd00::2). */
+/**
+ * Node n1 of cluster default, at boot on 1 January 2026 UTC: pods default/client (10.0.0.1, fd00::1) and shop/web (10.0.0.2, fd00::2).
+ * The client knows 1.1.1.1 as one.example.com, and port 80 of web's address is that of the service shop/web-frontend.
+ */
 export function sampleContext(): ContextHistory & FlowContext {
   const context = new ContextHistory({
     nodeName: "n1",
     clusterName: "default",
     wallClockOffsetNs: () => 1_767_225_600_000_000_000n,
+    nodeLabels: () => sampleNodeLabels,
     policyReasons: (cookie) => (cookie === 9 ? { policies: [samplePolicy], logs: ["allow web"] } : noReasons),
     interfaceName: (ifindex) => (ifindex === 12 ? "lxc1234" : undefined),
     fileName: (file) => (file === 1 ? "pod.c" : undefined),
@@ -310,6 +422,8 @@ export function sampleContext(): ContextHistory & FlowContext {
   context.setIdentity(1002, web.labels, 0);
   context.setEndpoint(client, [addressOf("10.0.0.1"), addressOf("fd00::1")], 0);
   context.setEndpoint(web, [addressOf("10.0.0.2"), addressOf("fd00::2")], 0);
+  context.setNames(11, addressOf("1.1.1.1"), ["one.example.com"], 0);
+  context.setService(addressOf("10.0.0.2"), 80, { name: "web-frontend", namespace: "shop" }, 0);
   context.setPrefix({ address: addressOf("0.0.0.0"), length: 0 }, 2, 0);
   context.setPrefix({ address: addressOf("::"), length: 0 }, 2, 0);
   return context;

@@ -38,6 +38,12 @@ export class BackwardWriter {
     this.#varint(field * 8 + wireVarint);
   }
 
+  /** Those below 0 are ten bytes long, as 64 bits of them would be. */
+  int32(field: number, value: number): void {
+    if (value >= 0) this.uint(field, value);
+    else this.uint64(field, BigInt(value));
+  }
+
   uint64(field: number, value: bigint): void {
     if (value === 0n) return;
     this.#varint64(value);

@@ -1,14 +1,38 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
-import { decodeFlow, EndpointResolver, EventView, type Flow, type FlowIP, type FlowPolicy, type Layer4, TcpFlag } from "@cilium-ts/flow";
-import { buildCapture, buildDrop, buildPacket, buildSock, buildTrace, buildVerdict, sampleContext } from "@cilium-ts/flow/testing";
+import {
+  decodeFlow,
+  EndpointResolver,
+  EventView,
+  type Flow,
+  type FlowIP,
+  type FlowPolicy,
+  type Layer4,
+  type Layer7,
+  TcpFlag,
+} from "@cilium-ts/flow";
+import {
+  buildCapture,
+  buildDrop,
+  buildL7,
+  buildPacket,
+  buildSock,
+  buildTrace,
+  buildVerdict,
+  sampleContext,
+  sampleDns,
+  sampleHttp,
+  sampleKafka,
+} from "@cilium-ts/flow/testing";
 import { createRandom, type Random } from "@cilium-ts/testing";
-import { type Flow as FlowMessage, FlowSchema, IPSchema, Layer4Schema } from "../gen/flow/flow_pb.js";
+import { type Flow as FlowMessage, FlowSchema, IPSchema, Layer4Schema, Layer7Schema } from "../gen/flow/flow_pb.js";
 import { type GetFlowsResponse, GetFlowsResponseSchema } from "../gen/observer/observer_pb.js";
 import { FieldMask } from "./field-mask.ts";
 import { FlowEncoder } from "./flow-encoder.ts";
+
+type Layer7Init = Exclude<MessageInitShape<typeof Layer7Schema>, { $typeName: string }>;
 
 const emitter = { name: "Hubble", version: "0.1.0" };
 
@@ -60,7 +84,19 @@ function toMessage(flow: Flow): FlowMessage {
     egressDeniedBy: flow.egressDeniedBy.map(toPolicy),
     ingressDeniedBy: flow.ingressDeniedBy.map(toPolicy),
     policyLog: [...flow.policyLog],
+    sourceNames: [...flow.sourceNames],
+    destinationNames: [...flow.destinationNames],
+    ...(flow.sourceService === undefined ? {} : { sourceService: flow.sourceService }),
+    ...(flow.destinationService === undefined ? {} : { destinationService: flow.destinationService }),
+    ...(flow.layer7 === undefined ? {} : { l7: toLayer7(flow.layer7) }),
+    ...(flow.layer7 === undefined || flow.layer7.traceId === "" ? {} : { traceContext: { parent: { traceId: flow.layer7.traceId } } }),
   });
+}
+
+function toLayer7({ type, latencyNs, message }: Layer7) {
+  const { protocol: kind, ...fields } = message;
+  const copy = Object.fromEntries(Object.entries(fields).map(([key, value]) => [key === "version" ? "protocol" : key, value]));
+  return create(Layer7Schema, { type, latencyNs, record: { case: kind, value: copy } as NonNullable<Layer7Init["record"]> });
 }
 
 function toIP(ip: FlowIP) {
@@ -177,6 +213,34 @@ function randomLayer4(random: Random): Layer4 | undefined {
   ]);
 }
 
+function randomLayer7(random: Random): Layer7 {
+  const signed = (): number => random.pick([0, 1, -1, 300, -(2 ** 31), 2 ** 31 - 1]);
+  const texts = (): string[] => list(random, () => text(random));
+  const message = random.pick<Layer7["message"]>([
+    {
+      protocol: "dns",
+      query: text(random),
+      ips: texts(),
+      ttl: number(random),
+      cnames: texts(),
+      observationSource: text(random),
+      rcode: random.below(24),
+      qtypes: texts(),
+      rrtypes: texts(),
+    },
+    {
+      protocol: "http",
+      code: random.pick([0, 200, 503]),
+      method: text(random),
+      url: text(random),
+      version: text(random),
+      headers: list(random, () => ({ key: text(random), value: text(random) })),
+    },
+    { protocol: "kafka", errorCode: signed(), apiVersion: signed(), apiKey: text(random), correlationId: signed(), topic: text(random) },
+  ]);
+  return { type: random.below(4), latencyNs: random.pick([0n, 5_000_000n, 2n ** 63n]), traceId: text(random), message };
+}
+
 function randomFlow(random: Random): Flow {
   const endpoint = () => ({
     id: number(random),
@@ -214,6 +278,11 @@ function randomFlow(random: Random): Flow {
     tunnel: maybe(() => ({ protocol: random.below(3), ip: maybe(ip), l4: randomLayer4(random) })),
     source: maybe(endpoint),
     destination: maybe(endpoint),
+    sourceNames: list(random, () => text(random)),
+    destinationNames: list(random, () => text(random)),
+    sourceService: maybe(() => ({ name: text(random), namespace: text(random) })),
+    destinationService: maybe(() => ({ name: text(random), namespace: text(random) })),
+    layer7: maybe(() => randomLayer7(random)),
     type: random.below(4),
     nodeName: text(random),
     nodeLabels: list(random, () => text(random)),
@@ -265,6 +334,9 @@ for (const [name, record] of [
   ["a trace", buildTrace({ point: 0, reason: 2, reporter: 11, packet })],
   ["a verdict", buildVerdict({ verdict: 0, flags: 1, cookie: 9, reporter: 22, packet })],
   ["a capture", buildCapture({ point: 4, packet })],
+  ["a request that a proxy saw", buildL7({ type: 1, message: sampleHttp })],
+  ["an answer of DNS", buildL7({ type: 2, message: sampleDns })],
+  ["a request to Kafka", buildL7({ type: 1, message: sampleKafka })],
   ["a socket call", buildSock({ point: 2, destination: "fd00::2", port: 80, protocol: 6, socketCookie: 5n, cgroupId: 6n })],
 ] as const) {
   test(`${name} goes over the wire whole`, () => {
@@ -288,6 +360,8 @@ for (const paths of [
   ["source.identity", "source.pod_name", "destination.labels", "l4.TCP.flags.SYN"],
   ["l4.UDP", "l4.TCP.destination_port", "IP.source", "tunnel.IP.destination", "tunnel.l4.TCP"],
   ["source", "source.identity", "is_reply", "event_type.sub_type", "emitter.name", "ip_trace_id.trace_id"],
+  ["l7.type", "l7.http.url", "l7.http.headers", "l7.dns", "l7.kafka.topic", "trace_context.parent.trace_id"],
+  ["l7", "source_names", "destination_service.name", "source_service", "policy_log", "trace_context"],
   ["egress_allowed_by", "ingress_denied_by", "interface.name", "file.line", "ethernet.destination", "Summary", "drop_reason"],
 ]) {
   test(`the mask ${paths.join(",")} leaves what it names`, () => {

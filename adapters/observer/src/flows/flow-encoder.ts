@@ -1,7 +1,8 @@
-import type { Flow, FlowEndpoint, FlowIP, FlowPolicy, FlowTime, Layer4 } from "@cilium-ts/flow";
+import type { Flow, FlowEndpoint, FlowIP, FlowPolicy, FlowService, FlowTime, Layer4 } from "@cilium-ts/flow";
 import { TcpFlag } from "@cilium-ts/flow";
 import { BackwardWriter } from "./backward-writer.ts";
 import { FieldMask } from "./field-mask.ts";
+import { writeLayer7 } from "./layer7-encoder.ts";
 
 export interface Emitter {
   readonly name: string;
@@ -71,6 +72,13 @@ export class FlowEncoder {
     this.#addMessage();
   }
 
+  /** The flow alone, without a response around it; valid until the next call. */
+  encodeFlow(flow: Flow): Uint8Array {
+    this.#writer.reset();
+    this.#flow(flow);
+    return this.#writer.written;
+  }
+
   /** Events that nobody will see. Neither filtered nor masked. */
   addLost(lost: { source: number; count: number; first?: FlowTime; last?: FlowTime; nodeName: string; time: FlowTime }): void {
     const writer = this.#writer;
@@ -105,7 +113,7 @@ export class FlowEncoder {
     const mask = this.#mask;
     const writer = this.#writer;
     if (mask.has("Summary")) writer.string(100_000, flow.summary);
-    if (mask.has("policy_log")) writer.strings(21_006, flow.policyLog);
+    if (flow.policyLog.length > 0 && mask.has("policy_log")) writer.strings(21_006, flow.policyLog);
     this.#policyList("ingress_denied_by", 21_005, flow.ingressDeniedBy);
     this.#policyList("egress_denied_by", 21_004, flow.egressDeniedBy);
     this.#policyList("ingress_allowed_by", 21_002, flow.ingressAllowedBy);
@@ -121,6 +129,7 @@ export class FlowEncoder {
     if (mask.has("cgroup_id")) writer.uint64(33, flow.cgroupId);
     if (mask.has("socket_cookie")) writer.uint64(32, flow.socketCookie);
     if (mask.has("sock_xlate_point")) writer.uint(31, flow.sockXlatePoint);
+    this.#traceContext(flow);
     if (mask.has("proxy_port")) writer.uint(29, flow.proxyPort);
     this.#interface(flow);
     if (mask.has("debug_capture_point")) writer.uint(27, flow.debugCapturePoint);
@@ -129,8 +138,13 @@ export class FlowEncoder {
     if (mask.has("trace_observation_point")) writer.uint(24, flow.traceObservationPoint);
     if (mask.has("policy_match_type")) writer.uint(23, flow.policyMatchType);
     if (mask.has("traffic_direction")) writer.uint(22, flow.trafficDirection);
+    this.#service("destination_service", 21, flow.destinationService);
+    this.#service("source_service", 20, flow.sourceService);
     this.#eventType(flow);
     if (mask.has("reply")) writer.bool(16, flow.isReply === true);
+    this.#layer7(flow);
+    if (flow.destinationNames.length > 0 && mask.has("destination_names")) writer.strings(14, flow.destinationNames);
+    if (flow.sourceNames.length > 0 && mask.has("source_names")) writer.strings(13, flow.sourceNames);
     if (mask.has("node_name")) writer.string(11, flow.nodeName);
     if (mask.has("Type")) writer.uint(10, flow.type);
     this.#endpoint("destination", 9, flow.destination, this.#destinations);
@@ -191,6 +205,39 @@ export class FlowEncoder {
     this.#ip(mask.of("IP"), 2, flow.tunnel.ip);
     if (mask.has("protocol")) this.#writer.uint(1, flow.tunnel.protocol);
     this.#writer.message(39, before);
+  }
+
+  #layer7(flow: Flow): void {
+    if (flow.layer7 === undefined) return;
+    const mask = this.#mask.of("l7");
+    if (mask === undefined) return;
+    const before = this.#writer.size;
+    writeLayer7(this.#writer, mask, flow.layer7);
+    this.#writer.message(15, before);
+  }
+
+  #traceContext({ layer7 }: Flow): void {
+    if (layer7 === undefined || layer7.traceId === "") return;
+    const mask = this.#mask.of("trace_context");
+    if (mask === undefined) return;
+    const before = this.#writer.size;
+    const parent = mask.of("parent");
+    if (parent !== undefined) {
+      const parentBefore = this.#writer.size;
+      if (parent.has("trace_id")) this.#writer.string(1, layer7.traceId);
+      this.#writer.message(1, parentBefore);
+    }
+    this.#writer.message(30, before);
+  }
+
+  #service(name: string, field: number, service: FlowService | undefined): void {
+    if (service === undefined) return;
+    const mask = this.#mask.of(name);
+    if (mask === undefined) return;
+    const before = this.#writer.size;
+    if (mask.has("namespace")) this.#writer.string(2, service.namespace);
+    if (mask.has("name")) this.#writer.string(1, service.name);
+    this.#writer.message(field, before);
   }
 
   #file(flow: Flow): void {

@@ -1,6 +1,7 @@
-import { type FlowFilter as DomainFilter, TcpFlag } from "@cilium-ts/flow";
+import { type FlowFilter as DomainFilter, type FilterOptions, TcpFlag } from "@cilium-ts/flow";
 import { RE2JS } from "re2js";
 import type { FlowFilter, TCPFlags } from "../gen/flow/flow_pb.js";
+import { compileCelExpression } from "./cel-expression.ts";
 
 /** The message as the domain's filter: the same fields, flags as bits. */
 export function toDomainFilter(message: FlowFilter): DomainFilter {
@@ -8,13 +9,18 @@ export function toDomainFilter(message: FlowFilter): DomainFilter {
   return { ...rest, tcpFlags: tcpFlags.map(tcpFlagBits), celExpression: experimental?.celExpression ?? [] };
 }
 
-/** What is wrong with a regular expression in RE2 syntax; undefined when nothing is. */
-export function regexProblem(pattern: string): string | undefined {
+/** The engines that the texts in filters are given to. */
+export const filterOptions: FilterOptions = { compileRegex, compileExpression: compileCelExpression };
+
+const patternLengthMax = 1_024;
+
+/** RE2's syntax and its promise: time grows with the text, never faster. */
+function compileRegex(pattern: string): ReturnType<FilterOptions["compileRegex"]> {
+  if (pattern.length > patternLengthMax) return { problem: `it has ${pattern.length} characters; at most ${patternLengthMax} are taken` };
   try {
-    RE2JS.compile(pattern);
-    return undefined;
+    return RE2JS.compile(pattern);
   } catch (cause) {
-    return cause instanceof Error ? cause.message : String(cause);
+    return { problem: cause instanceof Error ? cause.message : String(cause) };
   }
 }
 

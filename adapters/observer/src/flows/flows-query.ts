@@ -3,7 +3,8 @@ import { compileFilters, type EventView, type FlowPredicate, type FlowRing, mono
 import type { GetFlowsRequest } from "../gen/observer/observer_pb.js";
 import { GrpcCode, GrpcError } from "../grpc/errors.ts";
 import { FieldMask } from "./field-mask.ts";
-import { regexProblem, toDomainFilter } from "./flow-filter.ts";
+import { filterOptions, toDomainFilter } from "./flow-filter.ts";
+import type { Turn } from "./turn.ts";
 
 /** A request that was read and found right. Times are CLOCK_MONOTONIC ns, as events carry them. */
 export interface FlowsQuery {
@@ -21,7 +22,7 @@ export interface FlowsQuery {
 export function readFlowsQuery(request: GetFlowsRequest, wallClockOffsetNs: bigint): FlowsQuery {
   if (request.first && request.follow)
     throw invalid("first cannot be combined with follow: ask for the first flows, or follow the new ones");
-  const filters = compileFilters(request.whitelist.map(toDomainFilter), request.blacklist.map(toDomainFilter), { regexProblem });
+  const filters = compileFilters(request.whitelist.map(toDomainFilter), request.blacklist.map(toDomainFilter), filterOptions);
   if ("problem" in filters) throw invalid(`invalid filter: ${filters.problem}`);
   const mask = FieldMask.parse(request.fieldMask?.paths ?? []);
   if ("problem" in mask) throw invalid(mask.problem);
@@ -37,7 +38,7 @@ export function readFlowsQuery(request: GetFlowsRequest, wallClockOffsetNs: bigi
 }
 
 /** Where reading begins. With `since` and a number this gives the oldest flows after that time, not the newest: clients count on it. */
-export function startSequence(query: FlowsQuery, ring: FlowRing, event: EventView): number {
+export async function startSequence(query: FlowsQuery, ring: FlowRing, event: EventView, turn: Turn): Promise<number> {
   const { firstSequence: oldest, nextSequence: next } = ring;
   const { sinceNs, number } = query;
   if (sinceNs !== undefined) {
@@ -49,11 +50,19 @@ export function startSequence(query: FlowsQuery, ring: FlowRing, event: EventVie
   if (number === 0) return query.follow ? next : oldest;
   let counted = 0;
   let sequence = next;
-  while (sequence > oldest && counted < number) {
+  turn.begin();
+  // While others have their turn the ring may move on: what it overwrites meanwhile is out of reach.
+  while (sequence > ring.firstSequence && counted < number) {
     sequence -= 1;
-    if (event.load(ring, sequence) && !event.isLost && query.matches(event)) counted += 1;
+    if (event.load(ring, sequence) && isFlow(event) && query.matches(event)) counted += 1;
+    if (turn.isOver()) await turn.next();
   }
   return sequence;
+}
+
+/** Debug messages and markers of loss share the ring. */
+export function isFlow(event: EventView): boolean {
+  return !event.isLost && !event.isDebug;
 }
 
 function readTime(name: string, time: Timestamp | undefined, wallClockOffsetNs: bigint): number | undefined {

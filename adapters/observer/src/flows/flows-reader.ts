@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   decodeFlow,
   type EndpointResolver,
@@ -10,7 +9,8 @@ import {
   wallClockOf,
 } from "@cilium-ts/flow";
 import { type Emitter, FlowEncoder } from "./flow-encoder.ts";
-import { type FlowsQuery, startSequence } from "./flows-query.ts";
+import { type FlowsQuery, isFlow, startSequence } from "./flows-query.ts";
+import { Turn } from "./turn.ts";
 
 /** Where encoded messages go. Resolves when more may be sent: a slow client is waited for, not buffered for. */
 export interface FlowSink {
@@ -26,8 +26,6 @@ export interface FlowsReaderOptions {
 }
 
 const chunkBytes = 32_768;
-/** Events looked at before others get their turn on the thread. */
-const turnEventsMax = 2_000;
 const lostReportIntervalNs = 1e9;
 
 /**
@@ -35,16 +33,21 @@ const lostReportIntervalNs = 1e9;
  * counted exactly and told at most once a second.
  */
 export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, sink: FlowSink, signal: AbortSignal): Promise<void> {
-  const reader = new FlowsReader(query, options);
+  const turn = new Turn(options.nowNs);
+  const reader = await FlowsReader.open(query, options, turn);
+  turn.begin();
   while (!signal.aborted) {
-    const state = reader.readTurn();
+    const state = reader.readTurn(turn);
     if (state !== "more" && (state === "done" || !query.follow)) reader.reportLost(true);
     const messages = reader.take();
     if (messages.length > 0) await sink.write(messages);
     if (state === "done") return;
-    if (state === "more") await nextTurn();
+    if (state === "more") await turn.next();
     else if (!query.follow) return;
-    else await reader.waitForMore(signal);
+    else {
+      await reader.waitForMore(signal);
+      turn.begin();
+    }
   }
 }
 
@@ -62,13 +65,19 @@ class FlowsReader {
   #lostLast: FlowTime | undefined;
   #lostReportedNs = Number.NEGATIVE_INFINITY;
 
-  constructor(query: FlowsQuery, options: FlowsReaderOptions) {
+  static async open(query: FlowsQuery, options: FlowsReaderOptions, turn: Turn): Promise<FlowsReader> {
+    const end = query.follow ? Number.POSITIVE_INFINITY : options.ring.nextSequence;
+    const event = new EventView(options.resolver);
+    return new FlowsReader(query, options, event, await startSequence(query, options.ring, event, turn), end);
+  }
+
+  private constructor(query: FlowsQuery, options: FlowsReaderOptions, event: EventView, start: number, end: number) {
     this.#query = query;
     this.#options = options;
-    this.#event = new EventView(options.resolver);
+    this.#event = event;
     this.#encoder = new FlowEncoder({ mask: query.mask, emitter: options.emitter });
-    this.#cursor = startSequence(query, options.ring, this.#event);
-    this.#end = query.follow ? Number.POSITIVE_INFINITY : options.ring.nextSequence;
+    this.#cursor = start;
+    this.#end = end;
     this.#remaining = query.follow || query.number === 0 ? Number.POSITIVE_INFINITY : query.number;
   }
 
@@ -77,15 +86,16 @@ class FlowsReader {
   }
 
   /** Reads on for one turn. "done": nothing will follow; "caught-up": nothing more for now. */
-  readTurn(): "done" | "more" | "caught-up" {
+  readTurn(turn: Turn): "done" | "more" | "caught-up" {
     const { ring } = this.#options;
-    for (let looked = 0; looked < turnEventsMax && this.#encoder.size < chunkBytes; looked += 1) {
+    while (this.#encoder.size < chunkBytes) {
       this.#skipOverwritten(ring);
       if (this.#cursor >= Math.min(this.#end, ring.nextSequence)) {
         this.reportLost(false);
         return "caught-up";
       }
       if (this.#remaining === 0 || !this.#readOne(ring)) return "done";
+      if (turn.isOver()) break;
     }
     this.reportLost(false);
     return this.#remaining === 0 ? "done" : "more";
@@ -140,7 +150,7 @@ class FlowsReader {
     }
     if (untilNs !== undefined && event.timeNs > untilNs) return false;
     if (sinceNs !== undefined && event.timeNs < sinceNs) return true;
-    if (!matches(event)) return true;
+    if (!isFlow(event) || !matches(event)) return true;
     const flow = decodeFlow(event);
     if (flow === undefined) return true;
     this.#encoder.addFlow(flow);

@@ -16,7 +16,7 @@ function watch() {
     removeCidrGroup: (name: string) => void groups.delete(name),
   };
   const log = { error: (message: string) => void errors.push(message), warn() {}, info() {}, debug() {} };
-  const watched = policyObjects({ updates: updates as never, clusterName: "default", log });
+  const watched = policyObjects({ updates: updates as never, flows: { setService() {} }, clusterName: "default", log });
   const of = (kind: string) => {
     const found = watched.find(({ resource }) => resource.kind === kind);
     assert.ok(found !== undefined, kind);

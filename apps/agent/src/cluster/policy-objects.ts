@@ -13,11 +13,14 @@ import {
   serviceSliceFrom,
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
+import type { FlowHistory } from "../flow-history.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import { PolicyServices } from "./policy-services.ts";
+import { ServiceNames } from "./service-names.ts";
 
 export interface PolicyObjectsOptions {
   readonly updates: PolicyUpdates;
+  readonly flows: Pick<FlowHistory, "setService">;
   readonly clusterName: string;
   readonly log: Log;
 }
@@ -71,7 +74,8 @@ function cidrGroups({ updates, log }: PolicyObjectsOptions): WatchedPolicyObject
 /** Slices that Kubernetes keeps itself are of services with a selector, which say as much by that. */
 const slicesWrittenByHand = { labels: "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io" };
 
-function services({ updates, clusterName }: PolicyObjectsOptions): WatchedPolicyObjects[] {
+function services({ updates, clusterName, flows }: PolicyObjectsOptions): WatchedPolicyObjects[] {
+  const names = new ServiceNames(flows);
   const table = new PolicyServices({
     upsert: (service) => updates.upsertService(service),
     remove: (namespace, name) => updates.removeService(namespace, name),
@@ -80,8 +84,14 @@ function services({ updates, clusterName }: PolicyObjectsOptions): WatchedPolicy
     {
       resource: resources.services,
       handlers: {
-        onUpsert: (object) => table.upsertService(policyServiceFrom(object, clusterName)),
-        onDelete: ({ namespace, name }) => table.removeService(namespace, name),
+        onUpsert: (object) => {
+          names.upsert(object);
+          table.upsertService(policyServiceFrom(object, clusterName));
+        },
+        onDelete: (reference) => {
+          names.remove(reference);
+          table.removeService(reference.namespace, reference.name);
+        },
       },
     },
     {

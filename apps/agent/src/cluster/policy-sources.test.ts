@@ -37,7 +37,7 @@ async function follow(
   updates.open();
   const stop = new AbortController();
   const log = { error: (message: string) => void problems.push(message), warn() {}, info() {}, debug() {} };
-  const watches = policyObjects({ updates, clusterName: "default", log }).map(({ resource, handlers }) =>
+  const watches = policyObjects({ updates, flows: { setService() {} }, clusterName: "default", log }).map(({ resource, handlers }) =>
     reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }),
   );
   try {

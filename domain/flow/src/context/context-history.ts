@@ -1,12 +1,12 @@
 import { type AddressBytes, formatPrefix, maskAddress, type Prefix } from "@cilium-ts/net";
 import { keyOf } from "./address-key.ts";
-import { type FlowContext, type FlowEndpoint, type FlowReasons, noReasons, type RemotePod } from "./context.ts";
+import { type FlowContext, type FlowEndpoint, type FlowReasons, type FlowService, noReasons, type RemotePod } from "./context.ts";
 import { Timeline } from "./timeline.ts";
 
 export interface ContextHistoryOptions {
   readonly nodeName: string;
   readonly clusterName: string;
-  readonly nodeLabels?: readonly string[];
+  readonly nodeLabels?: () => readonly string[];
   /** CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns; asked for with every flow, so that a clock that was set is followed. */
   readonly wallClockOffsetNs: () => bigint;
   /** Of a cookie that is not 0, in a policy revision; 0: not known which. */
@@ -15,6 +15,8 @@ export interface ContextHistoryOptions {
   readonly fileName: (file: number) => string | undefined;
 }
 
+const nothing: readonly string[] = [];
+
 /**
  * The tables that flows are explained with, and what they said before. An event costs nothing when it arrives: its own time finds the
  * rows that were current then. Old rows are kept until `forgetBefore`, and at most 65,536 of a kind.
@@ -22,11 +24,12 @@ export interface ContextHistoryOptions {
 export class ContextHistory implements FlowContext {
   readonly nodeName: string;
   readonly clusterName: string;
-  readonly nodeLabels: readonly string[];
   readonly #options: ContextHistoryOptions;
   readonly #endpointsById = new Timeline<number, FlowEndpoint>();
   readonly #endpointsByAddress = new Timeline<number | string, FlowEndpoint>();
   readonly #remotePods = new Timeline<number | string, RemotePod>();
+  readonly #names = new Timeline<string, readonly string[]>();
+  readonly #services = new Timeline<string, FlowService>();
   readonly #addressesOf = new Map<number, ReadonlyArray<number | string>>();
   readonly #labels = new Timeline<number, readonly string[]>();
   readonly #prefixes = new Timeline<string, number>();
@@ -39,7 +42,10 @@ export class ContextHistory implements FlowContext {
     this.#options = options;
     this.nodeName = options.nodeName;
     this.clusterName = options.clusterName;
-    this.nodeLabels = options.nodeLabels ?? [];
+  }
+
+  get nodeLabels(): readonly string[] {
+    return this.#options.nodeLabels?.() ?? nothing;
   }
 
   get wallClockOffsetNs(): bigint {
@@ -69,6 +75,20 @@ export class ContextHistory implements FlowContext {
   setRemotePod(address: AddressBytes, pod: RemotePod | undefined, atNs: number): void {
     if (pod === undefined) this.#remotePods.delete(keyOf(address), atNs);
     else this.#remotePods.set(keyOf(address), pod, atNs);
+  }
+
+  /** By which names an endpoint of this node looked the address up; none: forget them. */
+  setNames(endpointId: number, address: AddressBytes, names: readonly string[], atNs: number): void {
+    const key = `${endpointId} ${keyOf(address)}`;
+    if (names.length === 0) this.#names.delete(key, atNs);
+    else this.#names.set(key, names, atNs);
+  }
+
+  /** Whose address and port this is; undefined: no service's. */
+  setService(address: AddressBytes, port: number, service: FlowService | undefined, atNs: number): void {
+    const key = `${port} ${keyOf(address)}`;
+    if (service === undefined) this.#services.delete(key, atNs);
+    else this.#services.set(key, service, atNs);
   }
 
   /** Labels as `source:key=value`, sorted here. */
@@ -107,6 +127,8 @@ export class ContextHistory implements FlowContext {
     this.#labels.forgetBefore(oldestNs);
     this.#prefixes.forgetBefore(oldestNs);
     this.#policyRevisions.forgetBefore(oldestNs);
+    this.#names.forgetBefore(oldestNs);
+    this.#services.forgetBefore(oldestNs);
   }
 
   endpointById(id: number, atNs: number): FlowEndpoint | undefined {
@@ -135,6 +157,14 @@ export class ContextHistory implements FlowContext {
 
   policyReasons(cookie: number, atNs: number): FlowReasons {
     return cookie === 0 ? noReasons : this.#options.policyReasons(cookie, this.#policyRevisions.at("node", atNs) ?? 0);
+  }
+
+  namesOf(endpointId: number, address: AddressBytes, atNs: number): readonly string[] {
+    return this.#names.size === 0 ? nothing : (this.#names.at(`${endpointId} ${keyOf(address)}`, atNs) ?? nothing);
+  }
+
+  serviceOf(address: AddressBytes, port: number, atNs: number): FlowService | undefined {
+    return this.#services.size === 0 ? undefined : this.#services.at(`${port} ${keyOf(address)}`, atNs);
   }
 
   interfaceName(ifindex: number): string | undefined {

@@ -19,6 +19,12 @@ export interface RemotePod {
   readonly podName: string;
 }
 
+/** A service whose address one side of a flow has. */
+export interface FlowService {
+  readonly name: string;
+  readonly namespace: string;
+}
+
 /** A policy that allowed or denied a flow. */
 export interface FlowPolicy {
   readonly name: string;
@@ -52,6 +58,7 @@ export const forgottenReasons: FlowReasons = Object.freeze({
 export interface FlowContext {
   readonly nodeName: string;
   readonly clusterName: string;
+  /** `key=value`, sorted. The same array as long as the labels are the same. */
   readonly nodeLabels?: readonly string[];
   /** What to add to CLOCK_MONOTONIC for CLOCK_REALTIME, in ns. */
   readonly wallClockOffsetNs: bigint;
@@ -66,6 +73,9 @@ export interface FlowContext {
   identityLabels(identity: number, atNs: number): readonly string[] | undefined;
   /** Why a verdict of that moment was what it was. The same object for the same answer. */
   policyReasons(cookie: number, atNs: number): FlowReasons;
+  /** The names by which an endpoint of this node looked up an address. */
+  namesOf?(endpointId: number, address: AddressBytes, atNs: number): readonly string[];
+  serviceOf?(address: AddressBytes, port: number, atNs: number): FlowService | undefined;
   interfaceName(ifindex: number): string | undefined;
   /** The BPF source file of a drop, from its number in the event. */
   fileName(file: number): string | undefined;

@@ -13,6 +13,11 @@ export class Timeline<K, V> {
   readonly #aged = new Set<K>();
   #ended = 0;
 
+  /** Keys that had a value at any moment not yet forgotten. */
+  get size(): number {
+    return this.#versions.size;
+  }
+
   current(key: K): V | undefined {
     return this.#versions.get(key)?.at(-1)?.value;
   }

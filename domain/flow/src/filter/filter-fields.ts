@@ -1,16 +1,26 @@
 import { Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
-import type { FlowEndpoint } from "../context/context.ts";
+import type { FlowEndpoint, FlowService } from "../context/context.ts";
 import type { EventView } from "../event.ts";
 import { IPVersion, Verdict } from "../flow.ts";
 import { type Packet, PacketLayer } from "../packet.ts";
 import type { FilterOptions, FlowFilter, FlowPredicate } from "./filter.ts";
 import { parseLabelSelector } from "./label-selector.ts";
+import {
+  compileDnsQueries,
+  compileHeaders,
+  compileMethods,
+  compileNames,
+  compilePaths,
+  compileStatusCodes,
+  compileTraceIds,
+  compileUrls,
+} from "./layer7-fields.ts";
 import { compileNodeName } from "./node-name-pattern.ts";
 
 export interface CompiledField {
-  /** 0 reads the record's header, 1 parses the packet, 2 finds the endpoints, 3 compares texts of them. */
-  readonly cost: 0 | 1 | 2 | 3;
+  /** 0 reads the record's header, 1 parses the packet, 2 finds the endpoints, 3 compares texts of them, 4 reads what a proxy told, 5 takes the whole flow. */
+  readonly cost: 0 | 1 | 2 | 3 | 4 | 5;
   readonly matches: FlowPredicate;
 }
 
@@ -24,9 +34,8 @@ type Side = (event: EventView) => FlowEndpoint | undefined;
 
 const sourceSide: Side = (event) => event.source;
 const destinationSide: Side = (event) => event.destination;
-const never: FlowPredicate = () => false;
 
-/** One compiler a field. Fields of layer 7, names and services match no event of this kind, but wrong values are refused all the same. */
+/** One compiler a field. */
 const compilers: Compilers = {
   verdict: (values) => field(0, (event) => values.includes(event.verdict)),
   dropReasonDesc: (values) => field(0, (event) => values.includes(event.dropReason)),
@@ -62,23 +71,18 @@ const compilers: Compilers = {
   destinationWorkload: (values) => compileWorkloads(values, destinationSide),
   sourceClusterName: (values) => field(3, (event) => values.includes(event.source?.clusterName ?? "")),
   destinationClusterName: (values) => field(3, (event) => values.includes(event.destination?.clusterName ?? "")),
-  sourceFqdn: compileNames,
-  destinationFqdn: compileNames,
-  sourceService: (values) => compileNamesWithSlash(values, "service"),
-  destinationService: (values) => compileNamesWithSlash(values, "service"),
-  httpStatusCode: (values) => {
-    const wrong = values.find((code) => !/^([1-5][0-9]{2}|[1-5][0-9]?\+)$/.test(code));
-    return wrong === undefined
-      ? field(0, never)
-      : { problem: `HTTP status ${JSON.stringify(wrong)} is neither a code (404) nor a prefix (5+)` };
-  },
-  httpMethod: () => field(0, never),
-  httpHeader: () => field(0, never),
-  httpPath: compileRegexes,
-  httpUrl: compileRegexes,
-  dnsQuery: compileRegexes,
-  traceId: () => field(0, never),
-  celExpression: () => ({ problem: "CEL expressions are not supported by this server; use the other fields of the filter" }),
+  sourceFqdn: (values, options) => compileNames(values, options, (event) => event.sourceNames),
+  destinationFqdn: (values, options) => compileNames(values, options, (event) => event.destinationNames),
+  sourceService: (values) => compileServices(values, (event) => event.sourceService),
+  destinationService: (values) => compileServices(values, (event) => event.destinationService),
+  httpStatusCode: compileStatusCodes,
+  httpMethod: compileMethods,
+  httpHeader: compileHeaders,
+  httpPath: compilePaths,
+  httpUrl: compileUrls,
+  dnsQuery: compileDnsQueries,
+  traceId: compileTraceIds,
+  celExpression: compileExpressions,
 };
 
 export const filterFields = Object.keys(compilers) as readonly FieldName[];
@@ -126,19 +130,25 @@ const layersOfProtocol: ReadonlyMap<string, readonly number[]> = new Map<string,
   ["sctp", [PacketLayer.sctp]],
   ["vrrp", [PacketLayer.vrrp]],
   ["igmp", [PacketLayer.igmp]],
-  ["dns", []],
-  ["http", []],
-  ["kafka", []],
 ]);
+
+const layer7Protocols: ReadonlySet<string> = new Set(["dns", "http", "kafka"]);
 
 function compileProtocols(values: readonly string[]): FieldResult {
   const layers = new Set<number>();
+  const messages = new Set<string>();
   for (const value of values) {
-    const known = layersOfProtocol.get(value.toLowerCase());
-    if (known === undefined) return { problem: `protocol ${JSON.stringify(value)} is none of ${[...layersOfProtocol.keys()].join(", ")}` };
-    for (const layer of known) layers.add(layer);
+    const name = value.toLowerCase();
+    const known = layersOfProtocol.get(name);
+    if (layer7Protocols.has(name)) messages.add(name);
+    else if (known === undefined) {
+      const names = [...layersOfProtocol.keys(), ...layer7Protocols].join(", ");
+      return { problem: `protocol ${JSON.stringify(value)} is none of ${names}` };
+    }
+    for (const layer of known ?? []) layers.add(layer);
   }
-  return field(1, (event) => layers.has(event.packet.layer));
+  if (messages.size === 0) return field(1, (event) => layers.has(event.packet.layer));
+  return field(4, (event) => layers.has(event.packet.layer) || messages.has(event.layer7?.message.protocol ?? ""));
 }
 
 function compilePorts(values: readonly string[], side: "source" | "destination"): FieldResult {
@@ -167,20 +177,13 @@ function compileAddresses(values: readonly string[], addressOf: (event: EventVie
   });
 }
 
-/** `namespace/prefix`; without a slash the namespace is "default", with nothing before it any. */
 function compilePods(values: readonly string[], side: Side): FieldResult {
-  const wanted: Array<{ namespace: string; prefix: string }> = [];
-  for (const value of values) {
-    if (value === "") return { problem: "a pod filter is empty; write namespace/name, namespace/ or name" };
-    const slash = value.indexOf("/");
-    wanted.push(slash < 0 ? { namespace: "default", prefix: value } : { namespace: value.slice(0, slash), prefix: value.slice(slash + 1) });
-  }
+  const wanted = parseQualifiedNames(values, "pod");
+  if ("problem" in wanted) return wanted;
   return field(3, (event) => {
     const endpoint = side(event);
     if (endpoint === undefined || (endpoint.namespace === "" && endpoint.podName === "")) return false;
-    return wanted.some(
-      ({ namespace, prefix }) => (namespace === "" || namespace === endpoint.namespace) && endpoint.podName.startsWith(prefix),
-    );
+    return wanted.matches(endpoint.namespace, endpoint.podName);
   });
 }
 
@@ -216,21 +219,37 @@ function compileLabels(values: readonly string[], labelsOf: (event: EventView) =
   });
 }
 
-function compileNames(values: readonly string[]): FieldResult {
-  const wrong = values.find((value) => !/^[-_.*0-9A-Za-z]+$/.test(value));
-  return wrong === undefined
-    ? field(0, never)
-    : { problem: `FQDN ${JSON.stringify(wrong)} is no name; letters, digits, -, _, . and * may be used` };
-}
-
-function compileNamesWithSlash(values: readonly string[], what: string): FieldResult {
-  return values.includes("") ? { problem: `a ${what} filter is empty; write namespace/name, namespace/ or name` } : field(0, never);
-}
-
-function compileRegexes(values: readonly string[], options: FilterOptions): FieldResult {
+function compileExpressions(values: readonly string[], options: FilterOptions): FieldResult {
+  const predicates: FlowPredicate[] = [];
   for (const value of values) {
-    const problem = options.regexProblem(value);
-    if (problem !== undefined) return { problem: `regular expression ${JSON.stringify(value)}: ${problem}` };
+    const compiled = options.compileExpression(value);
+    if ("problem" in compiled) return { problem: `CEL expression ${JSON.stringify(value)}: ${compiled.problem}` };
+    predicates.push(compiled.matches);
   }
-  return field(0, never);
+  return field(5, (event) => predicates.some((matches) => matches(event)));
+}
+
+function compileServices(values: readonly string[], serviceOf: (event: EventView) => FlowService | undefined): FieldResult {
+  const wanted = parseQualifiedNames(values, "service");
+  if ("problem" in wanted) return wanted;
+  return field(3, (event) => {
+    const service = serviceOf(event);
+    return service !== undefined && wanted.matches(service.namespace, service.name);
+  });
+}
+
+/** `namespace/prefix`; without a slash the namespace is "default", with nothing before it any. */
+function parseQualifiedNames(
+  values: readonly string[],
+  what: string,
+): { readonly matches: (namespace: string, name: string) => boolean } | { readonly problem: string } {
+  if (values.includes("")) return { problem: `a ${what} filter is empty; write namespace/name, namespace/ or name` };
+  const wanted = values.map((value) => {
+    const slash = value.indexOf("/");
+    return slash < 0 ? { namespace: "default", prefix: value } : { namespace: value.slice(0, slash), prefix: value.slice(slash + 1) };
+  });
+  return {
+    matches: (namespace, name) =>
+      wanted.some((one) => (one.namespace === "" || one.namespace === namespace) && name.startsWith(one.prefix)),
+  };
 }

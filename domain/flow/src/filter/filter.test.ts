@@ -4,10 +4,25 @@ import { EndpointResolver } from "../context/endpoint-resolver.ts";
 import { EventView } from "../event.ts";
 import { IPVersion, TcpFlag, TrafficDirection, Verdict } from "../flow.ts";
 import { FlowRing } from "../ring.ts";
-import { buildCapture, buildDrop, buildPacket, buildTrace, buildVerdict, frameRecords, sampleContext } from "../testing.ts";
-import { compileFilters, type FlowFilter } from "./filter.ts";
+import {
+  buildCapture,
+  buildDrop,
+  buildL7,
+  buildPacket,
+  buildTrace,
+  buildVerdict,
+  frameRecords,
+  sampleContext,
+  sampleDns,
+  sampleHttp,
+} from "../testing.ts";
+import { compileFilters, type FilterOptions, type FlowFilter } from "./filter.ts";
 
-const options = { regexProblem: (pattern: string) => (pattern.includes("(?=") ? "lookahead" : undefined) };
+const options: FilterOptions = {
+  compileRegex: (pattern) => (pattern.includes("(?=") ? { problem: "lookahead" } : new RegExp(pattern)),
+  compileExpression: (expression) =>
+    expression === "drops" ? { matches: ({ verdict }) => verdict === Verdict.dropped } : { problem: "no such thing" },
+};
 
 const syn = buildPacket({
   source: "10.0.0.1",
@@ -39,6 +54,9 @@ const events = {
   ping: buildTrace({ point: 5, reason: 5, reporter: 11, packet: ping, ipTraceId: 77n }),
   verdict: buildVerdict({ reporter: 22, remoteIdentity: 1001, verdict: 0, flags: 1 | (2 << 3), packet: syn }),
   arp: buildCapture({ point: 4, packet: arp }),
+  request: buildL7({ type: 1, message: sampleHttp }),
+  answer: buildL7({ type: 2, message: { ...sampleHttp, code: 503 } }),
+  name: buildL7({ type: 2, message: sampleDns, direction: TrafficDirection.egress, reporter: 11 }),
 } as const;
 type EventName = keyof typeof events;
 const all = Object.keys(events) as EventName[];
@@ -62,8 +80,8 @@ const rows: ReadonlyArray<readonly [filter: FlowFilter, expected: readonly Event
   [{ eventType: [{ type: 5, matchSubType: false, subType: 0 }] }, ["verdict"]],
   [{ eventType: [{ type: 4, matchSubType: true, subType: 0 }] }, ["reply"]],
   [{ eventType: [{ type: 0, matchSubType: true, subType: 3 }] }, ["dns"]],
-  [{ reply: [true] }, ["reply"]],
-  [{ reply: [false] }, ["drop", "dns", "verdict"]],
+  [{ reply: [true] }, ["reply", "answer", "name"]],
+  [{ reply: [false] }, ["drop", "dns", "verdict", "request"]],
   [{ uuid: [uuidOf(1)] }, ["reply"]],
   [{ uuid: ["nonsense"] }, []],
   [{ ipTraceId: [77n] }, ["ping"]],
@@ -77,44 +95,71 @@ const rows: ReadonlyArray<readonly [filter: FlowFilter, expected: readonly Event
   [{ ipVersion: [IPVersion.none] }, ["arp"]],
   [{ protocol: ["ICMP"] }, ["ping"]],
   [{ protocol: ["icmpv4"] }, []],
-  [{ protocol: ["udp", "icmpv6"] }, ["dns", "ping"]],
-  [{ protocol: ["http"] }, []],
-  [{ sourcePort: ["40000"] }, ["drop", "verdict"]],
-  [{ destinationPort: ["80", "53"] }, ["drop", "dns", "verdict"]],
+  [{ protocol: ["udp", "icmpv6"] }, ["dns", "ping", "name"]],
+  [{ protocol: ["dns", "icmp"] }, ["ping", "name"]],
+  [{ protocol: ["kafka"] }, []],
+  [{ protocol: ["HTTP"] }, ["request", "answer"]],
+  [{ sourcePort: ["40000"] }, ["drop", "verdict", "request"]],
+  [{ destinationPort: ["80", "53"] }, ["drop", "dns", "verdict", "request"]],
   [{ destinationPort: ["0"] }, []],
   [{ tcpFlags: [TcpFlag.syn] }, ["drop", "reply", "verdict"]],
   [{ tcpFlags: [TcpFlag.syn | TcpFlag.ack] }, ["reply"]],
   [{ tcpFlags: [TcpFlag.fin, TcpFlag.ack] }, ["reply"]],
-  [{ sourceIp: ["10.0.0.1"] }, ["drop", "dns", "verdict"]],
-  [{ sourceIp: ["fd00::/64", "10.0.0.0/31"] }, ["drop", "reply", "dns", "ping", "verdict"]],
-  [{ destinationIp: ["0.0.0.0/0"] }, ["drop", "dns", "verdict"]],
+  [{ sourceIp: ["10.0.0.1"] }, ["drop", "dns", "verdict", "request"]],
+  [{ sourceIp: ["fd00::/64", "10.0.0.0/31"] }, ["drop", "reply", "dns", "ping", "verdict", "request"]],
+  [{ destinationIp: ["0.0.0.0/0"] }, ["drop", "dns", "verdict", "request", "answer", "name"]],
   [{ sourceIpXlated: ["10.0.0.1"] }, ["dns"]],
-  [{ trafficDirection: [TrafficDirection.ingress] }, ["verdict"]],
-  [{ trafficDirection: [TrafficDirection.egress] }, ["drop", "reply", "dns"]],
-  [{ sourceIdentity: [1001] }, ["drop", "dns", "ping", "verdict"]],
+  [{ trafficDirection: [TrafficDirection.ingress] }, ["verdict", "request", "answer"]],
+  [{ trafficDirection: [TrafficDirection.egress] }, ["drop", "reply", "dns", "name"]],
+  [{ sourceIdentity: [1001] }, ["drop", "dns", "ping", "verdict", "request"]],
   [{ destinationIdentity: [2] }, ["dns"]],
-  [{ sourcePod: ["client"] }, ["drop", "dns", "ping", "verdict"]],
-  [{ sourcePod: ["default/cli"] }, ["drop", "dns", "ping", "verdict"]],
+  [{ sourcePod: ["client"] }, ["drop", "dns", "ping", "verdict", "request"]],
+  [{ sourcePod: ["default/cli"] }, ["drop", "dns", "ping", "verdict", "request"]],
   [{ sourcePod: ["web"] }, []],
-  [{ sourcePod: ["shop/web"] }, ["reply"]],
-  [{ destinationPod: ["shop/"] }, ["drop", "ping", "verdict"]],
-  [{ destinationPod: ["/web"] }, ["drop", "ping", "verdict"]],
-  [{ destinationPod: ["/"] }, ["drop", "reply", "ping", "verdict"]],
-  [{ sourceLabel: ["app=client"] }, ["drop", "dns", "ping", "verdict"]],
-  [{ sourceLabel: ["k8s:app in (client, web)"] }, ["drop", "reply", "dns", "ping", "verdict"]],
+  [{ sourcePod: ["shop/web"] }, ["reply", "answer", "name"]],
+  [{ destinationPod: ["shop/"] }, ["drop", "ping", "verdict", "request"]],
+  [{ destinationPod: ["/web"] }, ["drop", "ping", "verdict", "request"]],
+  [{ destinationPod: ["/"] }, ["drop", "reply", "ping", "verdict", "request", "answer", "name"]],
+  [{ sourceLabel: ["app=client"] }, ["drop", "dns", "ping", "verdict", "request"]],
+  [{ sourceLabel: ["k8s:app in (client, web)"] }, ["drop", "reply", "dns", "ping", "verdict", "request", "answer", "name"]],
   [{ sourceLabel: ["reserved:app"] }, []],
   [{ destinationLabel: ["reserved:world"] }, ["dns"]],
-  [{ destinationLabel: ["app!=web,!missing"] }, ["reply", "dns"]],
-  [{ destinationLabel: ["io.kubernetes.pod.namespace notin (shop)", "app=web"] }, ["drop", "reply", "dns", "ping", "verdict"]],
-  [{ sourceWorkload: [{ name: "web", kind: "" }] }, ["reply"]],
-  [{ sourceWorkload: [{ name: "", kind: "Deployment" }] }, ["drop", "reply", "dns", "ping", "verdict"]],
+  [{ destinationLabel: ["app!=web,!missing"] }, ["reply", "dns", "answer", "name"]],
+  [
+    { destinationLabel: ["io.kubernetes.pod.namespace notin (shop)", "app=web"] },
+    ["drop", "reply", "dns", "ping", "verdict", "request", "answer", "name"],
+  ],
+  [{ sourceWorkload: [{ name: "web", kind: "" }] }, ["reply", "answer", "name"]],
+  [{ sourceWorkload: [{ name: "", kind: "Deployment" }] }, ["drop", "reply", "dns", "ping", "verdict", "request", "answer", "name"]],
   [{ sourceWorkload: [{ name: "web", kind: "DaemonSet" }] }, []],
-  [{ sourceClusterName: ["default"] }, ["drop", "reply", "dns", "ping", "verdict"]],
+  [{ sourceClusterName: ["default"] }, ["drop", "reply", "dns", "ping", "verdict", "request", "answer", "name"]],
   [{ sourceClusterName: ["def*"] }, []],
-  [{ destinationFqdn: ["*.example.com"] }, []],
-  [{ httpStatusCode: ["404", "5+", "40+"] }, []],
-  [{ httpPath: ["/page/\\d+"] }, []],
-  [{ verdict: [Verdict.forwarded], protocol: ["tcp"], sourcePod: ["client"] }, ["verdict"]],
+  [{ destinationFqdn: ["*.Example.com."] }, ["dns"]],
+  [{ destinationFqdn: ["example.com", "o*e.example.com"] }, ["dns"]],
+  [{ destinationFqdn: ["one.example"] }, []],
+  [{ destinationFqdn: ["onexexample.com"] }, []],
+  [{ sourceFqdn: ["*"] }, []],
+  [{ destinationService: ["shop/web"] }, ["drop", "verdict", "request"]],
+  [{ destinationService: ["shop/"] }, ["drop", "verdict", "request"]],
+  [{ destinationService: ["/web-frontend"] }, ["drop", "verdict", "request"]],
+  [{ destinationService: ["web"] }, []],
+  [{ sourceService: ["shop/web-front"] }, ["answer", "name"]],
+  [{ httpStatusCode: ["503"] }, ["answer"]],
+  [{ httpStatusCode: ["404", "5+"] }, ["answer"]],
+  [{ httpStatusCode: ["50+"] }, ["answer"]],
+  [{ httpStatusCode: ["4+", "51+", "500"] }, []],
+  [{ httpMethod: ["get"] }, ["request", "answer"]],
+  [{ httpMethod: ["PO"] }, []],
+  [{ httpPath: ["/page/\\d+$"] }, ["request", "answer"]],
+  [{ httpPath: ["q=x"] }, []],
+  [{ httpUrl: ["q=x", "nothing"] }, ["request", "answer"]],
+  [{ httpHeader: [{ key: "X-Tenant", value: "blue" }] }, ["request", "answer"]],
+  [{ httpHeader: [{ key: "X-Tenant", value: "blu" }] }, []],
+  [{ dnsQuery: ["^www\\."] }, ["name"]],
+  [{ dnsQuery: ["^example"] }, []],
+  [{ traceId: ["other", "4bf92f3577b34da6"] }, ["request", "answer", "name"]],
+  [{ celExpression: ["drops"] }, ["drop"]],
+  [{ verdict: [Verdict.forwarded], protocol: ["tcp"], sourcePod: ["client"] }, ["verdict", "request"]],
 ];
 
 for (const [filter, expected] of rows) {
@@ -123,9 +168,9 @@ for (const [filter, expected] of rows) {
 }
 
 test("filters of a list are alternatives, and a denied flow stays denied", () => {
-  assert.deepEqual(matching([{ protocol: ["udp"] }, { verdict: [Verdict.dropped] }]), ["drop", "dns"]);
-  assert.deepEqual(matching([], [{ protocol: ["tcp"] }, { ipVersion: [IPVersion.none] }]), ["dns", "ping"]);
-  assert.deepEqual(matching([{ protocol: ["tcp"] }], [{ reply: [true] }]), ["drop", "verdict"]);
+  assert.deepEqual(matching([{ protocol: ["udp"] }, { verdict: [Verdict.dropped] }]), ["drop", "dns", "name"]);
+  assert.deepEqual(matching([], [{ protocol: ["tcp"] }, { ipVersion: [IPVersion.none] }]), ["dns", "ping", "name"]);
+  assert.deepEqual(matching([{ protocol: ["tcp"] }], [{ reply: [true] }]), ["drop", "verdict", "request"]);
   assert.deepEqual(matching([{ protocol: ["tcp"] }], [{}]), []);
 });
 
@@ -146,7 +191,8 @@ for (const [filter, problem] of [
   [{ httpStatusCode: ["600"] }, /HTTP status "600"/],
   [{ httpUrl: ["a(?=b)"] }, /regular expression "a\(\?=b\)": lookahead/],
   [{ dnsQuery: ["a(?=b)"] }, /regular expression/],
-  [{ celExpression: ["true"] }, /CEL expressions are not supported/],
+  [{ dnsQuery: ["ok", "a(?=b)"] }, /regular expression "a\(\?=b\)"/],
+  [{ celExpression: ["drops", "1 +"] }, /CEL expression "1 \+": no such thing/],
 ] as const) {
   test(`filter ${JSON.stringify(filter)} is refused, also when it would deny`, () => {
     for (const compiled of [compileFilters([filter], [], options), compileFilters([], [filter], options)]) {

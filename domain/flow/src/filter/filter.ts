@@ -50,8 +50,15 @@ export interface FlowFilter {
 }
 
 export interface FilterOptions {
-  /** What is wrong with a regular expression of a client (RE2 syntax); undefined when nothing is. */
-  readonly regexProblem: (pattern: string) => string | undefined;
+  /** A regular expression of a client, in RE2 syntax and by an engine whose time grows with the text and no faster. */
+  readonly compileRegex: (pattern: string) => Regex | { readonly problem: string };
+  /** An expression of a client over the whole flow. */
+  readonly compileExpression: (expression: string) => { readonly matches: FlowPredicate } | { readonly problem: string };
+}
+
+export interface Regex {
+  /** Whether it is found anywhere in the text. */
+  test(text: string): boolean;
 }
 
 export type FlowPredicate = (event: EventView) => boolean;
