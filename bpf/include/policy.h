@@ -28,6 +28,8 @@ enum policy_entry_flags {
 	POLICY_ENTRY_DENY = 1,
 	POLICY_ENTRY_MATCH_PROTOCOL = 2,
 	POLICY_ENTRY_MATCH_PORT = 4,
+	POLICY_ENTRY_UNALLOWED = 8, /* No rule allows it, where a wider entry says otherwise. */
+	POLICY_ENTRY_AUDIT = 16,    /* What DENY or UNALLOWED would drop passes, and is reported. */
 };
 
 struct policy_entry {

@@ -10,7 +10,7 @@
 
 #define POLICY_KEY_BITS 96
 
-/* Beside a fault: policy denies it, and the endpoint only audits. */
+/* Beside a fault: policy denies it, and the endpoint or the rules that deny only audit. */
 #define JUDGED_AUDITED 1
 
 enum match_type {
@@ -51,6 +51,8 @@ static __always_inline fault verdict_of(const struct policy_entry *entry)
 		return FAULT(DROP_POLICY_DENIED);
 	if (entry->flags & POLICY_ENTRY_DENY)
 		return FAULT(DROP_POLICY_DENY);
+	if (entry->flags & POLICY_ENTRY_UNALLOWED)
+		return FAULT(DROP_POLICY_DENIED);
 	if (entry->auth_type)
 		return FAULT(DROP_AUTH_REQUIRED);
 	if (entry->proxy_port)
@@ -101,7 +103,7 @@ CHECKED_ONCE fault judge(struct __sk_buff *skb, const struct judgement *j)
 	entry = exact && (!any || exact->precedence >= any->precedence) ? exact : any;
 	problem = verdict_of(entry);
 	enforced = j->direction == POLICY_INGRESS ? ENDPOINT_INGRESS_ENFORCED : ENDPOINT_EGRESS_ENFORCED;
-	audited = problem && (j->endpoint_flags & ENDPOINT_AUDIT);
+	audited = problem && ((j->endpoint_flags & ENDPOINT_AUDIT) || (entry && (entry->flags & POLICY_ENTRY_AUDIT)));
 	if (config.verdict_events_enabled && (j->endpoint_flags & enforced) && (!j->known || j->admitted != !problem))
 		send_verdict(skb, j, problem, audited, entry, entry ? match_of(entry, entry == exact) : MATCH_NONE);
 	return audited ? JUDGED_AUDITED : problem;

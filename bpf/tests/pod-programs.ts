@@ -57,6 +57,8 @@ export interface Rule {
   /** Significant bits of the port: 16 when there is a port. */
   readonly portBits?: number;
   readonly deny?: boolean;
+  readonly unallowed?: boolean;
+  readonly audit?: boolean;
   readonly precedence?: number;
   readonly cookie?: number;
   readonly proxyPort?: number;
@@ -224,6 +226,8 @@ export class PodPrograms implements Disposable {
     });
     const flags =
       (rule.deny === true ? policyEntryFlags.deny : 0) |
+      (rule.unallowed === true ? policyEntryFlags.unallowed : 0) |
+      (rule.audit === true ? policyEntryFlags.audit : 0) |
       (protocol === 0 ? 0 : policyEntryFlags.matchProtocol) |
       (portBits === 0 ? 0 : policyEntryFlags.matchPort);
     const { precedence = 0, cookie = 0, proxyPort = 0, authType = 0 } = rule;

@@ -281,6 +281,29 @@ describe("an endpoint that only audits", { skip }, () => {
   }
 });
 
+describe("a rule that only audits", { skip }, () => {
+  for (const [what, parts] of [
+    ["deny", { deny: true }],
+    ["leave unallowed", { unallowed: true }],
+  ] as const) {
+    for (const family of families) {
+      test(`IPv${family}: what it would ${what} is reported and forwarded, and other rules deny as they mean it`, () => {
+        const meant = { ...serverIngress, protocol: tcpNumber, port: 81, ...parts, cookie: 4 };
+        placeTwoPods(programs, [clientMayAll, { ...serverIngress, ...parts, audit: true, cookie: 3 }, meant]);
+        const to = (port: number): Outcome =>
+          programs.fromPod(client, sent(client, ip(family, at(client, family), at(server, family)), tcp(4000, port, "S")));
+        const audited = to(80);
+        assert.equal(audited.action, "redirect");
+        const [, verdict] = verdictsOf(audited);
+        assert.deepEqual([verdict?.verdict, verdict?.audited, verdict?.cookie], [0, true, 3]);
+        const dropped = to(81);
+        assert.equal(dropped.dropReason, what === "deny" ? dropReason.policyDeny : dropReason.policyDenied);
+        assert.deepEqual([verdictsOf(dropped)[1]?.audited, verdictsOf(dropped)[1]?.cookie], [false, 4]);
+      });
+    }
+  }
+});
+
 describe("a connection remembers who admitted it", { skip }, () => {
   for (const family of families) {
     const packet = (): Uint8Array => sent(client, ip(family, at(client, family), at(server, family)), tcp(4000, 80, "A"));

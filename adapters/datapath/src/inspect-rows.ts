@@ -55,6 +55,10 @@ export interface InspectedPolicyEntry {
   /** Significant bits of the port, 0 (any port) to 16. */
   readonly portPrefixLength: number;
   readonly deny: boolean;
+  /** No rule allows it, where a wider entry says otherwise. */
+  readonly unallowed: boolean;
+  /** What it would drop passes, and is reported. */
+  readonly audit: boolean;
   readonly proxyPort: number;
   readonly authType: number;
   readonly precedence: number;
@@ -117,6 +121,8 @@ export function decodePolicy(dump: MapDump): InspectedPolicyEntry[] {
     port: key.port,
     portPrefixLength: Math.max(0, key.prefixLength - bitsBeforeProtocol - protocolBits),
     deny: (entry.flags & policyEntryFlags.deny) !== 0,
+    unallowed: (entry.flags & policyEntryFlags.unallowed) !== 0,
+    audit: (entry.flags & policyEntryFlags.audit) !== 0,
     proxyPort: entry.proxyPort,
     authType: entry.authType,
     precedence: entry.precedence,

@@ -12,6 +12,10 @@ export interface PolicySetEntry {
   /** 0 to 16 significant bits of the port; 0 with protocol 0. */
   readonly portPrefixLength: number;
   readonly deny: boolean;
+  /** No rule allows it, where a wider entry says otherwise. */
+  readonly unallowed?: boolean;
+  /** What `deny` or `unallowed` would drop passes, and is reported. */
+  readonly audit?: boolean;
   readonly precedence: number;
   /** Names the rules behind the entry in verdict events. */
   readonly cookie: number;
@@ -143,6 +147,8 @@ function encodeEntries(entries: readonly PolicySetEntry[]): { keys: Uint8Array; 
     encodePolicyKey(key, keys, index * keySizeBytes);
     const flags =
       (entry.deny ? policyEntryFlags.deny : 0) |
+      (entry.unallowed ? policyEntryFlags.unallowed : 0) |
+      (entry.audit ? policyEntryFlags.audit : 0) |
       (entry.protocol === 0 ? 0 : policyEntryFlags.matchProtocol) |
       (entry.portPrefixLength === 0 ? 0 : policyEntryFlags.matchPort);
     const value = { precedence: entry.precedence, cookie: entry.cookie, proxyPort: 0, flags, authType: 0 };

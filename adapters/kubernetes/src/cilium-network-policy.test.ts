@@ -448,6 +448,24 @@ test("the policy's labels are the user's and those of its place", () => {
   assert.equal(rule.log, "mine");
 });
 
+test("an annotation makes a policy one that is only audited", () => {
+  const annotated = (value: unknown): unknown => ({
+    metadata: { name: "rule", namespace: "shop", annotations: { "policy.cilium.io/audit-mode": value } },
+    spec: { endpointSelector: {}, ingress: [{}] },
+  });
+  assert.equal(parseOne(annotated("enabled")).audit, true);
+  assert.equal(parseOne(annotated("disabled")).audit, undefined);
+  assert.deepEqual(parseCiliumNetworkPolicy(annotated("yes")), {
+    rules: [],
+    problems: [
+      {
+        path: 'metadata.annotations["policy.cilium.io/audit-mode"]',
+        message: 'must be enabled or disabled, not the string "yes"',
+      },
+    ],
+  });
+});
+
 const folder = new URL("../testdata/cilium-network-policies/", import.meta.url);
 for (const file of readdirSync(folder)) {
   test(`${file} is a policy without problems`, () => {

@@ -40,7 +40,7 @@ function parsePolicy(object: unknown, kind: Kind, options: NetworkPolicyOptions)
   const scope = kind === "CiliumNetworkPolicy" ? "namespaced" : "clusterwide";
   const policy = readPolicyObject(object, kind, scope, ["spec", "specs"], reader);
   if (policy === undefined) return { rules: [], problems: reader.problems };
-  const { fields, named } = policy;
+  const { fields, named, audit } = policy;
   const specs: { value: unknown; path: string; origin: string }[] = [];
   if (isPresent(fields.spec)) specs.push({ value: fields.spec, path: "spec", origin: "" });
   for (const [index, value] of (reader.list(fields.specs, "specs") ?? []).entries()) {
@@ -50,7 +50,8 @@ function parsePolicy(object: unknown, kind: Kind, options: NetworkPolicyOptions)
   const rules = specs
     .map(({ value, path, origin }) => parseRule(value, path, origin, named, reader, options))
     .filter((rule) => rule !== undefined);
-  return reader.problems.length > 0 ? { rules: [], problems: reader.problems } : { rules, problems: [] };
+  if (reader.problems.length > 0) return { rules: [], problems: reader.problems };
+  return { rules: audit ? rules.map((rule) => ({ ...rule, audit })) : rules, problems: [] };
 }
 
 const ruleFields = ["description", "enableDefaultDeny", "endpointSelector", "labels", "log", "nodeSelector", ...sectionNames];

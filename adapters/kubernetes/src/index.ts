@@ -35,7 +35,7 @@ export { type Node, type NodeAddress, nodeFrom } from "./node.ts";
 export type { Problem } from "./object-fields.ts";
 export { type NamedPort, type Pod, podFrom, type Workload } from "./pod.ts";
 export { ciliumPolicyFromRule } from "./policy-from-rule.ts";
-export type { ParsedPolicy } from "./policy-object.ts";
+export { auditAnnotation, type ParsedPolicy } from "./policy-object.ts";
 export { policyServiceFrom, type ServiceSlice, serviceSliceFrom } from "./policy-service.ts";
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";

@@ -22,7 +22,7 @@ export function parseNetworkPolicy(object: unknown, options: NetworkPolicyOption
   const reader = new FieldReader();
   const policy = readPolicyObject(object, "NetworkPolicy", "namespaced", ["spec"], reader);
   if (policy === undefined) return { rules: [], problems: reader.problems };
-  const { named } = policy;
+  const { named, audit } = policy;
   const context: Context = { reader, namespace: named.namespace, clusterName: options.clusterName };
   if (!isPresent(policy.fields.spec)) reader.problem("spec", "is required");
   const spec = isPresent(policy.fields.spec)
@@ -45,6 +45,7 @@ export function parseNetworkPolicy(object: unknown, options: NetworkPolicyOption
     egress: types.egress ? egress : [],
     egressDeny: [],
     enableDefaultDeny: types,
+    ...(audit && { audit }),
   };
   return { rules: [rule], problems: [] };
 }

@@ -1,6 +1,7 @@
 import { clusterLabelKey, namespaceLabelKey, type Requirement, type Selector } from "@cilium-ts/labels";
 import { type Peer, type PortGroup, type PortMatch, protocols, type Rule, type RuleSection } from "@cilium-ts/policy";
 import type { KubernetesObject } from "./kubernetes-object.ts";
+import { auditAnnotation } from "./policy-object.ts";
 
 /**
  * The object that a rule is written as: a CiliumNetworkPolicy, or a clusterwide one for a rule without a namespace. Read again it is the
@@ -16,7 +17,11 @@ export function ciliumPolicyFromRule(rule: Rule): KubernetesObject {
   return {
     apiVersion: "cilium.io/v2",
     kind: namespace === "" ? "CiliumClusterwideNetworkPolicy" : "CiliumNetworkPolicy",
-    metadata: { name, ...(namespace !== "" && { namespace }) },
+    metadata: {
+      name,
+      ...(namespace !== "" && { namespace }),
+      ...(rule.audit === true && { annotations: { [auditAnnotation]: "enabled" } }),
+    },
     spec: {
       endpointSelector: selectorFields(rule.endpointSelector, namespace),
       ...sections,

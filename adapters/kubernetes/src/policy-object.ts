@@ -1,6 +1,6 @@
 import { type Label, Labels } from "@cilium-ts/labels";
 import type { PolicyReference, Rule } from "@cilium-ts/policy";
-import { type FieldReader, type Fields, joinPath, type Problem } from "./object-fields.ts";
+import { describe, type FieldReader, type Fields, joinPath, type Problem } from "./object-fields.ts";
 
 /** The rules of one object. With any problem there are none: a policy applies as a whole or not at all. */
 export interface ParsedPolicy {
@@ -12,7 +12,12 @@ export interface PolicyObject {
   readonly reader: FieldReader;
   readonly fields: Fields;
   readonly named: PolicyName;
+  /** The policy is only audited. */
+  readonly audit: boolean;
 }
+
+/** Of a policy or of a namespace: `enabled` or `disabled`. */
+export const auditAnnotation = "policy.cilium.io/audit-mode";
 
 export interface PolicyName {
   readonly kind: string;
@@ -42,7 +47,17 @@ export function readPolicyObject(
     reader.problem("metadata.namespace", `must be absent: a ${kind} is about the whole cluster`);
   const uid = reader.string(metadata.uid, "metadata.uid") ?? "";
   const place = scope === "clusterwide" ? "" : namespace === "" ? "default" : namespace;
-  return { reader, fields, named: { kind, namespace: place, name, uid } };
+  return { reader, fields, named: { kind, namespace: place, name, uid }, audit: readAudit(metadata, reader) };
+}
+
+function readAudit(metadata: Fields, reader: FieldReader): boolean {
+  if (!isPresent(metadata.annotations)) return false;
+  const value = reader.anyObject(metadata.annotations, "metadata.annotations")?.[auditAnnotation];
+  if (isPresent(value) && value !== "enabled" && value !== "disabled") {
+    const path = `metadata.annotations[${JSON.stringify(auditAnnotation)}]`;
+    reader.problem(path, `must be enabled or disabled, not ${describe(value)}`);
+  }
+  return value === "enabled";
 }
 
 /** The reference that verdicts carry; its labels, as flows show them, are the user's and those that say where it came from. */

@@ -49,6 +49,8 @@ const entry: InspectedPolicyEntry = {
   port: 80,
   portPrefixLength: 16,
   deny: false,
+  unallowed: false,
+  audit: false,
   proxyPort: 0,
   authType: 0,
   precedence: 24,

@@ -236,9 +236,9 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
     { verdict: 5, proxyPort: 10_001, isReply: false, egressAllowedBy: [samplePolicy] },
   ],
   [
-    "an audited connection",
+    "an audited connection, with the policies that would deny it",
     buildVerdict({ reporter: 11, remoteIdentity: 2, verdict: 0, flags: 2 | 0x40, cookie: 9, packet: syn4 }),
-    { verdict: 4, egressAllowedBy: [], egressDeniedBy: [], policyLog: [] },
+    { verdict: 4, dropReason: 0, egressAllowedBy: [], egressDeniedBy: [samplePolicy], policyLog: ["allow web"] },
   ],
   [
     "a verdict without a packet names its own side",

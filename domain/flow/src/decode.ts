@@ -36,7 +36,7 @@ export function decodeFlow(event: EventView): Flow | undefined {
   const direction = event.direction;
   const { policies, logs } = event.policyCookie === 0 ? noReasons : context.policyReasons(event.policyCookie, event.timeNs);
   const allowed = verdict === Verdict.forwarded || verdict === Verdict.redirected;
-  const denied = verdict === Verdict.dropped;
+  const denied = verdict === Verdict.dropped || verdict === Verdict.audit;
   const ingress = direction === TrafficDirection.ingress;
   return {
     time: wallClockOf(event.timeNs, context.wallClockOffsetNs),

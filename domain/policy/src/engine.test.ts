@@ -34,7 +34,10 @@ function createEngine(changes: Partial<PolicyEngineOptions> = {}): PolicyEngine 
 type Sections = Partial<Record<"ingress" | "ingressDeny" | "egress" | "egressDeny", readonly Omit<RuleSection, "path">[]>>;
 
 /** A rule about everybody, unless it says otherwise. */
-function rule(name: string, parts: Sections & { selector?: Selector; defaultDeny?: Rule["enableDefaultDeny"]; log?: string }): Rule {
+function rule(
+  name: string,
+  parts: Sections & { selector?: Selector; defaultDeny?: Rule["enableDefaultDeny"]; log?: string; audit?: boolean },
+): Rule {
   const sections = (kind: keyof Sections): RuleSection[] =>
     (parts[kind] ?? []).map((section, index) => ({ path: `${kind}[${index}]`, ...section }));
   const own = {
@@ -52,6 +55,7 @@ function rule(name: string, parts: Sections & { selector?: Selector; defaultDeny
       egress: own.egress.length + own.egressDeny.length > 0,
     },
     ...(parts.log === undefined ? {} : { log: parts.log }),
+    ...(parts.audit === undefined ? {} : { audit: parts.audit }),
   };
 }
 
@@ -70,7 +74,7 @@ function describe(policy: ResolvedPolicy): string[] {
     const ports =
       entry.portPrefixLength === 16 ? `/${entry.port}` : entry.portPrefixLength === 0 ? "" : `/${entry.port}:${entry.portPrefixLength}`;
     const text = `${entry.direction} ${name.get(entry.identity) ?? entry.identity} ${protocolName.get(entry.protocol)}${ports}`;
-    return `${text} ${entry.deny ? "deny" : "allow"}`;
+    return `${text} ${entry.deny ? "deny" : entry.unallowed ? "drop" : "allow"}${entry.audit ? " audited" : ""}`;
   });
 }
 
@@ -204,6 +208,27 @@ const rows: readonly [name: string, rules: Rule[], expected: string[], changes?:
   ["mode always closes without rules", [], [], { mode: "always" }],
   ["and lets the node in", [], ["ingress host * allow"], { mode: "always", allowLocalhost: "auto" }],
   ["mode never opens whatever rules say", [rule("a", { ingressDeny: [{}] })], ["ingress any * allow", ...open], { mode: "never" }],
+  [
+    "a rule that is only audited leaves nothing closed, and what it does not allow is reported",
+    [rule("a", { ingress: [{ peers: [app("web")], ports: on(port(tcp, 80)) }], audit: true })],
+    ["ingress any * drop audited", "ingress web tcp/80 allow", ...open],
+  ],
+  [
+    "beside a rule that means it, an audited one allows, and its denials are reported",
+    [
+      rule("a", { ingressDeny: [{ peers: [app("web")], ports: on(port(tcp, 80, 81)) }], ingress: [{ peers: [app("db")] }], audit: true }),
+      rule("b", { ingress: [{ peers: [app("web")], ports: on(port(tcp, 80)) }] }),
+    ],
+    ["ingress web tcp/80 deny audited", "ingress db * allow", ...open],
+  ],
+  [
+    "an audited denial weakens no other",
+    [
+      rule("a", { ingressDeny: [{ peers: [app("web")] }], defaultDeny: { ingress: false, egress: false }, audit: true }),
+      rule("b", { ingressDeny: [{ ports: on(port(tcp, 22)) }], defaultDeny: { ingress: false, egress: false } }),
+    ],
+    ["ingress any * allow", "ingress any tcp/22 deny", "ingress web * deny audited", "ingress web tcp/22 deny", ...open],
+  ],
 ];
 
 for (const [name, rules, expected, changes] of rows) {

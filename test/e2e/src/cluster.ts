@@ -195,6 +195,7 @@ export interface FlowPolicy {
 export interface Policy {
   readonly name: string;
   readonly spec: object;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** A policy for the pods with label `app` of that value. */
@@ -202,8 +203,8 @@ export function policy(name: string, app: string, rules: object): Policy {
   return { name, spec: { endpointSelector: { matchLabels: { app } }, ...rules } };
 }
 
-export function policyObject({ name, spec }: Policy): object {
-  return { apiVersion: "cilium.io/v2", kind: "CiliumNetworkPolicy", metadata: { namespace: "default", name }, spec };
+export function policyObject({ name, spec, annotations = {} }: Policy): object {
+  return { apiVersion: "cilium.io/v2", kind: "CiliumNetworkPolicy", metadata: { namespace: "default", name, annotations }, spec };
 }
 
 /** `ip` inside of a network namespace; arguments may be written together. */

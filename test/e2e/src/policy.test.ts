@@ -121,6 +121,31 @@ describe("a policy between pods", { skip: requireKernel() }, () => {
     assert.match(text, /policy-verdict:L3-L4 INGRESS ALLOWED BY in \(CiliumNetworkPolicy\)/);
   });
 
+  test("that is only audited drops nothing, and Hubble names it where it would have", async () => {
+    const meant = policy("meant", "server", { ingress: [{ fromEndpoints: [client], toPorts: ports(tcp("8081")) }] });
+    const audited = policy("audited", "server", {
+      ingress: [{ fromEndpoints: [{ matchLabels: { app: "other" } }], toPorts: ports(tcp("8082")) }],
+      ingressDeny: [{ fromEndpoints: [client], toPorts: ports(tcp("8081")) }],
+    });
+    await cluster.apply({ ...audited, annotations: { "policy.cilium.io/audit-mode": "enabled" } });
+    await check(`
+      client  tcp/8081  server  answered
+      client  tcp/8083  server  answered
+    `);
+    await cluster.apply(meant);
+    await check(`
+      client  tcp/8081  server  answered
+      client  tcp/8083  server  dropped
+      other   tcp/8082  server  answered
+    `);
+    const told = await cluster.flows("--verdict", "AUDIT", "--type", "policy-verdict", "--to-pod", "default/server", "--all");
+    for (const port of [8081, 8083]) {
+      const flow = told.find(({ l4 }) => l4?.TCP?.destination_port === port);
+      const names = flow?.ingress_denied_by?.map(({ name }) => name);
+      assert.deepEqual(names, ["audited"], `port ${port}`);
+    }
+  });
+
   test("cuts established connections that it no longer allows, and leaves the others alone", async () => {
     const names = families.flatMap((family) => [`kept ${family}`, `cut ${family}`]);
     for (const family of families) {

@@ -268,6 +268,10 @@ export const policyEntryFlags = {
   matchProtocol: 2,
   /** POLICY_ENTRY_MATCH_PORT */
   matchPort: 4,
+  /** POLICY_ENTRY_UNALLOWED */
+  unallowed: 8,
+  /** POLICY_ENTRY_AUDIT */
+  audit: 16,
 } as const;
 export type PolicyEntryFlags = (typeof policyEntryFlags)[keyof typeof policyEntryFlags];
 

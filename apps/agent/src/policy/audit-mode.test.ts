@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AuditMode, auditAnnotation } from "./audit-mode.ts";
+import { auditAnnotation } from "@cilium-ts/kubernetes";
+import { AuditMode } from "./audit-mode.ts";
 
 function create(everywhere: boolean) {
   const changed: string[] = [];

@@ -1,8 +1,5 @@
-import type { Namespace } from "@cilium-ts/kubernetes";
+import { auditAnnotation, type Namespace } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
-
-/** Of a namespace: `enabled` or `disabled`, whatever the agent's own setting says. */
-export const auditAnnotation = "policy.cilium.io/audit-mode";
 
 export interface AuditModeOptions {
   /** The agent's setting, for namespaces that say nothing. */

@@ -3,9 +3,10 @@ import type { ResolvedPolicy } from "@cilium-ts/policy";
 
 /** Whom a policy lets in and out, as the API shows it. */
 export function policyShape({ entries }: ResolvedPolicy): EndpointPolicy {
-  const identities = (direction: "ingress" | "egress", deny: boolean): number[] => {
+  const identities = (direction: "ingress" | "egress", dropped: boolean): number[] => {
     const found = new Set<number>();
-    for (const entry of entries) if (entry.direction === direction && entry.deny === deny) found.add(entry.identity);
+    for (const { direction: of, deny, unallowed, audit, identity } of entries)
+      if (of === direction && ((deny || unallowed) && !audit) === dropped) found.add(identity);
     return [...found].sort((left, right) => left - right);
   };
   return {

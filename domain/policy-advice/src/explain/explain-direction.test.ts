@@ -50,7 +50,7 @@ test("what is enforced depends on the mode, and policies of pods are not about t
 });
 
 test("what is in force is told as it is, and what is only audited passes", () => {
-  const decision = { verdict: "dropped", match: 0, origins: [] } as const;
+  const decision = { verdict: "dropped", audited: false, match: 0, origins: [] } as const;
   const asked = explainConnection({ from: pod("web"), to: pod("db"), protocol: "TCP", port: 80 }, world("default", closed), () => {
     return { enforced: true, decision, audited: true };
   });

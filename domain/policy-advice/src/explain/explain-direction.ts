@@ -65,14 +65,16 @@ function explainDirection(
     return { verdict: "allowed", enforced: false, reason, match: "none", rules: [], policies: [], changes: [] };
   }
   const selecting = world.rules.filter((rule) => rule.endpointSelector.matches(self.labels) && isAbout(rule, direction));
-  const { enforced, decision, audited } = inForce?.(question) ?? wouldBeInForce(question, world, selecting);
+  const inside = inForce?.(question) ?? wouldBeInForce(question, world, selecting);
+  const { enforced, decision } = inside;
+  const audited = inside.audited === true || decision.audited;
   const rules = explainedRules(decision.origins);
   const { verdict } = decision;
   const { sentences: changes, remedy } = whatWouldChange(question, { ...world, rules: selecting }, { verdict, enforced, deciding: rules });
   const policies = explainedPolicies(selecting);
   const reason = reasonOf(question, verdict, { enforced, mode: world.mode, rules, policies });
   const match = matchNames[decision.match] ?? "none";
-  const told = { verdict, ...(audited === true && { audited }), enforced, reason, match, rules, policies, changes };
+  const told = { verdict, ...(audited && { audited }), enforced, reason, match, rules, policies, changes };
   return remedy === undefined ? told : { ...told, remedy };
 }
 
@@ -82,7 +84,7 @@ function wouldBeInForce(question: DirectionQuestion, world: PolicyWorld, selecti
   const [from, to] = direction === "egress" ? [self, peer] : [peer, self];
   const decision = explainPacket({ from: end(from), to: end(to), protocol, port }, world)[direction];
   const enforced = world.mode === "always" || self.labels.has("reserved", "init") || (world.mode === "default" && selecting.length > 0);
-  return { enforced, decision: decision ?? { verdict: "allowed", match: matchTypes.none, origins: [] } };
+  return { enforced, decision: decision ?? { verdict: "allowed", audited: false, match: matchTypes.none, origins: [] } };
 }
 
 function isAbout(rule: Rule, direction: Direction): boolean {

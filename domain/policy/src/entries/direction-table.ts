@@ -1,11 +1,12 @@
 import { reservedIdentities } from "@cilium-ts/identity";
-import { type CompiledRule, compareStatements, matchesNamedPort, type Statement } from "../rules/compiled-rule.ts";
+import { type CompiledRule, compareRules, compareStatements, matchesNamedPort, type Statement } from "../rules/compiled-rule.ts";
 import { type OriginList, OriginLists, type OriginSet } from "../rules/origin-lists.ts";
 import { reservedOrigins } from "../rules/origins.ts";
 import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "../rules/port-prefix.ts";
 import type { Direction, NamedPort, RuleOrigin } from "../rules/rule.ts";
 import type { CachedSelector, SelectorWatcher } from "../selectors/selector-cache.ts";
 import { Block, BlockList } from "./entry-blocks.ts";
+import { type AnybodyOutcomes, type Ground, type StatementCells, settleAnybody, settleIdentity } from "./settle.ts";
 
 /** What a table looks at beside its rules. */
 export interface TableContext {
@@ -45,12 +46,20 @@ export class DirectionTable implements SelectorWatcher {
   #touched: Set<number> | "all" = "all";
   #selecting = 0;
   #closing = 0;
+  /** Of those that close, the ones that are not only audited. */
+  #closingInEarnest = 0;
+  /** Statements have to be settled for each block of ports, not just denials left out. */
+  #settling = 0;
+  readonly #auditedDefaultDenies = new Set<CompiledRule>();
   #naming = 0;
   /** Of rules about anybody with port names, in egress: they are about everybody who has that name. */
   #namesOfAnybody = 0;
-  #openBefore: boolean | undefined;
+  #closedBefore: Ground["closed"] | undefined;
+  #settledBefore = false;
   /** What no peer may, whoever it is. */
   #deniedToAnybody: ReadonlySet<PortKey> | undefined;
+  /** Of a direction that is settled: what is said about anybody, and what that comes to. */
+  #anybody: { readonly about: StatementCells; readonly outcomes: AnybodyOutcomes } = { about: new Map(), outcomes: new Map() };
 
   constructor(direction: Direction, context: TableContext) {
     this.#direction = direction;
@@ -63,10 +72,16 @@ export class DirectionTable implements SelectorWatcher {
     return enforcement === "enforced" || (enforcement === "default" && this.#selecting > 0);
   }
 
-  /** What no rule allows passes. */
-  get #open(): boolean {
+  /** Some rule says more than allow or deny. */
+  get settled(): boolean {
+    return this.#settling > 0 && this.#context.enforcement() !== "open";
+  }
+
+  /** Whether what no rule allows is dropped. */
+  get #closed(): Ground["closed"] {
     const enforcement = this.#context.enforcement();
-    return enforcement !== "enforced" && (enforcement === "open" || this.#closing === 0);
+    if (enforcement !== "default") return enforcement === "open" ? "no" : "enforced";
+    return this.#closingInEarnest > 0 ? "enforced" : this.#closing > 0 ? "audited" : "no";
   }
 
   add(rule: CompiledRule): void {
@@ -136,7 +151,7 @@ export class DirectionTable implements SelectorWatcher {
   }
 
   #refresh(): void {
-    this.#touchWhatOpens();
+    this.#touchWhatCloses();
     const touched = this.#touched;
     this.#touched = new Set();
     if (touched === "all" || this.#context.enforcement() === "open") {
@@ -144,22 +159,26 @@ export class DirectionTable implements SelectorWatcher {
       return;
     }
     if (touched.size === 0) return;
-    if (touched.has(anyIdentity) && this.#refreshAnybody()) {
+    if (touched.has(anyIdentity) && (this.settled || this.#refreshAnybody())) {
       this.#computeAll();
       return;
     }
     touched.delete(anyIdentity);
     const changes = new Map<number, Block | undefined>();
-    for (const identity of touched) changes.set(identity, this.#compute(identity, this.#statementsAbout(identity)));
+    const compute = this.#computer();
+    for (const identity of touched) changes.set(identity, compute(identity, this.#statementsAbout(identity)));
     this.#blocks.change(changes);
     this.#clearOrigins();
   }
 
   /** Whether everything else is open is said by entries for anybody and for the node. */
-  #touchWhatOpens(): void {
-    const open = this.#open;
-    if (open === this.#openBefore) return;
-    this.#openBefore = open;
+  #touchWhatCloses(): void {
+    const closed = this.#closed;
+    const { settled } = this;
+    if (settled !== this.#settledBefore || (settled && closed !== this.#closedBefore)) this.#touched = "all";
+    this.#settledBefore = settled;
+    if (closed === this.#closedBefore) return;
+    this.#closedBefore = closed;
     if (this.#touched === "all") return;
     this.#touched.add(anyIdentity);
     this.#touched.add(reservedIdentities.host);
@@ -176,12 +195,52 @@ export class DirectionTable implements SelectorWatcher {
     this.#origins.keepOnly([]);
     const blocks: Block[] = [];
     const take = (block: Block | undefined): void => void (block === undefined || blocks.push(block));
-    take(this.#compute(anyIdentity, this.#aboutAnybody));
+    take(this.settled ? this.#settleAnybody() : this.#compute(anyIdentity, this.#aboutAnybody));
     if (this.#context.enforcement() !== "open") {
-      for (const [identity, statements] of this.#statementsByIdentity()) take(this.#compute(identity, statements));
+      const compute = this.#computer();
+      for (const [identity, statements] of this.#statementsByIdentity()) take(compute(identity, statements));
     }
     this.#blocks.replaceAll(blocks);
     this.#originsKept = this.#origins.size;
+  }
+
+  #computer(): (identity: number, statements: readonly Statement[]) => Block | undefined {
+    if (!this.settled) return (identity, statements) => this.#compute(identity, statements);
+    const ground = this.#ground();
+    const { about, outcomes } = this.#anybody;
+    return (identity, statements) => {
+      const always = this.#alwaysAllowed(identity);
+      return settleIdentity(identity, this.#cellsOf(identity, statements), about, outcomes, always, ground);
+    };
+  }
+
+  #settleAnybody(): Block {
+    const about = this.#cellsOf(anyIdentity, this.#aboutAnybody);
+    const { block, outcomes } = settleAnybody(about, this.#ground());
+    this.#anybody = { about, outcomes };
+    this.#deniedToAnybody = undefined;
+    return block;
+  }
+
+  #ground(): Ground {
+    const open = this.#direction === "ingress" ? reservedOrigins.allowAnyIngress : reservedOrigins.allowAnyEgress;
+    const auditedDefaultDenies = [...this.#auditedDefaultDenies]
+      .sort(compareRules)
+      .map((rule) => rule[this.#direction].auditedDefaultDeny)
+      .filter((origin) => origin !== undefined);
+    return { direction: this.#direction, closed: this.#closed, open: open[0], auditedDefaultDenies, lists: this.#origins };
+  }
+
+  #cellsOf(identity: number, statements: readonly Statement[]): StatementCells {
+    const cells = new Map<PortKey, Statement[]>();
+    for (const statement of statements) {
+      for (const key of new Set(this.#keysAbout(statement, identity))) {
+        const cell = cells.get(key);
+        if (cell === undefined) cells.set(key, [statement]);
+        else cell.push(statement);
+      }
+    }
+    return cells;
   }
 
   /** In the order of the rules, so that each list is in order. */
@@ -232,7 +291,10 @@ export class DirectionTable implements SelectorWatcher {
     const allow: Cells = new Map();
     const deny: Cells = new Map();
     if (this.#context.enforcement() !== "open") {
-      for (const statement of statements) this.#addCells(statement.deny ? deny : allow, statement, identity);
+      for (const statement of statements) {
+        const cells = statement.deny ? deny : allow;
+        for (const key of this.#keysAbout(statement, identity)) cells.set(key, this.#origins.with(cells.get(key), statement.origin));
+      }
     }
     const always = this.#alwaysAllowed(identity);
     if (always !== undefined) allow.set(anyPortKey, this.#origins.with(allow.get(anyPortKey), always));
@@ -257,25 +319,21 @@ export class DirectionTable implements SelectorWatcher {
     return block;
   }
 
-  #addCells(cells: Cells, { origin, anyPeer, keys, named }: Statement, identity: number): void {
-    const add = (key: PortKey): void => void cells.set(key, this.#origins.with(cells.get(key), origin));
-    if (anyPeer === (identity === anyIdentity)) for (const key of keys) add(key);
-    if (named.length === 0) return;
-    if (this.#direction === "egress") {
-      // The name is the receiver's: each peer's identity gets the ports that its own endpoints call so.
-      const ports = this.#context.peerNamedPorts.get(identity) ?? [];
-      for (const port of ports) if (named.some((match) => matchesNamedPort(match, port))) add(portKeyOf(port.protocol, port.port, 16));
-    } else if (anyPeer === (identity === anyIdentity)) {
-      for (const port of this.#context.namedPorts()) {
-        if (named.some((match) => matchesNamedPort(match, port))) add(portKeyOf(port.protocol, port.port, 16));
-      }
-    }
+  /** The blocks for which the statement says something in the entries of the identity; one perhaps twice. */
+  #keysAbout({ anyPeer, keys, named }: Statement, identity: number): readonly PortKey[] {
+    const isHere = anyPeer === (identity === anyIdentity);
+    const blocks = isHere ? keys : [];
+    // The name is the receiver's: in egress each peer's identity gets the ports that its own endpoints call so.
+    if (named.length === 0 || (this.#direction === "ingress" && !isHere)) return blocks;
+    const ports = this.#direction === "egress" ? (this.#context.peerNamedPorts.get(identity) ?? []) : this.#context.namedPorts();
+    const meant = ports.filter((port) => named.some((match) => matchesNamedPort(match, port)));
+    return [...blocks, ...meant.map((port) => portKeyOf(port.protocol, port.port, 16))];
   }
 
   /** What passes without any rule. */
   #alwaysAllowed(identity: number): RuleOrigin | undefined {
     const ingress = this.#direction === "ingress";
-    if (this.#open) {
+    if (this.#closed === "no") {
       if (identity !== anyIdentity) return undefined;
       return (ingress ? reservedOrigins.allowAnyIngress : reservedOrigins.allowAnyEgress)[0];
     }
@@ -312,10 +370,17 @@ export class DirectionTable implements SelectorWatcher {
   }
 
   #count(rule: CompiledRule, difference: number): void {
-    const { selects, defaultDeny, usesPortNames, statements } = rule[this.#direction];
+    const { selects, defaultDeny, auditedDefaultDeny, needsSettling, usesPortNames, statements } = rule[this.#direction];
     if (usesPortNames) this.#naming += difference;
     if (selects) this.#selecting += difference;
     if (defaultDeny) this.#closing += difference;
+    if (defaultDeny && auditedDefaultDeny === undefined) this.#closingInEarnest += difference;
+    if (needsSettling) this.#settling += difference;
+    if (auditedDefaultDeny !== undefined) {
+      if (difference > 0) this.#auditedDefaultDenies.add(rule);
+      else this.#auditedDefaultDenies.delete(rule);
+      this.#touched = "all";
+    }
     for (const statement of statements) if (statement.anyPeer && this.#isAboutNames(statement)) this.#namesOfAnybody += difference;
     this.#context.onTouched();
   }

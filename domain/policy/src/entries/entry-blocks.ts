@@ -2,7 +2,11 @@ import { mixBits } from "../rules/mix-bits.ts";
 import type { OriginLists, OriginSet } from "../rules/origin-lists.ts";
 import { decodePortKey, type PortKey } from "../rules/port-prefix.ts";
 import type { Direction } from "../rules/rule.ts";
-import { matchTypeOf, precedenceOf, type VerdictEntry } from "./verdict.ts";
+import type { Outcome } from "./settle.ts";
+import { matchTypeOf, precedenceOf, settledPrecedenceOf, type VerdictEntry } from "./verdict.ts";
+
+const noOrigins: VerdictEntry["origins"] = Object.freeze([]);
+const outcomeCodes: Readonly<Record<Outcome["says"], number>> = { allow: 1, deny: 2, drop: 3 };
 
 /** The entries of one identity in one direction, ascending by port key, with 64 bits that stand for their content. */
 export class Block {
@@ -24,13 +28,36 @@ export class Block {
       port,
       portPrefixLength: length,
       deny,
+      unallowed: false,
+      audit: false,
       precedence: precedenceOf(deny, protocol, length),
       match: matchTypeOf(this.identity, protocol, length),
       origins: lists.listOf(origins),
     });
-    const word = deny ? ~key : key;
-    this.hashHigh = mixBits(this.hashHigh ^ origins.hashHigh ^ mixBits(word));
-    this.hashLow = mixBits(this.hashLow + origins.hashLow + word);
+    this.#mix(deny ? ~key : key, origins);
+  }
+
+  addSettled(direction: Direction, key: PortKey, { says, audit, origins }: Outcome, lists: OriginLists): void {
+    const { protocol, port, length } = decodePortKey(key);
+    this.entries.push({
+      direction,
+      identity: this.identity,
+      protocol,
+      port,
+      portPrefixLength: length,
+      deny: says === "deny",
+      unallowed: says === "drop",
+      audit,
+      precedence: settledPrecedenceOf(this.identity, protocol, length),
+      match: matchTypeOf(this.identity, protocol, length),
+      origins: origins === undefined ? noOrigins : lists.listOf(origins),
+    });
+    this.#mix(mixBits(key) ^ (outcomeCodes[says] + (audit ? 4 : 0)), origins);
+  }
+
+  #mix(word: number, origins: OriginSet | undefined): void {
+    this.hashHigh = mixBits(this.hashHigh ^ (origins?.hashHigh ?? 0) ^ mixBits(word));
+    this.hashLow = mixBits(this.hashLow + (origins?.hashLow ?? 0) + word);
   }
 }
 

@@ -1,6 +1,6 @@
 import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "../rules/port-prefix.ts";
 import { type Direction, type Protocol, protocols } from "../rules/rule.ts";
-import { matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./verdict.ts";
+import { type ResolvedPolicy, type Verdict, type VerdictEntry, verdictOf } from "./verdict.ts";
 
 type Side = Map<number, Map<PortKey, VerdictEntry>>;
 
@@ -24,8 +24,7 @@ export class VerdictLookup {
     const specific = longestMatch(side.get(peerIdentity), protocol, port);
     const any = longestMatch(side.get(0), protocol, port);
     const entry = specific !== undefined && (any === undefined || specific.precedence >= any.precedence) ? specific : any;
-    if (entry === undefined) return { verdict: "dropped", match: matchTypes.none, origins: [] };
-    return { verdict: entry.deny ? "denied" : "allowed", match: entry.match, origins: entry.origins };
+    return verdictOf(entry);
   }
 }
 

@@ -4,6 +4,8 @@ import type { ResolvedPolicy, VerdictEntry } from "./verdict.ts";
 
 export interface ResolvedDirection {
   readonly enforced: boolean;
+  /** Precedences mean something else then (`VerdictEntry`). */
+  readonly settled: boolean;
   readonly blocks: readonly Block[];
 }
 
@@ -21,7 +23,7 @@ export function createResolvedPolicy(ingress: ResolvedDirection, egress: Resolve
 /** The content of each identity's entries stands for itself; only their hashes are read again when others change. */
 function fingerprintOf(ingress: ResolvedDirection, egress: ResolvedDirection): string {
   const words = new Int32Array(2 + 3 * (ingress.blocks.length + egress.blocks.length));
-  words[0] = (ingress.enforced ? 1 : 0) | (egress.enforced ? 2 : 0);
+  words[0] = flagsOf(ingress) | (flagsOf(egress) << 2);
   words[1] = ingress.blocks.length;
   let position = 2;
   for (const { blocks } of [ingress, egress]) {
@@ -33,4 +35,8 @@ function fingerprintOf(ingress: ResolvedDirection, egress: ResolvedDirection): s
     }
   }
   return hash("sha256", words, "hex");
+}
+
+function flagsOf({ enforced, settled }: ResolvedDirection): number {
+  return (enforced ? 1 : 0) | (settled ? 2 : 0);
 }

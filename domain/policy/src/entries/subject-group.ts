@@ -165,7 +165,7 @@ export class SubjectGroup {
 }
 
 function resolvedDirection(table: DirectionTable): ResolvedDirection {
-  return { enforced: table.enforced, blocks: table.blocks() };
+  return { enforced: table.enforced, settled: table.settled, blocks: table.blocks() };
 }
 
 function keyOfRequirements(requirements: Requirements | undefined): string {

@@ -18,10 +18,16 @@ export interface VerdictEntry {
   readonly port: number;
   /** 0 (any port) to 16 (one port). */
   readonly portPrefixLength: number;
+  /** A rule forbids it. */
   readonly deny: boolean;
+  /** No rule allows it, while a wider entry says otherwise. */
+  readonly unallowed: boolean;
+  /** Only audited: what `deny` or `unallowed` would drop passes, and is reported. */
+  readonly audit: boolean;
   /**
-   * 32 bits: bit 31 deny; bits 8 to 30 proxy priority, 0 here; bits 0 to 7 the bits matched of protocol (8) and port (16), so 0, or 8
-   * to 24. From the low byte and the identity the match type follows.
+   * 32 bits: bit 31 deny; bits 0 to 7 the bits matched of protocol (8) and port (16), so 0, or 8 to 24. From the low byte and the
+   * identity the match type follows. In a settled direction bit 31 is 0, and bit 8 says that the entry is for one identity: these
+   * entries know what is said about anybody, and win.
    */
   readonly precedence: number;
   readonly match: MatchType;
@@ -42,8 +48,22 @@ export interface ResolvedPolicy {
 /** What happens to a packet, and the rules that decided it. Dropped: allowed by no rule. Denied: forbidden by one. */
 export interface Verdict {
   readonly verdict: "allowed" | "denied" | "dropped";
+  /** The rules that deny it, or leave it unallowed, are only audited: it passes, and is reported. */
+  readonly audited: boolean;
   readonly match: MatchType;
   readonly origins: readonly RuleOrigin[];
+}
+
+/** Undefined: no entry matches. */
+export function verdictOf(entry: VerdictEntry | undefined): Verdict {
+  if (entry === undefined) return { verdict: "dropped", audited: false, match: matchTypes.none, origins: [] };
+  const { deny, unallowed, audit, match, origins } = entry;
+  return { verdict: deny ? "denied" : unallowed ? "dropped" : "allowed", audited: audit, match, origins };
+}
+
+/** Of an entry in a direction that is settled (`settle`): what is said about one identity wins. */
+export function settledPrecedenceOf(identity: number, protocol: Protocol, portPrefixLength: number): number {
+  return (identity === 0 ? 0 : 0x100) | precedenceOf(false, protocol, portPrefixLength);
 }
 
 export function precedenceOf(deny: boolean, protocol: Protocol, portPrefixLength: number): number {

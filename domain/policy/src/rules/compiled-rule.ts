@@ -25,6 +25,8 @@ export interface Statement {
   /** Its place among the statements of the rule in this direction. */
   readonly index: number;
   readonly deny: boolean;
+  /** It denies, and is only audited. */
+  readonly audit: boolean;
   readonly origin: RuleOrigin;
   readonly selectors: readonly CachedSelector[];
   /** No peers were named, or one of the selectors is a wildcard: everybody. */
@@ -39,6 +41,10 @@ export interface CompiledDirection {
   /** The rule has something to say in this direction. */
   readonly selects: boolean;
   readonly defaultDeny: boolean;
+  /** What a packet is told that nobody allows and that only audited rules would drop. Undefined: the rule would not, or means it. */
+  readonly auditedDefaultDeny: RuleOrigin | undefined;
+  /** What it says is more than to allow or to deny: what all say has to be settled for each block of ports. */
+  readonly needsSettling: boolean;
   /** Depends on what endpoints call their ports. */
   readonly usesPortNames: boolean;
   readonly statements: readonly Statement[];
@@ -79,8 +85,11 @@ export class CompiledRule {
 
 /** The order in which statements name themselves as reasons: the same whatever order their rules came in. */
 export function compareStatements(a: Statement, b: Statement): number {
-  const [one, other] = [a.rule.order, b.rule.order];
-  return one.policy.rank - other.policy.rank || one.index - other.index || a.index - b.index;
+  return compareRules(a.rule, b.rule) || a.index - b.index;
+}
+
+export function compareRules({ order: one }: CompiledRule, { order: other }: CompiledRule): number {
+  return one.policy.rank - other.policy.rank || one.index - other.index;
 }
 
 /** True when a port of an endpoint is what a name in a rule asks for. */
@@ -97,7 +106,15 @@ function compileDirection(compiled: CompiledRule, direction: Direction, cache: S
   for (const section of deny) compileSection(compiled, section, true, cache, statements);
   const defaultDeny = rule.enableDefaultDeny[direction];
   const usesPortNames = statements.some(({ named }) => named.length > 0);
-  return { selects: defaultDeny || allow.length + deny.length > 0, defaultDeny, usesPortNames, statements };
+  const selects = defaultDeny || statements.length > 0;
+  return {
+    selects,
+    defaultDeny,
+    auditedDefaultDeny: rule.audit === true && defaultDeny ? originOf(rule, `enableDefaultDeny.${direction}`) : undefined,
+    needsSettling: selects && rule.audit === true,
+    usesPortNames,
+    statements,
+  };
 }
 
 function compileSection(rule: CompiledRule, section: RuleSection, deny: boolean, cache: SelectorCache, statements: Statement[]): void {
@@ -105,7 +122,8 @@ function compileSection(rule: CompiledRule, section: RuleSection, deny: boolean,
     const selectors = acquireAll(section.peers ?? [], cache);
     const anyPeer = section.peers === undefined || selectors.some((selector) => selector.wildcard);
     const index = statements.length;
-    statements.push({ rule, index, deny, origin: originOf(rule.rule, path), selectors, anyPeer, ...compilePorts(ports) });
+    const audit = deny && rule.rule.audit === true;
+    statements.push({ rule, index, deny, audit, origin: originOf(rule.rule, path), selectors, anyPeer, ...compilePorts(ports) });
   }
 }
 

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { formatLabel } from "@cilium-ts/labels";
 import type { PolicyReference, RuleOrigin } from "./rule.ts";
 
-function reserved(name: string): readonly RuleOrigin[] {
+function reserved(name: string): readonly [RuleOrigin] {
   const policy: PolicyReference = Object.freeze({ kind: "reserved", namespace: "", name, uid: "", labels: Object.freeze([]) });
   return Object.freeze([Object.freeze({ policy, path: "" })]);
 }

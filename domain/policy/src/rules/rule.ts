@@ -98,6 +98,8 @@ export interface Rule {
   /** Whether what no rule allows is dropped. Where the user said nothing: true when the direction has a section. */
   readonly enableDefaultDeny: { readonly ingress: boolean; readonly egress: boolean };
   readonly log?: string;
+  /** Only audited: what the rule alone denies, or leaves unallowed, passes and is reported. What it allows is allowed. */
+  readonly audit?: boolean;
 }
 
 /** A named list of prefixes that rules refer to. */

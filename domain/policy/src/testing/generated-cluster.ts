@@ -50,9 +50,11 @@ export function generateCluster(random: Random): GeneratedCluster {
   const families: readonly (4 | 6)[] = random.chance(0.6) ? [4, 6] : random.chance(0.7) ? [4] : [6];
   const policies = new Map<string, readonly Rule[]>();
   const policyCount = 1 + random.below(5);
+  const audits = random.chance(0.3);
   for (let index = 0; index < policyCount; index += 1) {
     const name = `policy-${index}`;
-    const rules = Array.from({ length: random.chance(0.2) ? 2 : 1 }, (_, spec) => generateRule(random, name, spec, families));
+    const audit = audits && random.chance(0.5);
+    const rules = Array.from({ length: random.chance(0.2) ? 2 : 1 }, (_, spec) => generateRule(random, name, spec, { families, audit }));
     policies.set(name, rules);
   }
   const extraPrefixes = cidrsOf(families).filter((cidr) => !cidr.endsWith("/0") && random.chance(0.15));
@@ -156,7 +158,13 @@ function generateNamedPorts(random: Random): NamedPort[] {
     .map((name) => ({ name, protocol: random.pick([protocols.tcp, protocols.udp]), port: random.pick([53, 80, 8080]) }));
 }
 
-function generateRule(random: Random, name: string, spec: number, families: readonly (4 | 6)[]): Rule {
+interface RuleOptions {
+  readonly families: readonly (4 | 6)[];
+  /** The object is only audited. */
+  readonly audit: boolean;
+}
+
+function generateRule(random: Random, name: string, spec: number, { families, audit }: RuleOptions): Rule {
   const sections = (kind: string, probability: number): RuleSection[] => {
     if (!random.chance(probability)) return [];
     return Array.from({ length: 1 + random.below(3) }, (_, index) => generateSection(random, `specs[${spec}].${kind}[${index}]`, families));
@@ -174,6 +182,7 @@ function generateRule(random: Random, name: string, spec: number, families: read
     egress,
     egressDeny,
     enableDefaultDeny: { ingress: choose(ingress.length + ingressDeny.length > 0), egress: choose(egress.length + egressDeny.length > 0) },
+    ...(audit && { audit }),
   };
 }
 

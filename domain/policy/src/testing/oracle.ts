@@ -32,14 +32,34 @@ export interface OracleSettings {
 
 export interface OracleVerdict {
   readonly verdict: "allowed" | "denied" | "dropped";
+  /** Were it not for audited rules, it would pass; so it does. */
+  readonly audited: boolean;
   /** Paths (`policy/section`) of every rule item that matches with this verdict. */
   readonly reasons: ReadonlySet<string>;
 }
 
 export function judge(packet: OraclePacket, rules: readonly Rule[], settings: OracleSettings): OracleVerdict {
-  const { direction, subject, peer } = packet;
-  if (settings.mode === "never") return { verdict: "allowed", reasons: new Set(["allow-any"]) };
+  const { direction, subject } = packet;
+  if (settings.mode === "never") return { verdict: "allowed", audited: false, reasons: new Set(["allow-any"]) };
   const selecting = rules.filter((rule) => selects(rule.endpointSelector, subject.labels) && speaksOf(rule, direction));
+  const strict = judgeBy(selecting, () => true, packet, settings);
+  if (strict.verdict === "allowed") return { ...strict, audited: false };
+  const lenient = judgeBy(selecting, (rule) => rule.audit !== true, packet, settings);
+  if (lenient.verdict !== "allowed")
+    return { ...lenient, reasons: lenient.verdict === "denied" ? strict.reasons : new Set(), audited: false };
+  if (strict.verdict === "denied") return { ...strict, audited: true };
+  const closing = selecting.filter((rule) => rule.audit === true && rule.enableDefaultDeny[direction]);
+  return { ...strict, reasons: new Set(closing.map(({ policy }) => `${policy.name}/enableDefaultDeny.${direction}`)), audited: true };
+}
+
+/** `bars`: whether the rule can keep a packet from passing. */
+function judgeBy(
+  selecting: readonly Rule[],
+  bars: (rule: Rule) => boolean,
+  packet: OraclePacket,
+  settings: OracleSettings,
+): Omit<OracleVerdict, "audited"> {
+  const { direction, subject, peer } = packet;
   const forced = settings.mode === "always" || subject.labels.has("reserved", "init");
 
   const denying = new Set<string>();
@@ -53,14 +73,14 @@ export function judge(packet: OraclePacket, rules: readonly Rule[], settings: Or
   const fulfilsDeny = fulfils(denySections);
   const fulfilsAllow = fulfils(allowSections);
   for (const rule of selecting) {
-    for (const section of denySections(rule)) {
+    for (const section of bars(rule) ? denySections(rule) : []) {
       for (const path of matchingPaths(section, packet, settings, fulfilsDeny)) denying.add(`${rule.policy.name}/${path}`);
     }
     for (const section of allowSections(rule)) {
       for (const path of matchingPaths(section, packet, settings, fulfilsAllow)) allowing.add(`${rule.policy.name}/${path}`);
     }
   }
-  const closed = forced || selecting.some((rule) => rule.enableDefaultDeny[direction]);
+  const closed = forced || selecting.some((rule) => bars(rule) && rule.enableDefaultDeny[direction]);
   if (!closed) allowing.add("allow-any");
   if (closed && direction === "ingress" && settings.allowLocalhost && peer.labels.has("reserved", "host")) allowing.add("allow-localhost");
 

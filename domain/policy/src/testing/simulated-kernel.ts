@@ -15,8 +15,9 @@ export function simulateKernel(
   const any = longest(policy, direction, 0, protocol, port);
   let entry = specific ?? any;
   if (specific !== undefined && any !== undefined) entry = specific.precedence >= any.precedence ? specific : any;
-  if (entry === undefined) return { verdict: "dropped", match: 0, origins: [], entry };
-  return { verdict: entry.deny ? "denied" : "allowed", match: entry.match, origins: entry.origins, entry };
+  if (entry === undefined) return { verdict: "dropped", audited: false, match: 0, origins: [], entry };
+  const { deny, unallowed, audit, match, origins } = entry;
+  return { verdict: deny ? "denied" : unallowed ? "dropped" : "allowed", audited: audit, match, origins, entry };
 }
 
 function longest(
