@@ -109,14 +109,13 @@ export function createNode(foundation: Foundation): Node {
     rows: datapath.endpoints,
     ipcache: policy.ipcache,
     routers: [pool.routerIPv4, pool.routerIPv6],
-    onChange: () => foundation.onAddressesChanged(hostAddresses.underlay()),
+    onChange() {
+      foundation.onAddressesChanged(hostAddresses.underlay());
+      // Other nodes reach our pods by the address that their objects name.
+      for (const row of endpoints.index.rows()) published.set(row);
+    },
   });
-  const published = new PublishedEndpoints({
-    client,
-    nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
-    podLabels: (namespace, name) => pods.pod(namespace, name)?.labels ?? {},
-    isCurrentPod: async ({ namespace, name, uid }, signal) => (await pods.find(namespace, name, uid, signal))?.uid === uid,
-  });
+  const published = createPublished(foundation, pods, hostAddresses);
   const remotePart = createRemotePart(foundation, policy, published);
   const realised = new RealisedPolicies(datapath.policySets, policy.cookies);
   const endpoints: Endpoints = new Endpoints({
@@ -150,6 +149,15 @@ export function createNode(foundation: Foundation): Node {
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
   return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses, deviceNames };
+}
+
+function createPublished({ client, pool }: Foundation, pods: Pods, hostAddresses: HostAddresses): PublishedEndpoints {
+  return new PublishedEndpoints({
+    client,
+    nodeAddress: () => hostAddresses.primary() ?? formatAddress(pool.routerIPv4),
+    podLabels: (namespace, name) => pods.pod(namespace, name)?.labels ?? {},
+    isCurrentPod: async ({ namespace, name, uid }, signal) => (await pods.find(namespace, name, uid, signal))?.uid === uid,
+  });
 }
 
 async function adopt(endpoints: Endpoints, log: Log, namespace: string, name: string): Promise<void> {

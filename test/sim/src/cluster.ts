@@ -11,12 +11,16 @@ export interface ClusterShape {
   readonly nodes: number;
   readonly routingMode: "tunnel" | "native";
   readonly ipam: "cluster-pool" | "host-scope";
+  /** Nodes for which there are pod CIDRs; a power of two. */
+  readonly podCIDRs: number;
   /** Changes that the API server remembers. */
   readonly revisionsMax: number;
 }
 
 interface RunningOperator {
   isAlive: boolean;
+  /** Of the clock on its wall. */
+  clockOffsetMs: number;
   readonly stop: AbortController;
 }
 
@@ -33,13 +37,22 @@ const operatorSettings: Readonly<Record<string, string>> = {
   "enable-metrics": "false",
   "remove-cilium-node-taints": "false",
   "set-cilium-is-up-condition": "false",
-  "cluster-pool-ipv4-cidr": "10.0.0.0/16",
-  "cluster-pool-ipv4-mask-size": "26",
   "identity-gc-interval": "20s",
   "identity-heartbeat-timeout": "40s",
   "cilium-endpoint-gc-interval": "30s",
   "nodes-gc-interval": "60s",
 };
+
+/** Pools of so many pod CIDRs. */
+function poolSettings({ podCIDRs }: ClusterShape): Readonly<Record<string, string>> {
+  const bits = Math.log2(podCIDRs);
+  return {
+    "cluster-pool-ipv4-cidr": `10.0.0.0/${26 - bits}`,
+    "cluster-pool-ipv4-mask-size": "26",
+    "cluster-pool-ipv6-cidr": `fd00::/${120 - bits}`,
+    "cluster-pool-ipv6-mask-size": "120",
+  };
+}
 
 /** API server, operators and nodes, and everything that users and faults do to them. */
 export class SimulatedCluster implements AsyncDisposable {
@@ -102,7 +115,7 @@ export class SimulatedCluster implements AsyncDisposable {
   }
 
   startOperator(): void {
-    const life: RunningOperator = { isAlive: true, stop: new AbortController() };
+    const life: RunningOperator = { isAlive: true, clockOffsetMs: 0, stop: new AbortController() };
     this.#operators.push(life);
     this.#operatorCount += 1;
     const identity = `operator-${this.#operatorCount}`;
@@ -112,13 +125,13 @@ export class SimulatedCluster implements AsyncDisposable {
       if (this.operatorLog.length > 400) this.operatorLog.shift();
     };
     const parsed = parseOperatorSettings(
-      Object.entries(operatorSettings).flatMap(([name, value]) => [`--${name}`, value]),
+      Object.entries({ ...operatorSettings, ...poolSettings(this.shape) }).flatMap(([name, value]) => [`--${name}`, value]),
       {},
       () => undefined,
     );
     if (parsed.kind !== "options") throw new Error(JSON.stringify(parsed));
     const world = {
-      clock: this.time.clock(),
+      clock: this.time.clock(() => life.clockOffsetMs),
       monotonicMs: () => this.time.elapsedMs,
       log: { error: say, warn: say, info: say, debug: () => {} },
       identity,
@@ -144,6 +157,17 @@ export class SimulatedCluster implements AsyncDisposable {
     if (life === undefined) return;
     life.isAlive = false;
     life.stop.abort(new Error("killed"));
+  }
+
+  /** The clock on the wall of every operator jumps. */
+  setOperatorClocks(offsetMs: number): void {
+    for (const life of this.#operators) life.clockOffsetMs += offsetMs;
+  }
+
+  /** Its addresses become others that nobody had. */
+  async readdressNode(node: SimulatedNode): Promise<void> {
+    this.#nodeCount += 1;
+    await node.readdress(this.#nodeCount);
   }
 
   async createPod(namespace: string, name: string, app: string, node: SimulatedNode): Promise<void> {

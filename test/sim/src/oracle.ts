@@ -156,7 +156,8 @@ function checkIpcache(
     ["::/0", "10 -"],
   ]);
   const host = (address: string): string => `${address}/${address.includes(":") ? 128 : 32}`;
-  const tunnelTo = (other: SimulatedNode): string => (other === node || cluster.shape.routingMode === "native" ? "-" : other.underlay[0]);
+  const tunnelTo = (other: SimulatedNode): string =>
+    other === node || cluster.shape.routingMode === "native" ? "-" : (other.underlay[0] ?? "");
   for (const { name, addresses } of truth.nodes) {
     const other = cluster.nodes.find((candidate) => candidate.name === name);
     if (other === undefined) continue;

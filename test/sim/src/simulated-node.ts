@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AgentOptions, parseSettings, runAgent, type World } from "@cilium-ts/agent";
@@ -13,10 +13,11 @@ import {
 import { emptyDatapathObjects, fakeDatapathObjects } from "@cilium-ts/datapath/testing";
 import type { BpfMap } from "@cilium-ts/kernel";
 import { type FakeKernel, FakeMachine, openFakeKernel } from "@cilium-ts/kernel/testing";
-import { maskAddress, parseAddress } from "@cilium-ts/net";
+import { type AddressBytes, maskAddress, parseAddress } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { FakeNetworks } from "@cilium-ts/netlink/testing";
 import { errorMessage } from "@cilium-ts/std";
+import type { Random } from "@cilium-ts/testing";
 import type { SimulatedApi } from "./simulated-api.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 
@@ -79,20 +80,22 @@ export class SimulatedNode implements Disposable {
   readonly sandboxes = new Map<string, Sandbox>();
   /** What no agent may do: end by itself. */
   readonly deaths: string[] = [];
-  readonly underlay: readonly [ipv4: string, ipv6: string];
   readonly log: string[] = [];
   readonly #options: SimulatedNodeOptions;
   readonly #directory = mkdtempSync(join(tmpdir(), "cilium-ts-sim-"));
   readonly #inspecting: FakeKernel;
   readonly #gone = new AbortController();
   readonly #agentOptions: AgentOptions;
+  #underlay: readonly string[];
   #clockOffsetMs = 0;
+  /** A file of the state was damaged since the last life of the agent began. */
+  #isDamaged = false;
   #process: AgentProcess | undefined;
 
   constructor(options: SimulatedNodeOptions) {
     this.#options = options;
     this.name = options.name;
-    this.underlay = [`192.168.0.${options.number}`, `2001:db8::${options.number}`];
+    this.#underlay = underlayOf(options.number);
     this.#inspecting = openFakeKernel({ machine: this.machine });
     this.#agentOptions = this.#parseSettings();
     mkdirSync(this.#agentOptions.stateDirectory, { recursive: true });
@@ -101,15 +104,38 @@ export class SimulatedNode implements Disposable {
   /** Plugs the machine into the underlay, and starts the container runtime. */
   async boot(): Promise<void> {
     await using netlink = this.networks.open();
-    const link = await netlink.links.createVeth({ name: "eth0", up: true, peer: { name: "wire" } });
-    for (const text of this.underlay) {
-      const address = parseAddress(text) ?? new Uint8Array(4);
-      const length = address.length === 4 ? 24 : 64;
-      await netlink.addresses.add({ linkIndex: link.index, address, prefixLength: length });
-      // A kernel makes this route by itself.
-      await netlink.routes.add({ destination: { address: maskAddress(address, length), length }, linkIndex: link.index });
-    }
+    await netlink.links.createVeth({ name: "eth0", up: true, peer: { name: "wire" } });
+    await this.#plug(netlink, this.#underlay);
     void this.#run();
+  }
+
+  /** Its addresses, IPv4 and IPv6. */
+  get underlay(): readonly string[] {
+    return this.#underlay;
+  }
+
+  /** As by DHCP: other addresses, and those before are gone. */
+  async readdress(number: number): Promise<void> {
+    const before = this.#underlay;
+    this.#underlay = underlayOf(number);
+    await using netlink = this.networks.open();
+    const linkIndex = await this.#plug(netlink, this.#underlay);
+    for (const text of before) {
+      const address = addressOf(text);
+      await netlink.addresses.delete({ linkIndex, address, prefixLength: address.length === 4 ? 24 : 64 });
+    }
+  }
+
+  async #plug(netlink: Netlink, underlay: readonly string[]): Promise<number> {
+    const linkIndex = (await netlink.links.get("eth0"))?.index ?? 0;
+    for (const text of underlay) {
+      const address = addressOf(text);
+      const length = address.length === 4 ? 24 : 64;
+      await netlink.addresses.add({ linkIndex, address, prefixLength: length });
+      // A kernel makes this route by itself.
+      await netlink.routes.replace({ destination: { address: maskAddress(address, length), length }, linkIndex });
+    }
+    return linkIndex;
   }
 
   get isRunning(): boolean {
@@ -135,6 +161,7 @@ export class SimulatedNode implements Disposable {
 
   start(): void {
     if (this.isRunning || this.#gone.signal.aborted) return;
+    this.#isDamaged = false;
     const { time } = this.#options;
     const monotonicNs = (): bigint => BigInt(time.elapsedMs) * 1_000_000n;
     const kernel = openFakeKernel({ machine: this.machine, objects: shapes, monotonicNs });
@@ -154,6 +181,21 @@ export class SimulatedNode implements Disposable {
     life.kernel.exit();
     for (const netlink of life.netlinks) void netlink[Symbol.asyncDispose]();
     life.stop.abort(new Error("killed"));
+  }
+
+  /** The disk damages one file of the agent's state, while there is no agent. */
+  damageState(random: Random): void {
+    if (this.isRunning || this.#isDamaged) return;
+    const { stateDirectory } = this.#agentOptions;
+    const names = readdirSync(stateDirectory, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".json"));
+    if (names.length === 0) return;
+    this.#isDamaged = true;
+    const path = join(stateDirectory, random.pick(names.sort()));
+    const text = readFileSync(path, "utf8");
+    writeFileSync(
+      path,
+      random.pick(["", "\0".repeat(text.length), text.slice(0, random.below(text.length)), "{}", text.replaceAll("1", "x")]),
+    );
   }
 
   /** As no kernel does. */
@@ -292,6 +334,14 @@ export class SimulatedNode implements Disposable {
     if (parsed.kind !== "options") throw new Error(JSON.stringify(parsed));
     return parsed.options;
   }
+}
+
+function underlayOf(number: number): readonly string[] {
+  return [`192.168.0.${number}`, `2001:db8::${number}`];
+}
+
+function addressOf(text: string): AddressBytes {
+  return parseAddress(text) ?? new Uint8Array(4);
 }
 
 function namespacePath(uid: string): string {

@@ -1,4 +1,4 @@
-import { type KubernetesObject, resources } from "@cilium-ts/kubernetes";
+import { ciliumNodeFrom, type KubernetesObject, resources } from "@cilium-ts/kubernetes";
 import { createRandom, type Random } from "@cilium-ts/testing";
 import { SimulatedCluster } from "./cluster.ts";
 import { apps, generatePolicy, namespaces, teams } from "./generated-policies.ts";
@@ -21,9 +21,13 @@ export interface SimulationOptions {
 /** How often the kernels are looked at while things go wrong. */
 const stepMsMax = 1_500;
 const podsPerNodeMax = 4;
+/** To which a cluster grows by itself. */
+const nodesMax = 6;
 /** Enough for the longest retry, the periodic repairs and the collectors. */
 const healMsDefault = 600_000;
 const healStepMs = 20_000;
+/** Enough for an operator to lead, and to say what is wrong. */
+const tellMs = 60_000;
 /** Of real time: a hang must not eat the others. */
 const wallMsMax = 120_000;
 
@@ -40,6 +44,7 @@ export async function simulate(options: SimulationOptions): Promise<string[]> {
         nodes: options.nodes ?? 2 + random.below(3),
         routingMode: random.pick(["tunnel", "native"]),
         ipam: random.pick(["cluster-pool", "cluster-pool", "host-scope"]),
+        podCIDRs: options.nodes === undefined ? random.pick([4, 4, 1_024]) : 1_024,
         revisionsMax: random.pick([40, 200, 10_000]),
       },
       random,
@@ -81,7 +86,10 @@ class Simulation {
     const { time } = this.#cluster;
     const endMs = time.elapsedMs + durationMs;
     let found: string[] = [];
-    for (this.#cluster.heal(); time.elapsedMs < endMs; ) {
+    this.#cluster.heal();
+    const untold = await this.#removeNodesInExcess();
+    if (untold.length > 0) return untold;
+    while (time.elapsedMs < endMs) {
       if (performance.now() > deadlineMs) return [`it took more than ${wallMsMax} ms of real time`, ...found];
       await time.advance(healStepMs);
       this.#invariants.check();
@@ -90,6 +98,23 @@ class Simulation {
       if (found.length === 0) return [];
     }
     return found;
+  }
+
+  /** Nodes for which there was no pod CIDR must have been told so; they are taken away, as their pods cannot be. */
+  async #removeNodesInExcess(): Promise<string[]> {
+    const { nodes, shape, time, api } = this.#cluster;
+    if (shape.ipam !== "cluster-pool" || nodes.length <= shape.podCIDRs) return [];
+    await time.advance(tellMs);
+    const untold: string[] = [];
+    for (const object of api.layer.list(resources.ciliumNodes).items as unknown as KubernetesObject[]) {
+      const { name, podCIDRs } = ciliumNodeFrom(object);
+      const node = nodes.find((candidate) => candidate.name === name);
+      if (podCIDRs.length > 0 || node === undefined) continue;
+      const said = JSON.stringify(object.status ?? {});
+      if (!/no IPv[46] pod CIDR is left/.test(said)) untold.push(`${name} has no pod CIDR, and its CiliumNode does not say why: ${said}`);
+      await this.#cluster.removeNode(node);
+    }
+    return untold;
   }
 
   async #act(): Promise<void> {
@@ -102,12 +127,16 @@ class Simulation {
       [1, () => this.#relabelNamespace()],
       [10, () => this.#applyPolicy()],
       [4, () => this.#deletePolicy()],
-      [4, () => this.#crash(random.pick(this.#cluster.nodes))],
+      [3, () => this.#crash(random.pick(this.#cluster.nodes))],
+      [1, () => this.#damage(random.pick(this.#cluster.nodes))],
       [2, () => this.#crashOperator()],
       [1, () => this.#outage()],
       [4, () => api.cutWatches(random.pick([0.1, 1]))],
       [2, () => api.bookmark()],
       [1, () => random.pick(this.#cluster.nodes).setClock(random.pick([-3_600_000, -5_000, 5_000, 3_600_000]))],
+      [1, () => this.#cluster.setOperatorClocks(random.pick([-3_600_000, -60_000, 60_000, 3_600_000]))],
+      [1, () => this.#readdress(random.pick(this.#cluster.nodes))],
+      [1, () => this.#addNode()],
       [1, () => this.#deleteIdentity()],
       [1, () => this.#movePod()],
       [1, () => this.#replaceNode()],
@@ -144,6 +173,23 @@ class Simulation {
   async #replaceNode(): Promise<void> {
     await this.#cluster.removeNode(this.#random.pick(this.#cluster.nodes));
     await this.#cluster.addNode();
+  }
+
+  /** Perhaps one more than there are pod CIDRs for. */
+  async #addNode(): Promise<void> {
+    const { nodes, shape } = this.#cluster;
+    if (nodes.length <= shape.podCIDRs && nodes.length < nodesMax) await this.#cluster.addNode();
+  }
+
+  /** While its agent runs, or while it is down for a moment. */
+  async #readdress(node: SimulatedNode): Promise<void> {
+    if (this.#random.chance(0.5)) this.#crash(node);
+    await this.#cluster.readdressNode(node);
+  }
+
+  #damage(node: SimulatedNode): void {
+    this.#crash(node);
+    node.damageState(this.#random);
   }
 
   async #relabelPod(): Promise<void> {

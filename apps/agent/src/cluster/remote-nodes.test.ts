@@ -52,6 +52,25 @@ test("another node's addresses are those of a remote node, its router is behind 
   assert.equal([...nodes.routes.keys()].length, 0);
 });
 
+test("what passed from one node to another stays with the one heard of last, however late the first one goes", () => {
+  const { rows, nodes } = open("tunnel");
+  const heir = { ...there, name: "heir", addresses: there.addresses.filter(({ type }) => type === "CiliumInternalIP") };
+  const addresses = [...heir.addresses, { type: "InternalIP", ip: "192.0.2.3" }];
+  nodes.upsert(there);
+  nodes.upsert({ ...heir, addresses });
+  nodes.upsert({ ...there, labels: { changed: "yes" } });
+  assert.equal(rows.get("10.0.2.1/32"), "6 via 192.0.2.3");
+  assert.equal(nodes.routes.get("10.0.2.0/24")?.nodeName, "heir");
+  nodes.remove("there");
+  assert.equal(rows.get("10.0.2.1/32"), "6 via 192.0.2.3");
+  assert.equal(nodes.routes.get("10.0.2.0/24")?.nodeName, "heir");
+  nodes.upsert(there);
+  nodes.remove("there");
+  assert.equal(rows.get("10.0.2.1/32"), "6 via 192.0.2.3", "and so when the first comes back for a moment");
+  nodes.remove("heir");
+  assert.deepEqual([rows.size, [...nodes.routes.keys()].length], [0, 0]);
+});
+
 test("pods of other nodes are found by their names and addresses, until they go", () => {
   const { endpoints } = open("tunnel");
   endpoints.upsert(endpoint("web", "10.0.2.7", 1002, "192.0.2.2"));

@@ -3,6 +3,7 @@ import type { CiliumNode } from "@cilium-ts/kubernetes";
 import { formatPrefix, type Prefix, parseAddress, parsePrefix } from "@cilium-ts/net";
 import { Table } from "@cilium-ts/state";
 import type { IpcacheTable } from "../ipcache-table.ts";
+import { type NodeClaim, NodeClaims } from "./node-claims.ts";
 
 /** How packets for a remote node's pods leave this node. */
 export interface RemoteRoute {
@@ -22,7 +23,10 @@ export class RemoteNodes {
   readonly #localName: string;
   readonly #mode: RoutingMode;
   readonly #nodes = new Map<string, { readonly node: CiliumNode; readonly prefixes: readonly string[] }>();
-
+  /** Addresses of nodes, and the tunnels to them. */
+  readonly #addresses = new NodeClaims();
+  /** Pod CIDRs, and the gateways to them. */
+  readonly #podCIDRs = new NodeClaims();
   readonly #listeners = new Set<() => void>();
 
   constructor(options: { ipcache: IpcacheTable; localName: string; mode: RoutingMode }) {
@@ -62,10 +66,12 @@ export class RemoteNodes {
       if (prefix === undefined) continue;
       prefixes.push(formatPrefix(prefix));
       // A node's address on the underlay is reached as it is; its address among the pods only through the tunnel.
-      this.#ipcache.upsert(prefix, "custom-resource", reservedIdentities.remoteNode, type === "CiliumInternalIP" ? tunnel : undefined);
+      const via = type === "CiliumInternalIP" ? tunnel : undefined;
+      this.#tell(formatPrefix(prefix), this.#addresses.put(formatPrefix(prefix), { nodeName: node.name, via }));
     }
     this.#nodes.set(node.name, { node, prefixes });
-    for (const former of before?.prefixes ?? []) if (!prefixes.includes(former)) this.#ipcache.remove(former, "custom-resource");
+    for (const former of before?.prefixes ?? [])
+      if (!prefixes.includes(former)) this.#tell(former, this.#addresses.drop(former, node.name));
     this.#setRoutes(node, before?.node);
     for (const listener of this.#listeners) listener();
   }
@@ -74,7 +80,7 @@ export class RemoteNodes {
     const known = this.#nodes.get(name);
     if (known === undefined) return;
     this.#nodes.delete(name);
-    for (const prefix of known.prefixes) this.#ipcache.remove(prefix, "custom-resource");
+    for (const prefix of known.prefixes) this.#tell(prefix, this.#addresses.drop(prefix, name));
     for (const cidr of known.node.podCIDRs) this.#deleteRoute(cidr, name);
     for (const listener of this.#listeners) listener();
   }
@@ -84,20 +90,32 @@ export class RemoteNodes {
     for (const cidr of node.podCIDRs) {
       const prefix = parsePrefix(cidr);
       if (prefix === undefined) continue;
-      const gateway = underlay(node, prefix.address.length === 4 ? 4 : 6);
-      const route = { destination: formatPrefix(prefix), gateway, nodeName: node.name };
-      const existing = this.routes.get(route.destination);
-      if (existing?.nodeName === route.nodeName && existing.gateway === gateway) continue;
-      this.routes.upsert(route);
+      const via = underlay(node, prefix.address.length === 4 ? 4 : 6);
+      const destination = formatPrefix(prefix);
+      this.#route(destination, this.#podCIDRs.put(destination, { nodeName: node.name, via }));
     }
   }
 
-  /** A prefix may have moved to another node in the meantime. */
   #deleteRoute(cidr: string, nodeName: string): void {
     const prefix = parsePrefix(cidr);
     if (prefix === undefined) return;
     const destination = formatPrefix(prefix);
-    if (this.routes.get(destination)?.nodeName === nodeName) this.routes.delete(destination);
+    this.#route(destination, this.#podCIDRs.drop(destination, nodeName));
+  }
+
+  #route(destination: string, claim: NodeClaim | undefined): void {
+    if (claim === undefined) {
+      this.routes.delete(destination);
+      return;
+    }
+    const { nodeName, via: gateway } = claim;
+    const existing = this.routes.get(destination);
+    if (existing?.nodeName !== nodeName || existing.gateway !== gateway) this.routes.upsert({ destination, gateway, nodeName });
+  }
+
+  #tell(prefix: string, claim: NodeClaim | undefined): void {
+    if (claim === undefined) this.#ipcache.remove(prefix, "custom-resource");
+    else this.#ipcache.upsert(prefix, "custom-resource", reservedIdentities.remoteNode, claim.via);
   }
 }
 

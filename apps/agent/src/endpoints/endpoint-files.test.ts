@@ -43,10 +43,28 @@ test("what a crash left half-written is no endpoint, and what cannot be read is 
     [1, 5],
   );
   assert.equal(existsSync(path("2")), false);
-  assert.deepEqual(problems.map((problem) => problem.replace(/^.*broken\//, "").split(":")[0]).sort(), [
+  assert.deepEqual(problems.map((problem) => problem.replace(/^.*?broken\//, "").split(":")[0]).sort(), [
     "3/endpoint.json",
     "4/endpoint.json",
     "6/endpoint.json",
   ]);
   assert.ok(existsSync(path("3/endpoint.json")));
 });
+
+for (const [damagedName, content] of [
+  ["endpoint.json", '{"version":1,"endp'],
+  ["endpoint.json", ""],
+  ["endpoint.copy.json", "\0\0\0\0"],
+] as const) {
+  test(`an endpoint whose ${damagedName} holds ${JSON.stringify(content)} is read from the other file, and the damage is told`, () => {
+    const place = mkdtempSync(join(directory, "damaged-"));
+    const files = new EndpointFiles(place);
+    files.write(row(3));
+    writeFileSync(join(place, "3", damagedName), content);
+    const { rows, problems, damaged } = files.read();
+    assert.deepEqual([rows, problems], [[row(3)], []]);
+    assert.match(damaged.get(3) ?? "", new RegExp(`3/${damagedName}: `));
+    files.write(row(3));
+    assert.equal(files.read().damaged.size, 0);
+  });
+}

@@ -172,6 +172,10 @@ export class TestEndpoints implements PodPlumbing {
     if (ifindex !== undefined) this.world.machine.removeDevice(ifindex);
   }
 
+  async disconnectIndex(ifindex: number): Promise<void> {
+    for (const [name, index] of [...this.world.devices]) if (index === ifindex) await this.disconnect(name);
+  }
+
   async find(hostDevice: string): Promise<number | undefined> {
     await this.#step("find");
     return this.world.devices.get(hostDevice);

@@ -359,6 +359,23 @@ test("what has no device any more is not restored, and what others have by now i
   assert.equal(second.changes[1], "1 ready > gone", "whoever showed it to the cluster takes it back");
 });
 
+test("an endpoint of which one file is damaged goes on; one of which both are is cut off, as it would be open otherwise", async () => {
+  using world = new EndpointsWorld();
+  for (const name of ["a", "b"]) world.setPod(name, name);
+  const first = await TestEndpoints.start(world);
+  const [a, b] = [await first.add("a"), await first.add("b")];
+  first.kill();
+  const file = (id: number, name: string): string => join(world.directory, String(id), name);
+  writeFileSync(file(a.id, "endpoint.json"), "{");
+  for (const name of ["endpoint.json", "endpoint.copy.json"]) writeFileSync(file(b.id, name), "{");
+  const second = await TestEndpoints.start(world);
+  assert.deepEqual([second.row("a").state, second.row("a").ipv4], ["ready", a.ipv4]);
+  assert.equal(readText(file(a.id, "endpoint.json")), readText(file(a.id, "endpoint.copy.json")), "the damage is mended");
+  assert.deepEqual([...world.devices.keys()], [a.hostDeviceName]);
+  assert.deepEqual([second.datapath.endpoints.read(b.id), second.datapath.endpoints.pinnedIds()], [undefined, [a.id]]);
+  assert.ok(second.log.some((line) => /its pod is cut off; delete the pod: .*\/2\/endpoint\.json: is not JSON/.test(line)));
+});
+
 test("a restored endpoint that cannot get its policy keeps the former one until it can", async () => {
   using world = new EndpointsWorld();
   world.setPod("web", "web");

@@ -167,12 +167,13 @@ export class Endpoints implements CniEndpoints {
 
   /**
    * Takes up what an earlier run left: endpoints whose devices are still there. Their rows in the kernel stay as they are until
-   * `enforceRestored`; what belongs to nobody any more is removed.
+   * `enforceRestored`; what belongs to nobody any more is removed, with its device: without our programs it would be open.
    */
   async restore(): Promise<void> {
-    const { datapath, files, log, onChange } = this.#options;
-    const { rows, problems } = files.read();
-    for (const problem of problems) log.warn(`an endpoint cannot be restored: ${problem}`);
+    const { datapath, files, log, onChange, plumbing } = this.#options;
+    const { rows, problems, damaged } = files.read();
+    for (const problem of problems) log.error(`an endpoint cannot be restored, and its pod is cut off; delete the pod: ${problem}`);
+    for (const [id, problem] of damaged) log.warn(`endpoint ${id} is restored from one of its two files, the other is damaged: ${problem}`);
     const gone: EndpointRow[] = [];
     for (const row of rows) {
       const reason = await this.#restoreOne(row);
@@ -181,6 +182,7 @@ export class Endpoints implements CniEndpoints {
       gone.push(row);
     }
     for (const row of gone) {
+      if ((await plumbing.find(row.hostDeviceName)) === row.ifindex) await plumbing.disconnect(row.hostDeviceName);
       datapath.endpoints.remove(this.#notOfOthers(kernelKey(row)));
       files.remove(row.id);
       onChange(row.id, undefined, row);
@@ -188,9 +190,14 @@ export class Endpoints implements CniEndpoints {
     for (const id of datapath.endpoints.pinnedIds()) {
       if (this.index.byId(id) !== undefined) continue;
       const left = datapath.endpoints.read(id);
-      if (left === undefined) datapath.endpoints.removeLinks(id);
-      else datapath.endpoints.remove(this.#notOfOthers({ id, ifindex: left.ifindex, ipv4: left.ipv4, ipv6: left.ipv6 }));
+      if (left === undefined) {
+        datapath.endpoints.removeLinks(id);
+        continue;
+      }
+      if (this.index.byIfindex(left.ifindex) === undefined) await plumbing.disconnectIndex(left.ifindex);
+      datapath.endpoints.remove(this.#notOfOthers({ id, ifindex: left.ifindex, ipv4: left.ipv4, ipv6: left.ipv6 }));
     }
+    for (const row of [...this.index.rows()]) if (damaged.has(row.id)) this.#save(row);
   }
 
   /** Every restored endpoint gets its policy, rows and links, where they are not right already. False: some could not, and are tried again. */

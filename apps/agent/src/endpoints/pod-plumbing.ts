@@ -6,6 +6,8 @@ export interface PodPlumbing {
   connect(request: PlumbingRequest): Promise<{ ifindex: number; netnsCookie: string }>;
   /** Absent: nothing happens. */
   disconnect(hostDevice: string): Promise<void>;
+  /** The same for a pod's device of which only the index is known. Devices that are no pod's are left alone. */
+  disconnectIndex(ifindex: number): Promise<void>;
   /** The index of the device; undefined when it is gone. */
   find(hostDevice: string): Promise<number | undefined>;
 }

@@ -40,6 +40,11 @@ export function hostDeviceName(attachmentId: string): string {
   return `lxc${createHash("sha256").update(attachmentId).digest("hex").slice(0, 12)}`;
 }
 
+/** Whether a device of that name is the node's side of a pod. */
+export function isPodDevice(name: string): boolean {
+  return /^lxc[0-9a-f]{12}$/.test(name);
+}
+
 /** Locally administered, unicast. */
 export function randomMac(): Uint8Array {
   const mac = randomBytes(6);

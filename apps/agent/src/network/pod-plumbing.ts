@@ -1,5 +1,5 @@
 import type { PlumbingRequest, PodPlumbing } from "../endpoints/pod-plumbing.ts";
-import { connectPod, disconnectPod, type PodNetworkRequest, type PodNetworkWorld } from "./pod-network.ts";
+import { connectPod, disconnectPod, isPodDevice, type PodNetworkRequest, type PodNetworkWorld } from "./pod-network.ts";
 
 /** What is the same for every pod of the node. */
 type PlumbingWays = Pick<PodNetworkRequest, "routerIPv4" | "routerIPv6" | "routeMtu" | "podPrefixes">;
@@ -13,6 +13,10 @@ export function createPodPlumbing(world: PodNetworkWorld, given: PlumbingWays): 
       return { ifindex, netnsCookie: String(kernel.namespaceCookie(request.namespacePath)) };
     },
     disconnect: (hostDevice) => disconnectPod(netlink, hostDevice),
+    async disconnectIndex(ifindex) {
+      const link = (await netlink.links.list()).find(({ index }) => index === ifindex);
+      if (link !== undefined && isPodDevice(link.name)) await disconnectPod(netlink, link.name);
+    },
     find: async (hostDevice) => (await netlink.links.get(hostDevice))?.index,
   };
 }
