@@ -1,3 +1,5 @@
+export { parseFlowLine } from "./flows/flow-line.ts";
+export { observationOf } from "./flows/observation.ts";
 export { type ResponseFields, readResponseFields } from "./flows/response-fields.ts";
 export * as flowpb from "./gen/flow/flow_pb.js";
 export * as healthpb from "./gen/grpc/health/v1/health_pb.js";

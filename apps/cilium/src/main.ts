@@ -7,7 +7,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 // A reader that had enough, such as head, ends the program quietly.
 process.stdout.on("error", () => stop.abort());
 
-const { stdout, stderr, env } = process;
-process.exitCode = await run(process.argv.slice(2), { stdout, stderr, env, clock: systemClock }, stop.signal);
+const { stdin, stdout, stderr, env } = process;
+process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, clock: systemClock }, stop.signal);
 // Connections that are kept alive would keep the process too.
 process.exit();

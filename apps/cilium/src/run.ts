@@ -2,11 +2,12 @@ import { addCompletion, runProgram, UsageError } from "@cilium-ts/command-line";
 import { KubeconfigError, KubernetesError } from "@cilium-ts/kubernetes";
 import { Command } from "commander";
 import { Context } from "./context.ts";
+import { addPolicy } from "./policy/policy.ts";
 import { addStatus } from "./status/status.ts";
 import { addVersion } from "./version.ts";
 import type { World } from "./world.ts";
 
-const groups = [addStatus, addVersion];
+const groups = [addPolicy, addStatus, addVersion];
 
 /** Runs one command and returns the exit code. Aborting is a way to end, not a failure. */
 export async function run(args: readonly string[], world: World, signal: AbortSignal): Promise<number> {

@@ -1,4 +1,4 @@
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { type KubernetesClient, type KubernetesObject, openKubernetes, resources } from "@cilium-ts/kubernetes";
 import { startTestServer, type TestServer } from "@cilium-ts/kubernetes-server/testing";
 import { systemClock } from "@cilium-ts/std";
@@ -38,7 +38,7 @@ export class TestCluster implements AsyncDisposable {
     return new TestCluster(server, await openKubernetes({ server: url }), kubeconfigPath);
   }
 
-  async cilium(line: string, env: Readonly<Record<string, string>> = { KUBECONFIG: this.#kubeconfigPath }): Promise<Ran> {
+  async cilium(line: string, env: Readonly<Record<string, string>> = { KUBECONFIG: this.#kubeconfigPath }, input = ""): Promise<Ran> {
     const texts = { out: "", error: "" };
     const collect = (name: keyof typeof texts): Writable =>
       new Writable({
@@ -48,7 +48,7 @@ export class TestCluster implements AsyncDisposable {
           done();
         },
       });
-    const world = { stdout: collect("out"), stderr: collect("error"), env, clock: systemClock };
+    const world = { stdin: Readable.from([input]), stdout: collect("out"), stderr: collect("error"), env, clock: systemClock };
     const code = await run(line.split(" ").filter(Boolean), world, signal);
     return { code, ...texts };
   }

@@ -1,13 +1,10 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { UsageError } from "@cilium-ts/command-line";
-import { flowpb, observerpb } from "@cilium-ts/observer";
+import { type observerpb, parseFlowLine } from "@cilium-ts/observer";
 import { errorMessage } from "@cilium-ts/std";
 import type { World } from "./world.ts";
-
-const ignoring = { ignoreUnknownFields: true };
 
 /**
  * Flows of a file that an exporter or `-o jsonpb` wrote, `-` for standard input: one JSON object a line, with or without the wrapper
@@ -47,7 +44,7 @@ async function* readResponses(path: string, world: World): AsyncGenerator<observ
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
       lineNumber += 1;
-      if (line.trim() !== "") yield parseLine(line);
+      if (line.trim() !== "") yield parseFlowLine(line);
     }
   } catch (cause) {
     throw new UsageError(
@@ -56,18 +53,4 @@ async function* readResponses(path: string, world: World): AsyncGenerator<observ
         : `${path}, line ${lineNumber} is no flow in JSON: ${errorMessage(cause)}`,
     );
   }
-}
-
-function parseLine(line: string): observerpb.GetFlowsResponse {
-  const value = JSON.parse(line) as JsonValue;
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  if (!isObject) throw new Error("no JSON object");
-  if ("flow" in value || "node_status" in value || "lost_events" in value || "lostEvents" in value || "nodeStatus" in value)
-    return fromJson(observerpb.GetFlowsResponseSchema, value, ignoring);
-  const flow = fromJson(flowpb.FlowSchema, value, ignoring);
-  return fromJson(
-    observerpb.GetFlowsResponseSchema,
-    { flow: value, node_name: flow.nodeName, ...(value.time === undefined ? {} : { time: value.time }) },
-    ignoring,
-  );
 }

@@ -11,3 +11,5 @@ export {
 } from "./explain/explained.ts";
 export { explanationLines, remediesOf } from "./explain/explanation-text.ts";
 export type { DirectionQuestion, Party } from "./explain/policy-changes.ts";
+export type { Observation, ObservedEnd, ObservedFlow } from "./flows/observed-flow.ts";
+export { type ChangedFlows, WhatIf, type WhatIfOptions, type WhatIfReport } from "./what-if/what-if.ts";

@@ -1,0 +1,23 @@
+import { type NetworkPolicyOptions, parseCiliumClusterwideNetworkPolicy, parseCiliumNetworkPolicy } from "../cilium-network-policy.ts";
+import { parseNetworkPolicy } from "../network-policy.ts";
+import type { ParsedPolicy } from "../policy-object.ts";
+import { type Resource, resources } from "../resource.ts";
+
+/** Kinds of objects that hold rules. */
+export const policyKinds: ReadonlyArray<{
+  readonly resource: Resource;
+  readonly parse: (object: unknown, options: NetworkPolicyOptions) => ParsedPolicy;
+}> = [
+  { resource: resources.ciliumNetworkPolicies, parse: parseCiliumNetworkPolicy },
+  { resource: resources.ciliumClusterwideNetworkPolicies, parse: parseCiliumClusterwideNetworkPolicy },
+  { resource: resources.networkPolicies, parse: parseNetworkPolicy },
+];
+
+/** `CiliumNetworkPolicy/shop/web`, `CiliumClusterwideNetworkPolicy/web`: what a policy is called in its cluster. */
+export function policyKey(
+  resource: Resource,
+  { namespace = "", name = "" }: { readonly namespace?: string; readonly name?: string },
+): string {
+  if (!resource.namespaced) return `${resource.kind}/${name}`;
+  return `${resource.kind}/${namespace === "" ? "default" : namespace}/${name}`;
+}
