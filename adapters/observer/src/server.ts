@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { fromBinary } from "@bufbuild/protobuf";
-import { EndpointResolver, type FlowContext, type FlowRing } from "@cilium-ts/flow";
+import { AgentEventRing, EndpointResolver, type FlowContext, type FlowRing } from "@cilium-ts/flow";
 import { readFlowsQuery } from "./flows/flows-query.ts";
 import { type FlowsReaderOptions, sendFlows } from "./flows/flows-reader.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.js";
@@ -22,6 +22,8 @@ export interface HubbleOptions {
   readonly peers?: PeerDirectory;
   readonly ring: FlowRing;
   readonly context: FlowContext;
+  /** What the agent did; absent: it tells nothing of that. */
+  readonly agentEvents?: AgentEventRing;
   readonly version: string;
   /** Clients connected at a time; more are turned away. */
   readonly clientCountMax?: number;
@@ -51,6 +53,7 @@ export async function serveHubble(options: HubbleOptions & { readonly signal: Ab
 export async function startHubble(options: HubbleOptions): Promise<HubbleServer> {
   const { socketPath, tcp, peers, ring, context, version, clientCountMax, streamCountMax } = options;
   const nowNs = options.nowNs ?? (() => Number(process.hrtime.bigint()));
+  const agentEvents = options.agentEvents ?? new AgentEventRing(nowNs, 1);
   const reader: FlowsReaderOptions = { ring, resolver: new EndpointResolver(context), emitter: { name: "Hubble", version }, nowNs };
   const listen: ListenAddress[] = [{ kind: "unix", path: socketPath }];
   if (tcp !== undefined) listen.push({ kind: "tcp", ...tcp });
@@ -67,7 +70,7 @@ export async function startHubble(options: HubbleOptions): Promise<HubbleServer>
       },
     },
     routes(router, signal) {
-      registerServices(router, { ...reader, version, signal });
+      registerServices(router, { ...reader, agentEvents, version, signal });
       if (peers !== undefined) registerPeers(router, peers, signal);
       registerReflection(router, [Observer, Health, ...(peers === undefined ? [] : [Peer])]);
     },

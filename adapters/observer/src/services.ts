@@ -1,5 +1,5 @@
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
-import type { FlowsReaderOptions } from "./flows/flows-reader.ts";
+import { type EventServicesOptions, eventServices } from "./events/event-services.ts";
 import { Namespaces } from "./flows/namespaces.ts";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { Observer } from "./gen/observer/observer_pb.js";
@@ -8,10 +8,7 @@ import { Observer } from "./gen/observer/observer_pb.js";
 const healthNames = new Set(["", "hubble.server.Observer"]);
 
 /** Everything but GetFlows: what is called rarely. GetNodes is the relay's, and answered as unimplemented. */
-export function registerServices(
-  router: ConnectRouter,
-  options: FlowsReaderOptions & { readonly version: string; readonly signal: AbortSignal },
-): void {
+export function registerServices(router: ConnectRouter, options: EventServicesOptions & { readonly version: string }): void {
   const { ring, nowNs, version, signal } = options;
   const startedNs = nowNs();
   const namespaces = new Namespaces(ring, options.resolver);
@@ -25,9 +22,7 @@ export function registerServices(
       flowsRate: ring.ratePerSecond(nowNs()),
     }),
     getNamespaces: () => ({ namespaces: namespaces.list(nowNs()) }),
-    // The agent has no such events yet: a client that follows waits, another is told that this was all.
-    getAgentEvents: (request, context) => noEvents(request, [context.signal, signal]),
-    getDebugEvents: (request, context) => noEvents(request, [context.signal, signal]),
+    ...eventServices(options),
   });
   router.service(Health, {
     check: ({ service }) => {
@@ -39,19 +34,6 @@ export function registerServices(
       await aborted([context.signal, signal]);
     },
   });
-}
-
-/** The agent has no such events yet: a client that follows waits, another is told that this was all. */
-function noEvents(request: { readonly first: boolean; readonly follow: boolean }, signals: readonly AbortSignal[]): AsyncIterable<never> {
-  if (request.first && request.follow) throw new ConnectError("first cannot be combined with follow", Code.InvalidArgument);
-  return {
-    [Symbol.asyncIterator]: () => ({
-      async next() {
-        if (request.follow) await aborted(signals);
-        return { done: true, value: undefined };
-      },
-    }),
-  };
 }
 
 async function aborted(signals: readonly AbortSignal[]): Promise<void> {

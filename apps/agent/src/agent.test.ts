@@ -9,6 +9,7 @@ import { type FakeKernel, FakeMachine, openFakeKernel } from "@cilium-ts/kernel/
 import { type KubernetesClient, openKubernetes, resources } from "@cilium-ts/kubernetes";
 import { startTestServer } from "@cilium-ts/kubernetes-server/testing";
 import { FakeNetworks } from "@cilium-ts/netlink/testing";
+import { createObserverClients, flowpb } from "@cilium-ts/observer";
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
 import { runAgent, type World } from "./agent.ts";
@@ -81,6 +82,23 @@ class TestNode implements Disposable {
       { command, containerId: `c-${name}`, netns: `/run/netns/${name}`, ifname: "eth0", args, config, ...change },
       signal,
     );
+  }
+
+  /** What the Hubble server tells of the agent, a line each. */
+  async agentEvents(): Promise<string[]> {
+    const { observer } = createObserverClients(`unix://${join(this.directory, "hubble.sock")}`);
+    const events: string[] = [];
+    for await (const { agentEvent } of observer.getAgentEvents({})) {
+      if (agentEvent === undefined) continue;
+      const { case: kind, value } = agentEvent.notification;
+      const type = flowpb.AgentEventType[agentEvent.type] ?? "";
+      if (kind === "endpointUpdate") events.push(`${type} ${value.id} ${value.namespace}/${value.podName}`);
+      else if (kind === "endpointRegenerate") events.push(`${type} ${value.id} ${value.error}`);
+      else if (kind === "policyUpdate") events.push(`${type} ${value.labels.join()}`);
+      else if (kind === "ipcacheUpdate") events.push(`${type} ${value.cidr} ${value.identity}`);
+      else events.push(type);
+    }
+    return events;
   }
 
   /** What is attached, and which program runs there. */
@@ -169,6 +187,28 @@ test("an agent serves pods, and the one after it takes everything up as it is", 
     assert.ok(agent.kernel.descriptorCount > 0);
   }
   assert.deepEqual(server.errors, []);
+});
+
+test("what the agent does can be read from its Hubble server", async () => {
+  await using server = await startTestServer();
+  await using client = await openKubernetes({ server: server.url });
+  using node = new TestNode(server.url);
+  await createPod(client, "web");
+  await using _agent = node.start();
+  await node.ready();
+  await node.cni("ADD", "web");
+  await applyPolicy(client, "client");
+  await eventually(async () => assert.match((await node.agentEvents()).join("\n"), /POLICY_UPDATED [\s\S]*ENDPOINT_REGENERATE_SUCCESS 1 /));
+  await client.delete(resources.ciliumNetworkPolicies, { namespace: "default", name: "p" }, { signal });
+  await node.cni("DEL", "web");
+  await eventually(async () => {
+    const events = await node.agentEvents();
+    assert.equal(events[0], "AGENT_STARTED");
+    const kinds = events.map((text) => text.split(" ")[0]);
+    for (const kind of ["ENDPOINT_CREATED", "ENDPOINT_DELETED", "POLICY_DELETED", "IPCACHE_UPSERTED", "IPCACHE_DELETED"])
+      assert.ok(kinds.includes(kind), `no ${kind} in ${kinds.join()}`);
+    assert.ok(events.includes("ENDPOINT_CREATED 1 default/web"), events.join("\n"));
+  });
 });
 
 test("a caller of the API is told what is wrong, in a sentence", async () => {

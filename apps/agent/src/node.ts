@@ -22,6 +22,7 @@ import { EndpointFiles } from "./endpoints/endpoint-files.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import type { NodePool } from "./endpoints/node-pool.ts";
 import { FlowHistory } from "./flow-history.ts";
+import { AgentEvents } from "./hubble/agent-events.ts";
 import { IpcacheTable } from "./ipcache-table.ts";
 import { DeviceNames } from "./network/device-names.ts";
 import { HostAddresses } from "./network/host-addresses.ts";
@@ -78,6 +79,7 @@ interface PolicyPart {
   readonly updates: PolicyUpdates;
   readonly ipcache: IpcacheTable;
   readonly flows: FlowHistory;
+  readonly agentEvents: AgentEvents;
   readonly localIdentities: LocalIdentityAllocator;
 }
 
@@ -134,7 +136,9 @@ export function createNode(foundation: Foundation): Node {
     mtu: foundation.mtu.device,
     notReady: () => readiness.missing(),
     audits: (namespace) => audit.audits(namespace),
+    onRegenerated: (row, error) => policy.agentEvents.regenerated(row, error),
     onChange(id, row, before) {
+      policy.agentEvents.endpointChanged(row, before);
       if (row === undefined) policy.flows.removeEndpoint(id);
       else policy.flows.setEndpoint(row);
       if (row !== undefined) published.set(row);
@@ -204,7 +208,10 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
     interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName ?? deviceNames.nameOf(ifindex),
   });
   const former = new FormerIdentities(datapath.ipcache.rows());
-  const ipcache = new IpcacheTable(datapath.ipcache, ({ key, after }) => {
+  const agentEvents = new AgentEvents(() => Number(kernel.monotonicNs()));
+  const ipcache = new IpcacheTable(datapath.ipcache, (change) => {
+    const { key, after } = change;
+    agentEvents.ipcacheChanged(change);
     if (after === undefined) flows.removePrefix(prefixOf(key));
     else flows.setPrefix(after.prefix, after.identity);
   });
@@ -226,7 +233,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
   // Whatever nobody else claims is the world.
   ipcache.upsert("0.0.0.0/0", "restored", reservedIdentities.worldIPv4);
   ipcache.upsert("::/0", "restored", reservedIdentities.worldIPv6);
-  return { engine, cookies, updates, ipcache, flows, localIdentities };
+  return { engine, cookies, updates, ipcache, flows, agentEvents, localIdentities };
 }
 
 function prefixOf(text: string): Prefix {

@@ -1,3 +1,5 @@
+export type { AgentEvent } from "./agent-event.ts";
+export { AgentEventRing } from "./agent-event-ring.ts";
 export {
   type FlowContext,
   type FlowEndpoint,

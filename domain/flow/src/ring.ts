@@ -186,6 +186,11 @@ export class FlowRing {
     return count / rateWindowSeconds;
   }
 
+  /** Who waits for the next append. */
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+
   /** Calls the listener after every append that brought something. The returned function ends that. */
   onAppend(listener: () => void): () => void {
     this.#listeners.add(listener);

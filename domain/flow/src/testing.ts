@@ -1,5 +1,6 @@
 /** Events and packets made by hand, for tests of whatever reads them. */
 import { type AddressBytes, parseAddress, parseMac } from "@cilium-ts/net";
+import type { AgentEvent } from "./agent-event.ts";
 import { type FlowContext, type FlowEndpoint, type FlowPolicy, noReasons } from "./context/context.ts";
 import { ContextHistory } from "./context/context-history.ts";
 import { captureOffset, debugOffset, dropOffset, EventType, headerOffset, sockOffset, traceOffset, verdictOffset } from "./event-layout.ts";
@@ -360,9 +361,26 @@ export function sampleEvents(): Uint8Array[] {
     (timeNs) => buildSock({ timeNs, point: 1, destination: "10.0.0.2", port: 80, protocol: 6, socketCookie: 5n, cgroupId: 6n }),
     (timeNs) => buildCapture({ timeNs, point: 4, argument1: 12, reporter: 11, packet: syn }),
     (timeNs) => buildDrop({ timeNs, reason: 181, reporter: 22, sourceIdentity: 2, destinationIdentity: 1002, packet: fromWorld }),
+    (timeNs) => buildDebug({ timeNs, message: 5, reporter: 22, hash: 7, arguments: [1, 2, 3] }),
+    (timeNs) => buildDebug({ timeNs, message: 200 }),
   ];
   return events.map((build, index) => build((index + 1) * 1e9));
 }
+
+/** One event of the agent of each kind, in the order of their numbers. */
+export const sampleAgentEvents: readonly AgentEvent[] = [
+  { kind: "agent-started" },
+  { kind: "policy-updated", labels: ["k8s:io.cilium.k8s.policy.name=web"], revision: 7, ruleCount: 2 },
+  { kind: "policy-deleted", labels: ["k8s:io.cilium.k8s.policy.name=web"], revision: 8, ruleCount: 0 },
+  { kind: "endpoint-created", id: 22, labels: ["k8s:app=web"], podName: "web", namespace: "shop" },
+  { kind: "endpoint-regenerated", id: 22, labels: ["k8s:app=web"], error: "" },
+  { kind: "endpoint-regenerated", id: 22, labels: ["k8s:app=web"], error: "no memory" },
+  { kind: "endpoint-deleted", id: 22, labels: ["k8s:app=web"], podName: "web", namespace: "shop" },
+  { kind: "ipcache-upserted", cidr: "10.0.2.0/24", identity: 1003, oldIdentity: undefined, hostIp: "192.0.2.2", oldHostIp: "" },
+  { kind: "ipcache-upserted", cidr: "10.0.2.0/24", identity: 1004, oldIdentity: 1003, hostIp: "192.0.2.3", oldHostIp: "192.0.2.2" },
+  { kind: "ipcache-deleted", cidr: "10.0.2.0/24", identity: 1004, oldIdentity: 1004, hostIp: "", oldHostIp: "192.0.2.3" },
+  { kind: "service-upserted", name: "web", namespace: "shop", address: "10.96.0.1", port: 80 },
+];
 
 /** Records as the kernel's ring buffer is drained: length, zero, record padded to 8. */
 export function frameRecords(records: readonly Uint8Array[]): Uint8Array {

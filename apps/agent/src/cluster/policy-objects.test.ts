@@ -12,11 +12,18 @@ function watch() {
   const updates = {
     upsertPolicy: (key: string, own: readonly Rule[]) => void rules.set(key, own),
     removePolicy: (key: string) => void rules.delete(key),
+    rulesOf: (key: string) => rules.get(key) ?? [],
     upsertCidrGroup: (group: CidrGroup) => void groups.set(group.name, group),
     removeCidrGroup: (name: string) => void groups.delete(name),
   };
   const log = { error: (message: string) => void errors.push(message), warn() {}, info() {}, debug() {} };
-  const watched = policyObjects({ updates: updates as never, flows: { setService() {} }, clusterName: "default", log });
+  const watched = policyObjects({
+    updates: updates as never,
+    flows: { setService() {} },
+    agentEvents: { policyUpdated() {}, policyDeleted() {}, serviceUpserted() {} },
+    clusterName: "default",
+    log,
+  });
   const of = (kind: string) => {
     const found = watched.find(({ resource }) => resource.kind === kind);
     assert.ok(found !== undefined, kind);

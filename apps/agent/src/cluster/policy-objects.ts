@@ -14,6 +14,7 @@ import {
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import type { FlowHistory } from "../flow-history.ts";
+import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import { PolicyServices } from "./policy-services.ts";
 import { ServiceNames } from "./service-names.ts";
@@ -21,6 +22,7 @@ import { ServiceNames } from "./service-names.ts";
 export interface PolicyObjectsOptions {
   readonly updates: PolicyUpdates;
   readonly flows: Pick<FlowHistory, "setService">;
+  readonly agentEvents: Pick<AgentEvents, "policyUpdated" | "policyDeleted" | "serviceUpserted">;
   readonly clusterName: string;
   readonly log: Log;
 }
@@ -44,13 +46,19 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
   const { updates, clusterName } = options;
   const policies = parsers.map(([resource, parse]): WatchedPolicyObjects => {
     const upsert = (object: KubernetesObject, { rules, problems }: ParsedPolicy): void => {
-      if (isValid(object, resource, problems, options.log)) updates.upsertPolicy(keyOf(resource, object.metadata), rules);
+      if (!isValid(object, resource, problems, options.log)) return;
+      updates.upsertPolicy(keyOf(resource, object.metadata), rules);
+      options.agentEvents.policyUpdated(rules, updates.revision);
     };
     return {
       resource,
       handlers: {
         onUpsert: (object) => upsert(object, parse(object, { clusterName })),
-        onDelete: (reference) => updates.removePolicy(keyOf(resource, reference)),
+        onDelete(reference) {
+          const rules = updates.rulesOf(keyOf(resource, reference));
+          updates.removePolicy(keyOf(resource, reference));
+          options.agentEvents.policyDeleted(rules, updates.revision);
+        },
       },
     };
   });
@@ -74,8 +82,13 @@ function cidrGroups({ updates, log }: PolicyObjectsOptions): WatchedPolicyObject
 /** Slices that Kubernetes keeps itself are of services with a selector, which say as much by that. */
 const slicesWrittenByHand = { labels: "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io" };
 
-function services({ updates, clusterName, flows }: PolicyObjectsOptions): WatchedPolicyObjects[] {
-  const names = new ServiceNames(flows);
+function services({ updates, clusterName, flows, agentEvents }: PolicyObjectsOptions): WatchedPolicyObjects[] {
+  const names = new ServiceNames({
+    setService(frontend, service) {
+      flows.setService(frontend, service);
+      if (service !== undefined) agentEvents.serviceUpserted(service.name, service.namespace, frontend.address, frontend.port);
+    },
+  });
   const table = new PolicyServices({
     upsert: (service) => updates.upsertService(service),
     remove: (namespace, name) => updates.removeService(namespace, name),

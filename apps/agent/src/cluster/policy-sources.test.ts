@@ -37,9 +37,13 @@ async function follow(
   updates.open();
   const stop = new AbortController();
   const log = { error: (message: string) => void problems.push(message), warn() {}, info() {}, debug() {} };
-  const watches = policyObjects({ updates, flows: { setService() {} }, clusterName: "default", log }).map(({ resource, handlers }) =>
-    reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }),
-  );
+  const watches = policyObjects({
+    updates,
+    flows: { setService() {} },
+    agentEvents: { policyUpdated() {}, policyDeleted() {}, serviceUpserted() {} },
+    clusterName: "default",
+    log,
+  }).map(({ resource, handlers }) => reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }));
   try {
     await run(client, engine, locals);
     assert.deepEqual(problems, []);

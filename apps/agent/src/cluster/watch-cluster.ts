@@ -12,6 +12,7 @@ import {
 import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowHistory } from "../flow-history.ts";
+import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { AuditMode } from "../policy/audit-mode.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { CustomResourceIdentities } from "./custom-resource-identities.ts";
@@ -29,6 +30,7 @@ export interface WatchClusterOptions {
   readonly updates: PolicyUpdates;
   readonly audit: AuditMode;
   readonly flows: FlowHistory;
+  readonly agentEvents: AgentEvents;
   /** An identity's object was deleted. True: an endpoint of this node has it, so it stays. */
   keepIdentity(id: number): boolean;
 }

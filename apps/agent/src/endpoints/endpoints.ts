@@ -51,6 +51,8 @@ export interface EndpointsOptions {
   audits(namespace: string): boolean;
   /** After every change of an endpoint; undefined: it is gone. */
   onChange(id: number, row: EndpointRow | undefined, before: EndpointRow | undefined): void;
+  /** Its policy was carried out again, or could not be: then with the reason. */
+  onRegenerated?(row: EndpointRow, error: string): void;
 }
 
 /** The workloads of this node, from their CNI call to their end. */
@@ -207,6 +209,7 @@ export class Endpoints implements CniEndpoints {
       if (row.state !== "restoring") continue;
       try {
         this.#put(this.#transition(this.#enforcement.enforce(row), "ready", "policy enforced after a restart of the agent"));
+        this.#options.onRegenerated?.(row, "");
       } catch (cause) {
         all = false;
         this.#failed(row, cause);
@@ -395,6 +398,7 @@ export class Endpoints implements CniEndpoints {
       const enforced = this.#enforcement.enforce(row);
       const ready = enforced.state === "not-ready" ? this.#transition(enforced, "ready", "policy enforced") : enforced;
       if (ready !== row) this.#put(ready);
+      this.#options.onRegenerated?.(ready, "");
     } catch (cause) {
       this.#failed(row, cause);
     }
@@ -403,6 +407,7 @@ export class Endpoints implements CniEndpoints {
   /** What was in force stays in force. Said once, until something else is the matter. */
   #failed(row: EndpointRow, cause: unknown): void {
     const message = `policy could not be enforced, the former one stays in force: ${errorMessage(cause)}`;
+    this.#options.onRegenerated?.(row, errorMessage(cause));
     if (row.state !== "not-ready") this.#options.log.error(`endpoint ${row.id} (${row.podNamespace}/${row.podName}): ${message}`);
     this.#put(this.#transition(this.index.byId(row.id) ?? row, "not-ready", message));
   }

@@ -44,6 +44,7 @@ export async function startNodeHubble({ node, options, clock, log }: NodeHubbleO
       peers,
       ring: node.ring,
       context: node.flows.context,
+      agentEvents: node.agentEvents.ring,
       version: agentVersion,
     }),
   );

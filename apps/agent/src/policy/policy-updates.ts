@@ -106,6 +106,11 @@ export class PolicyUpdates {
     this.#take(this.#options.engine.setMode(mode));
   }
 
+  /** Of one policy; none when there is none of that key. */
+  rulesOf(key: string): readonly Rule[] {
+    return this.#rules.get(key) ?? [];
+  }
+
   /** All rules in force. */
   rules(): Rule[] {
     return [...this.#rules.values()].flat();
