@@ -7,7 +7,7 @@ export { type Certificates, ensureCertificates } from "./security/certificates.t
 export { createKubeconfig } from "./security/kubeconfig.ts";
 export type { Validators } from "./serve/draft.ts";
 export { type ApiServer, type ServerOptions, startApiServer } from "./serve/server.ts";
-export { defaultWatchLimits, type WatchLimits } from "./serve/watch.ts";
+export { defaultWatchLimits, type WatchLimits } from "./serve/watch/watch-request.ts";
 export type { EtcdTls } from "./store/etcd/connection.ts";
 export { type EtcdStoreOptions, openEtcdStore } from "./store/etcd/etcd-store.ts";
 export { openSqliteStore, type SqliteStoreOptions } from "./store/sqlite-store.ts";

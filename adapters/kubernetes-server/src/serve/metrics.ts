@@ -1,5 +1,5 @@
 import type { Store } from "../store/store.ts";
-import type { WatchHub } from "./watch.ts";
+import type { WatchHub } from "./watch/watch-hub.ts";
 
 /** Counters of the server, in Prometheus' text form. */
 export class Metrics {

@@ -17,7 +17,7 @@ import type { DeleteOptions, Objects, PatchKind, Target, WriteOptions, Written }
 import { decodeDeleteOptions, decodeProtobuf, isProtobufKind, protobufType } from "./protobuf.ts";
 import { type ListQuery, parseListQuery, parseRevision, parseWriteQuery, type ResourcePath } from "./request.ts";
 import { sendDocument, sendJsonText, sendPieces, setWarnings } from "./respond.ts";
-import type { WatchHub } from "./watch.ts";
+import type { WatchHub } from "./watch/watch-hub.ts";
 
 export interface Exchange {
   readonly request: IncomingMessage;

@@ -22,7 +22,8 @@ import { Objects, type WriteOptions } from "./objects.ts";
 import { OpenApi } from "./open-api.ts";
 import { route } from "./router.ts";
 import { addressesOf, ownEndpoints, ownService, ServiceAddresses } from "./service-addresses.ts";
-import { defaultWatchLimits, WatchHub, type WatchLimits } from "./watch.ts";
+import { WatchHub } from "./watch/watch-hub.ts";
+import { defaultWatchLimits, type WatchLimits } from "./watch/watch-request.ts";
 
 export interface ServerOptions {
   /** Opened by the caller, who also closes it, after the server. */

@@ -27,6 +27,10 @@ insert or ignore into meta values ('layout', 1), ('oldest', 0), ('revision', 0);
 
 /** Revisions that compaction moves at a time. */
 const compactionStep = 512;
+/** Keys whose object, or absence, is remembered: one request asks for the same few several times, and each asks for its namespace. */
+const recentKeysMax = 512;
+/** Larger objects are read each time. */
+const recentTextMax = 16 * 1024;
 
 interface VersionRow {
   readonly revision: number;
@@ -44,6 +48,8 @@ export class VersionTable {
   #revision = 0;
   #oldest = 0;
   #historyBytes = 0;
+  /** In the order in which they were asked for first. */
+  readonly #recent = new Map<string, StoredObject | undefined>();
 
   /** Makes the tables where they are missing. */
   constructor(database: Database.Database, limits: HistoryLimits) {
@@ -64,7 +70,11 @@ export class VersionTable {
   }
 
   get(key: string): StoredObject | undefined {
-    return this.#sql.get.get(key) as StoredObject | undefined;
+    const recent = this.#recent.get(key);
+    if (recent !== undefined || this.#recent.has(key)) return recent;
+    const stored = this.#sql.get.get(key) as StoredObject | undefined;
+    this.#remember(key, stored);
+    return stored;
   }
 
   list(range: ListRange): ListResult {
@@ -102,6 +112,7 @@ export class VersionTable {
     else this.#sql.point.run(key, revision);
     this.#revision = Math.max(this.#revision, revision);
     this.#historyBytes += (before?.text.length ?? 0) + (deleted ? size : 0);
+    this.#remember(key, deleted ? undefined : { key, revision, text });
     return { key, revision, text, previous: before?.text, deleted };
   }
 
@@ -137,10 +148,20 @@ export class VersionTable {
 
   /** After a transaction was taken back. */
   readCounters(): void {
+    this.#recent.clear();
     const read = (name: string): number => (this.#sql.readMeta.get(name) as { value: number }).value;
     this.#revision = read("revision");
     this.#oldest = read("oldest");
     this.#historyBytes = (this.#sql.historySize.get() as { size: number | null }).size ?? 0;
+  }
+
+  #remember(key: string, stored: StoredObject | undefined): void {
+    this.#recent.delete(key);
+    if (stored !== undefined && stored.text.length > recentTextMax) return;
+    this.#recent.set(key, stored);
+    if (this.#recent.size <= recentKeysMax) return;
+    const [oldest] = this.#recent.keys();
+    if (oldest !== undefined) this.#recent.delete(oldest);
   }
 
   #remaining(items: readonly StoredObject[], limit: number, end: string): number {
