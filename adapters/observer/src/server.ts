@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { fromBinary } from "@bufbuild/protobuf";
 import { AgentEventRing, EndpointResolver, type FlowContext, type FlowRing } from "@cilium-ts/flow";
+import type { FlowHistory } from "./flows/flow-history.ts";
 import { readFlowsQuery } from "./flows/flows-query.ts";
 import { type FlowsReaderOptions, sendFlows } from "./flows/flows-reader.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.js";
@@ -21,6 +22,8 @@ export interface HubbleOptions {
   /** The nodes that the relay finds through this server. */
   readonly peers?: PeerDirectory;
   readonly ring: FlowRing;
+  /** What the ring no longer has. */
+  readonly history?: FlowHistory;
   readonly context: FlowContext;
   /** What the agent did; absent: it tells nothing of that. */
   readonly agentEvents?: AgentEventRing;
@@ -51,10 +54,16 @@ export async function serveHubble(options: HubbleOptions & { readonly signal: Ab
 
 /** Listens on the socket, for root and its group only, and on TCP where asked to. Disposing ends every call with Unavailable. */
 export async function startHubble(options: HubbleOptions): Promise<HubbleServer> {
-  const { socketPath, tcp, peers, ring, context, version, clientCountMax, streamCountMax } = options;
+  const { socketPath, tcp, peers, ring, history, context, version, clientCountMax, streamCountMax } = options;
   const nowNs = options.nowNs ?? (() => Number(process.hrtime.bigint()));
   const agentEvents = options.agentEvents ?? new AgentEventRing(nowNs, 1);
-  const reader: FlowsReaderOptions = { ring, resolver: new EndpointResolver(context), emitter: { name: "Hubble", version }, nowNs };
+  const reader: FlowsReaderOptions = {
+    ring,
+    ...(history === undefined ? {} : { history }),
+    resolver: new EndpointResolver(context),
+    emitter: { name: "Hubble", version },
+    nowNs,
+  };
   const listen: ListenAddress[] = [{ kind: "unix", path: socketPath }];
   if (tcp !== undefined) listen.push({ kind: "tcp", ...tcp });
   const server = await startGrpcServer({

@@ -41,6 +41,7 @@ class TestNode implements Disposable {
       "state-dir": "state",
       "socket-path": "cilium.sock",
       "hubble-socket-path": "hubble.sock",
+      "hubble-history-dir": "hubble-history",
       "bpf-root": "bpf",
       "delete-queue-dir": "queue",
     };

@@ -52,7 +52,10 @@ test("Hubble's TCP address and certificates are read as Cilium names them", () =
     tlsKeyFile: "/k",
     tlsClientCaFiles: ["/a", "/b"],
     tlsDirectory: "/var/lib/cilium/hubble-tls",
+    history: { directory: "/var/lib/cilium/hubble-history", sizeBytesMax: 268_435_456, ageMsMax: 86_400_000 },
   });
+  const without = parse(["--hubble-history-max-size-mb", "0"]);
+  assert.equal(without.kind === "options" && without.options.hubble.history, undefined);
   const wrong = parse(["--hubble-listen-address", "4244", "--hubble-tls-cert-file", "/c", "--hubble-disable-tls", "yes"]);
   assert.deepEqual(wrong.kind === "problems" && wrong.problems, [
     '--hubble-disable-tls is true or false, not "yes"',

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import type { LogLevel } from "@cilium-ts/log";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
 import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
+import type { HistorySettings } from "./hubble/node-history.ts";
 
 /** Names are those of Cilium's agent where it has the setting. */
 const settings = [
@@ -62,6 +63,9 @@ const settings = [
     says: "how often an established connection is reported; 0: every packet",
   },
   { name: "hubble-event-buffer-capacity", value: "N", fallback: "4095", says: "flows kept: one less than a power of two, at most 65535" },
+  { name: "hubble-history-dir", value: "DIR", fallback: "/var/lib/cilium/hubble-history", says: "where flows are kept beyond that" },
+  { name: "hubble-history-max-size-mb", value: "MB", fallback: "256", says: "disk that flows may take; 0: none are kept on disk" },
+  { name: "hubble-history-max-age-hours", value: "HOURS", fallback: "24", says: "how long flows are kept on disk" },
   { name: "bpf-ct-global-max", value: "N", fallback: "131072", says: "connections tracked for each IP family" },
   { name: "log-level", value: "LEVEL", fallback: "info", says: "error, warn, info or debug" },
 ] as const satisfies readonly Setting[];
@@ -105,6 +109,8 @@ export interface HubbleSettings {
   readonly tlsKeyFile: string;
   readonly tlsClientCaFiles: readonly string[];
   readonly tlsDirectory: string;
+  /** Undefined: flows are kept in memory only. */
+  readonly history: HistorySettings | undefined;
 }
 
 export type ParsedSettings =
@@ -160,6 +166,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
         .split(/[\s,]+/)
         .filter((path) => path !== ""),
       tlsDirectory: reader.required("hubble-tls-dir"),
+      history: readHistory(reader),
     },
     deleteQueueDirectory: reader.required("delete-queue-dir"),
     bpfRoot: reader.required("bpf-root"),
@@ -184,6 +191,13 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
   }
   problems.push(...hubbleProblems(options.hubble));
   return problems.length > 0 ? { kind: "problems", problems } : { kind: "options", options: Object.freeze(options) };
+}
+
+function readHistory(reader: SettingsReader<SettingName>): HistorySettings | undefined {
+  const directory = reader.required("hubble-history-dir");
+  const sizeBytesMax = reader.whole("hubble-history-max-size-mb", 0, 1_048_576) * 1_048_576;
+  const ageMsMax = reader.whole("hubble-history-max-age-hours", 1, 87_600) * 3_600_000;
+  return sizeBytesMax === 0 ? undefined : { directory, sizeBytesMax, ageMsMax };
 }
 
 function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFiles }: HubbleSettings): string[] {

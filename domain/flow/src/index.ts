@@ -30,6 +30,13 @@ export {
   tracePointToEndpoint,
   Verdict,
 } from "./flow.ts";
+export { askEverything } from "./history/ask-everything.ts";
+export { type BlockSummary, readSummary, SummaryCollector, type WrittenSummary } from "./history/block-summary.ts";
+export { type ContextJournal, journalText, parseJournal } from "./history/context-journal.ts";
+export { ContextRecorder } from "./history/context-recorder.ts";
+export { type BlockGap, type BlockOrigin, EventBlock } from "./history/event-block.ts";
+export { RecordedContext } from "./history/recorded-context.ts";
+export { compileSummaryFilters, type SummaryPredicate } from "./history/summary-filter.ts";
 export { encodeL7Record, type L7Party, type L7Record } from "./layer7/l7-record.ts";
 export { type DnsMessage, type HttpMessage, type KafkaMessage, L7Type, type Layer7 } from "./layer7/layer7.ts";
 export { dnsRcodeText } from "./layer7/layer7-summary.ts";

@@ -32,6 +32,7 @@ describe("a program that cannot start", { skip: requireKernel() }, () => {
       "state-dir": join(scratch, "state"),
       "socket-path": join(scratch, "agent.sock"),
       "hubble-socket-path": join(scratch, "hubble.sock"),
+      "hubble-history-dir": join(scratch, "hubble-history"),
       "bpf-root": join(scratch, "bpf"),
       "delete-queue-dir": join(scratch, "deleteQueue"),
       ...flags,

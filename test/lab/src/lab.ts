@@ -178,6 +178,8 @@ export class Lab implements AsyncDisposable {
       node.socketPath,
       "--hubble-socket-path",
       node.hubbleSocketPath,
+      "--hubble-history-dir",
+      join(node.directory, "hubble-history"),
       "--bpf-root",
       join(node.directory, "bpf"),
       "--delete-queue-dir",

@@ -325,6 +325,7 @@ export class SimulatedNode implements Disposable {
       "ipv4-range": `10.200.${number}.0/24`,
       "ipv6-range": `fd00:200:0:${number}::/112`,
       "hubble-event-buffer-capacity": "1",
+      "hubble-history-max-size-mb": "0",
     };
     const parsed = parseSettings(
       Object.entries(settings).map(([name, value]) => `--${name}=${value}`),

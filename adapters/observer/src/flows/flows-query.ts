@@ -1,5 +1,13 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { compileFilters, type EventView, type FlowPredicate, type FlowRing, monotonicOf } from "@cilium-ts/flow";
+import {
+  compileFilters,
+  compileSummaryFilters,
+  type EventView,
+  type FlowPredicate,
+  type FlowRing,
+  monotonicOf,
+  type SummaryPredicate,
+} from "@cilium-ts/flow";
 import type { GetFlowsRequest } from "../gen/observer/observer_pb.js";
 import { GrpcCode, GrpcError } from "../grpc/errors.ts";
 import { FieldMask } from "./field-mask.ts";
@@ -15,6 +23,8 @@ export interface FlowsQuery {
   readonly sinceNs: number | undefined;
   readonly untilNs: number | undefined;
   readonly matches: FlowPredicate;
+  /** False only where nothing matches. */
+  readonly mayMatch: SummaryPredicate;
   readonly mask: FieldMask;
 }
 
@@ -22,7 +32,8 @@ export interface FlowsQuery {
 export function readFlowsQuery(request: GetFlowsRequest, wallClockOffsetNs: bigint): FlowsQuery {
   if (request.first && request.follow)
     throw invalid("first cannot be combined with follow: ask for the first flows, or follow the new ones");
-  const filters = compileFilters(request.whitelist.map(toDomainFilter), request.blacklist.map(toDomainFilter), filterOptions);
+  const allow = request.whitelist.map(toDomainFilter);
+  const filters = compileFilters(allow, request.blacklist.map(toDomainFilter), filterOptions);
   if ("problem" in filters) throw invalid(`invalid filter: ${filters.problem}`);
   const mask = FieldMask.parse(request.fieldMask?.paths ?? []);
   if ("problem" in mask) throw invalid(mask.problem);
@@ -33,21 +44,29 @@ export function readFlowsQuery(request: GetFlowsRequest, wallClockOffsetNs: bigi
     sinceNs: readTime("since", request.since, wallClockOffsetNs),
     untilNs: readTime("until", request.until, wallClockOffsetNs),
     matches: filters.matches,
+    mayMatch: compileSummaryFilters(allow),
     mask: mask.mask,
   };
 }
 
+/** Where reading begins in the ring. */
+interface RingPlace {
+  readonly sequence: number;
+  /** The query may want older events than the ring has. */
+  readonly isShort: boolean;
+}
+
 /** Where reading begins. With `since` and a number this gives the oldest flows after that time, not the newest: clients count on it. */
-export async function startSequence(query: FlowsQuery, ring: FlowRing, event: EventView, turn: Turn): Promise<number> {
+export async function startSequence(query: FlowsQuery, ring: FlowRing, event: EventView, turn: Turn): Promise<RingPlace> {
   const { firstSequence: oldest, nextSequence: next } = ring;
   const { sinceNs, number } = query;
   if (sinceNs !== undefined) {
     let sequence = next;
     while (sequence > oldest && ring.timeNsOf(sequence - 1) >= sinceNs) sequence -= 1;
-    return sequence;
+    return { sequence, isShort: sequence === oldest };
   }
-  if (query.first) return oldest;
-  if (number === 0) return query.follow ? next : oldest;
+  if (query.first) return { sequence: oldest, isShort: true };
+  if (number === 0) return { sequence: query.follow ? next : oldest, isShort: false };
   let counted = 0;
   let sequence = next;
   turn.begin();
@@ -57,7 +76,7 @@ export async function startSequence(query: FlowsQuery, ring: FlowRing, event: Ev
     if (event.load(ring, sequence) && isFlow(event) && query.matches(event)) counted += 1;
     if (turn.isOver()) await turn.next();
   }
-  return sequence;
+  return { sequence, isShort: counted < number };
 }
 
 /** Debug messages and markers of loss share the ring. */

@@ -9,7 +9,9 @@ import {
   wallClockOf,
 } from "@cilium-ts/flow";
 import { type Emitter, FlowEncoder } from "./flow-encoder.ts";
+import type { FlowHistory } from "./flow-history.ts";
 import { type FlowsQuery, isFlow, startSequence } from "./flows-query.ts";
+import { sendHistory } from "./history-reader.ts";
 import { Turn } from "./turn.ts";
 
 /** Where encoded messages go. Resolves when more may be sent: a slow client is waited for, not buffered for. */
@@ -23,6 +25,17 @@ export interface FlowsReaderOptions {
   readonly emitter: Emitter;
   /** CLOCK_MONOTONIC. */
   readonly nowNs: () => number;
+  /** What the ring no longer has. */
+  readonly history?: FlowHistory;
+}
+
+/** Where reading begins in the ring. */
+export interface RingStart {
+  readonly cursor: number;
+  /** Of the first event that is not wanted. Without follow that of the moment of the request, or a slow client would never see an end. */
+  readonly end: number;
+  /** Flows that are still wanted. */
+  readonly remaining: number;
 }
 
 const chunkBytes = 32_768;
@@ -34,7 +47,9 @@ const lostReportIntervalNs = 1e9;
  */
 export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, sink: FlowSink, signal: AbortSignal): Promise<void> {
   const turn = new Turn(options.nowNs);
-  const reader = await FlowsReader.open(query, options, turn);
+  const start = await findStart(query, options, turn, sink, signal);
+  if (start === undefined) return;
+  const reader = new FlowsReader(query, options, start);
   turn.begin();
   while (!signal.aborted) {
     const state = reader.readTurn(turn);
@@ -51,12 +66,27 @@ export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, 
   }
 }
 
+/** Where to read on in the ring, after history has told what is older; undefined when that was all. */
+async function findStart(
+  query: FlowsQuery,
+  options: FlowsReaderOptions,
+  turn: Turn,
+  sink: FlowSink,
+  signal: AbortSignal,
+): Promise<RingStart | undefined> {
+  const { ring, history, resolver } = options;
+  const end = query.follow ? Number.POSITIVE_INFINITY : ring.nextSequence;
+  const { sequence, isShort } = await startSequence(query, ring, new EventView(resolver), turn);
+  const remaining = query.follow || query.number === 0 ? Number.POSITIVE_INFINITY : query.number;
+  const start = { cursor: sequence, end, remaining };
+  return history === undefined || !isShort ? start : await sendHistory(query, { ...options, history, turn }, start, sink, signal);
+}
+
 class FlowsReader {
   readonly #query: FlowsQuery;
   readonly #options: FlowsReaderOptions;
   readonly #event: EventView;
   readonly #encoder: FlowEncoder;
-  /** Without follow the end is that of the moment of the request, or a slow client would never see one. */
   readonly #end: number;
   #cursor: number;
   #remaining: number;
@@ -65,20 +95,14 @@ class FlowsReader {
   #lostLast: FlowTime | undefined;
   #lostReportedNs = Number.NEGATIVE_INFINITY;
 
-  static async open(query: FlowsQuery, options: FlowsReaderOptions, turn: Turn): Promise<FlowsReader> {
-    const end = query.follow ? Number.POSITIVE_INFINITY : options.ring.nextSequence;
-    const event = new EventView(options.resolver);
-    return new FlowsReader(query, options, event, await startSequence(query, options.ring, event, turn), end);
-  }
-
-  private constructor(query: FlowsQuery, options: FlowsReaderOptions, event: EventView, start: number, end: number) {
+  constructor(query: FlowsQuery, options: FlowsReaderOptions, { cursor, end, remaining }: RingStart) {
     this.#query = query;
     this.#options = options;
-    this.#event = event;
+    this.#event = new EventView(options.resolver);
     this.#encoder = new FlowEncoder({ mask: query.mask, emitter: options.emitter });
-    this.#cursor = start;
+    this.#cursor = cursor;
     this.#end = end;
-    this.#remaining = query.follow || query.number === 0 ? Number.POSITIVE_INFINITY : query.number;
+    this.#remaining = remaining;
   }
 
   take(): Uint8Array {

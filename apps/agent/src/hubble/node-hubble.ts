@@ -5,6 +5,7 @@ import type { Clock } from "@cilium-ts/std";
 import type { Node } from "../node.ts";
 import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";
+import { startNodeHistory } from "./node-history.ts";
 import { NodePeers } from "./node-peers.ts";
 
 /** The node's Hubble server. */
@@ -36,14 +37,17 @@ export async function startNodeHubble({ node, options, clock, log }: NodeHubbleO
   });
   opened.defer(node.remoteNodes.watch(() => peers.changed()));
   opened.defer(node.hostAddresses.watch(() => peers.changed()));
+  const parts = { ring: node.ring, context: node.flows.context };
+  const history =
+    hubble.history === undefined ? undefined : opened.use(startNodeHistory({ settings: hubble.history, ...parts, clock, log }));
   const tcp = hubble.listenAddress === "" ? {} : { tcp: { address: hubble.listenAddress, ...(tls === undefined ? {} : { tls }) } };
   const server: HubbleServer = opened.use(
     await startHubble({
       socketPath: options.hubbleSocketPath,
       ...tcp,
       peers,
-      ring: node.ring,
-      context: node.flows.context,
+      ...parts,
+      ...(history === undefined ? {} : { history: history.store }),
       agentEvents: node.agentEvents.ring,
       version: agentVersion,
     }),

@@ -1,0 +1,2 @@
+export { FlowStoreError } from "./errors.ts";
+export { FlowStore, type FlowStoreCounts, type FlowStoreOptions } from "./flow-store.ts";

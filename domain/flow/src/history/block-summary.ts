@@ -1,0 +1,110 @@
+import type { FlowEndpoint } from "../context/context.ts";
+import type { EventView } from "../event.ts";
+
+/** What occurs in a block of events, so that a search need not open it. Undefined: too many different ones to list. */
+export interface BlockSummary {
+  /** Bits by verdict. */
+  readonly verdicts: number;
+  readonly dropReasons: ReadonlySet<number> | undefined;
+  readonly identities: ReadonlySet<number> | undefined;
+  /** Of either side. */
+  readonly ports: ReadonlySet<number> | undefined;
+  /** `addressDigest` of either side. */
+  readonly addresses: ReadonlySet<number> | undefined;
+  /** `namespace/name` of either side. */
+  readonly pods: ReadonlySet<string> | undefined;
+}
+
+/** The same as JSON. */
+export interface WrittenSummary {
+  readonly verdicts: number;
+  readonly dropReasons?: readonly number[] | undefined;
+  readonly identities?: readonly number[] | undefined;
+  readonly ports?: readonly number[] | undefined;
+  readonly addresses?: readonly number[] | undefined;
+  readonly pods?: readonly string[] | undefined;
+}
+
+const listedMax = { dropReasons: 64, identities: 256, ports: 512, addresses: 512, pods: 256 } as const;
+type Listed = keyof typeof listedMax;
+
+/** Four bytes that stand for an address: an IPv4 address itself, a mixture of an IPv6 one. */
+export function addressDigest(address: Uint8Array): number {
+  let digest = 0;
+  for (let index = 0; index < address.length; index += 4) {
+    const at = (offset: number): number => address[index + offset] ?? 0;
+    digest = Math.imul(digest, 0x01000193) ^ ((at(0) << 24) | (at(1) << 16) | (at(2) << 8) | at(3));
+  }
+  return digest >>> 0;
+}
+
+/** Collects the summary of events as they are looked at. */
+export class SummaryCollector {
+  #verdicts = 0;
+  readonly #numbers = {
+    dropReasons: new Set<number>(),
+    identities: new Set<number>(),
+    ports: new Set<number>(),
+    addresses: new Set<number>(),
+  };
+  readonly #pods = new Set<string>();
+  /** Endpoints whose identity and name are noted already. */
+  readonly #noted = new WeakSet<FlowEndpoint>();
+
+  add(event: EventView): void {
+    this.#verdicts |= 1 << event.verdict;
+    const { dropReason, sourceAddress, destinationAddress, headerSource } = event;
+    if (dropReason !== 0) this.#add("dropReasons", dropReason);
+    for (const address of [sourceAddress, destinationAddress, headerSource]) {
+      if (address !== undefined) this.#add("addresses", addressDigest(address));
+    }
+    const { sourcePort, destinationPort } = event.packet;
+    this.#add("ports", sourcePort);
+    this.#add("ports", destinationPort);
+    this.#note(event.source);
+    this.#note(event.destination);
+  }
+
+  take(): WrittenSummary {
+    const listed = (name: Exclude<Listed, "pods">): readonly number[] | undefined => {
+      const values = this.#numbers[name];
+      return values.size > listedMax[name] ? undefined : [...values];
+    };
+    return {
+      verdicts: this.#verdicts,
+      dropReasons: listed("dropReasons"),
+      identities: listed("identities"),
+      ports: listed("ports"),
+      addresses: listed("addresses"),
+      pods: this.#pods.size > listedMax.pods ? undefined : [...this.#pods],
+    };
+  }
+
+  #add(name: Exclude<Listed, "pods">, value: number): void {
+    const values = this.#numbers[name];
+    if (values.size <= listedMax[name]) values.add(value);
+  }
+
+  #note(endpoint: FlowEndpoint | undefined): void {
+    if (endpoint === undefined) {
+      this.#add("identities", 0);
+      return;
+    }
+    if (this.#noted.has(endpoint)) return;
+    this.#noted.add(endpoint);
+    this.#add("identities", endpoint.identity);
+    if (this.#pods.size <= listedMax.pods) this.#pods.add(`${endpoint.namespace}/${endpoint.podName}`);
+  }
+}
+
+export function readSummary(written: WrittenSummary): BlockSummary {
+  const setOf = <V>(values: readonly V[] | undefined): ReadonlySet<V> | undefined => (values === undefined ? undefined : new Set(values));
+  return {
+    verdicts: written.verdicts,
+    dropReasons: setOf(written.dropReasons),
+    identities: setOf(written.identities),
+    ports: setOf(written.ports),
+    addresses: setOf(written.addresses),
+    pods: setOf(written.pods),
+  };
+}
