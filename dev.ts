@@ -34,6 +34,24 @@ const verbs: Record<string, Verb> = {
       return down();
     },
   },
+  node: {
+    usage: "node add|remove|cut|join NAME",
+    does: "add a node to the lab or remove one; cut one off the network, or join it again",
+    async run(args) {
+      requireRoot("node");
+      const { changeNode } = await import("./test/lab/src/change-lab.ts");
+      return changeNode(args);
+    },
+  },
+  restart: {
+    usage: "restart agent [NODE]|operator|apiserver|relay|kubelet",
+    does: "stop a program of the lab and start it again",
+    async run(args) {
+      requireRoot("restart");
+      const { restartProgram } = await import("./test/lab/src/change-lab.ts");
+      return restartProgram(args);
+    },
+  },
   check: {
     usage: "check",
     does: "types, lint and format, layers, generated files current",

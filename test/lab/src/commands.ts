@@ -2,20 +2,18 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { ensureKubectl } from "@cilium-ts/tools/kubectl";
 import type { LabRecord } from "./lab.ts";
+import { labDirectory } from "./lab-directory.ts";
 import { readLab } from "./read-lab.ts";
 
 /** Verbs of ./dev that act on the lab that `./dev up` started. */
 export const demoLab = "lab";
 
-export function execInPod(_root: string, args: string[]): Promise<number> {
-  const lab = runningLab();
+export function execInPod(root: string, args: string[]): Promise<number> {
+  const { directory } = runningLab();
   const [wanted = "", ...command] = args.filter((arg, index) => !(arg === "--" && index === 1));
-  const key = wanted.includes("/") ? wanted : `default/${wanted}`;
-  const pod = lab.pods.find((candidate) => `${candidate.namespace}/${candidate.name}` === key);
-  if (pod === undefined)
-    throw new Error(`there is no pod "${wanted}": there are ${lab.pods.map((candidate) => candidate.name).join(", ")}`);
+  const [namespace = "", pod = ""] = wanted.includes("/") ? wanted.split("/") : ["default", wanted];
   if (command.length === 0) throw new Error(`say what to run in ${wanted}: ./dev exec ${wanted} COMMAND...`);
-  return runInForeground("nsenter", [`--net=${pod.namespacePath}`, ...command]);
+  return runInForeground(join(root, execProgram), [namespace, pod, "", ...command], execEnvironment(root, directory));
 }
 
 export async function kubectl(_root: string, args: string[]): Promise<number> {
@@ -23,15 +21,28 @@ export async function kubectl(_root: string, args: string[]): Promise<number> {
   return runInForeground(await ensureKubectl(), args, { KUBECONFIG: lab.kubeconfigPath });
 }
 
+/** The whole cluster's flows, through the relay. */
 export function hubble(root: string, args: string[]): Promise<number> {
-  const socket = runningLab().nodes[0]?.hubbleSocketPath ?? "";
-  return runInForeground(process.execPath, [join(root, "apps/hubble/build/bin/main.js"), ...args], { HUBBLE_SERVER: `unix://${socket}` });
+  const { options } = runningLab();
+  return runInForeground(process.execPath, [join(root, "apps/hubble/build/bin/main.js"), ...args], {
+    HUBBLE_SERVER: `172.31.${options.subnet}.1:4245`,
+  });
 }
 
-/** The cluster's command line, talking to the lab's API server. */
+/** The cluster's command line, talking to the lab's API server, and to pods as the lab does. */
 export function cilium(root: string, args: string[]): Promise<number> {
-  const { kubeconfigPath } = runningLab();
-  return runInForeground(process.execPath, [join(root, "apps/cilium/build/bin/main.js"), ...args], { KUBECONFIG: kubeconfigPath });
+  const { kubeconfigPath, directory } = runningLab();
+  return runInForeground(process.execPath, [join(root, "apps/cilium/build/bin/main.js"), ...args], {
+    KUBECONFIG: kubeconfigPath,
+    CILIUM_EXEC_PROGRAM: join(root, execProgram),
+    ...execEnvironment(root, directory),
+  });
+}
+
+const execProgram = "test/lab/exec-in-pod";
+
+function execEnvironment(root: string, directory: string): NodeJS.ProcessEnv {
+  return { CILIUM_LAB: directory, CILIUM_LAB_ROOT: root };
 }
 
 /** About the first node, or the one that `--node NAME` at the beginning names. */
@@ -48,10 +59,10 @@ export function ciliumDbg(root: string, args: string[]): Promise<number> {
   });
 }
 
-function runningLab(): LabRecord {
+function runningLab(): LabRecord & { readonly directory: string } {
   const lab = readLab(demoLab);
   if (lab === undefined) throw new Error("no lab is running: start one with sudo ./dev up");
-  return lab;
+  return { ...lab, directory: labDirectory(demoLab) };
 }
 
 function runInForeground(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {

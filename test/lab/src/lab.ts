@@ -2,10 +2,22 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorMessage } from "@cilium-ts/std";
-import { cniCall } from "./cni-call.ts";
 import { type Kubectl, openKubectl } from "./kubectl.ts";
+import { labImage } from "./kubelet/pod-row.ts";
 import { labDirectory } from "./lab-directory.ts";
-import { removeLab } from "./remove-lab.ts";
+import {
+  gatewayOf,
+  makeMachine,
+  makeUnderlay,
+  nodeAddresses,
+  removeMachine,
+  setUplink,
+  type Underlay,
+  uplinkOf,
+} from "./node-namespace.ts";
+import { addPodNetwork, removePodNetwork } from "./pod-network.ts";
+import { readLab } from "./read-lab.ts";
+import { endProcessesIn, removeDirectory, removeLab } from "./remove-lab.ts";
 import { type Daemon, isRunning, runOrThrow, startDaemon, stopDaemon } from "./shell.ts";
 
 export interface LabOptions {
@@ -22,10 +34,16 @@ export interface LabOptions {
   readonly ipam?: "host-scope" | "cluster-pool";
   /** How nodes reach each other's pods; the agent's default when absent. */
   readonly routing?: "tunnel" | "native";
+  /** Whether Hubble's nodes listen on the underlay, and a relay gathers them. */
+  readonly relay?: boolean;
+  /** Whether pods that anybody makes through the API server are run. */
+  readonly kubelet?: boolean;
 }
 
 export interface LabNode {
   readonly name: string;
+  /** From 1; its addresses and devices follow from it. */
+  readonly index: number;
   readonly namespacePath: string;
   readonly directory: string;
   readonly socketPath: string;
@@ -43,9 +61,10 @@ export interface LabPod {
   readonly ipv6: string;
 }
 
-/** What `down` needs to know about a lab that another process started. */
+/** What other processes need to know about a lab. */
 export interface LabRecord {
   readonly name: string;
+  readonly options: LabOptions;
   readonly daemons: readonly Daemon[];
   readonly nodes: readonly LabNode[];
   readonly pods: readonly LabPod[];
@@ -76,16 +95,38 @@ export class Lab implements AsyncDisposable {
     const lab = new Lab(options);
     try {
       mkdirSync(lab.directory, { recursive: true });
-      await lab.#makeUnderlay();
+      await makeUnderlay(lab.#underlay());
       await lab.startApiserver();
       if (options.ipam === "cluster-pool") lab.startOperator();
       for (let index = 1; index <= (options.nodes ?? 1); index += 1) await lab.addNode(`node${index}`);
+      if (options.relay === true) lab.startRelay();
+      if (options.kubelet === true) lab.startKubelet();
       return lab;
     } catch (cause) {
       const logs = [...lab.#daemons.values()].map((daemon) => tail(daemon)).join("");
       await removeLab(options.name);
       throw new Error(`the lab did not start: ${errorMessage(cause)}${logs}`, { cause });
     }
+  }
+
+  /** A lab that another process started. Undefined when there is none. */
+  static async attach(name: string): Promise<Lab | undefined> {
+    const record = readLab(name);
+    if (record === undefined) return undefined;
+    const lab = new Lab(record.options);
+    for (const daemon of record.daemons) lab.#daemons.set(daemon.name, daemon);
+    for (const node of record.nodes) lab.#nodes.set(node.name, node);
+    for (const pod of record.pods) lab.#pods.set(`${pod.namespace}/${pod.name}`, pod);
+    lab.#kubectl = await openKubectl(lab.kubeconfigPath);
+    return lab;
+  }
+
+  get nodes(): readonly LabNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  get daemons(): readonly Daemon[] {
+    return [...this.#daemons.values()];
   }
 
   get kubectl(): Kubectl {
@@ -112,7 +153,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async startApiserver(): Promise<void> {
-    const address = this.#gateway();
+    const address = gatewayOf(this.#underlay());
     this.#start("apiserver", process.execPath, [
       join(this.#options.root, "apps/apiserver/build/bin/main.js"),
       "--state-dir",
@@ -123,11 +164,15 @@ export class Lab implements AsyncDisposable {
       address,
     ]);
     this.#kubectl = await openKubectl(this.kubeconfigPath);
+    await this.waitForApiserver();
+  }
+
+  async waitForApiserver(): Promise<void> {
     await this.waitFor("the API server", async () => void (await this.kubectl.run(["get", "--raw", "/readyz"])));
   }
 
   startOperator(name = "operator"): void {
-    const address = this.#gateway();
+    const address = gatewayOf(this.#underlay());
     this.#start(name, process.execPath, [
       join(this.#options.root, "apps/operator/build/bin/main.js"),
       "--k8s-kubeconfig-path",
@@ -139,21 +184,61 @@ export class Lab implements AsyncDisposable {
     ]);
   }
 
+  /** One Observer API over all nodes, on the underlay in plain text. It learns of the nodes from the first. */
+  startRelay(): void {
+    const address = gatewayOf(this.#underlay());
+    this.#start("relay", process.execPath, [
+      join(this.#options.root, "apps/relay/build/bin/main.js"),
+      "serve",
+      "--listen-address",
+      `${address}:4245`,
+      "--disable-server-tls",
+      "true",
+      "--health-listen-address",
+      "",
+      "--tls-dir",
+      this.#hubbleTlsDirectory(),
+      "--peer-service",
+      `unix://${this.node().hubbleSocketPath}`,
+      "--retry-timeout",
+      "1s",
+    ]);
+  }
+
+  /** Runs the pods of all nodes, and shows the lab's own programs as pods. */
+  startKubelet(): void {
+    this.#start("kubelet", process.execPath, [join(this.#options.root, "test/lab/src/kubelet/main.ts"), this.name]);
+  }
+
+  /** A machine outside of the cluster that sends back what it is sent, over TCP and UDP on port 8080. */
+  async addWorld(): Promise<{ ipv4: string; ipv6: string }> {
+    const { subnet } = this.#options;
+    const [ipv4, ipv6] = [`172.31.${subnet}.2`, `fd31:${subnet}::2`];
+    const namespace = `ct-${this.name}-world`;
+    await makeMachine(this.#underlay(), { namespace, uplink: uplinkOf(this.#underlay(), 0), ipv4, ipv6 });
+    const args = [`--net=/run/netns/${namespace}`, process.execPath, join(this.#options.root, "test/lab/src/world-server.ts"), "8080"];
+    this.#start("world", "nsenter", args);
+    return { ipv4, ipv6 };
+  }
+
   /** A node: a network namespace with an uplink, its agent, and a Node object. */
   async addNode(name: string): Promise<LabNode> {
-    const index = this.#nodes.size + 1;
+    if (this.#nodes.has(name)) throw new Error(`the lab has a node ${name} already`);
+    const index = this.#freeIndex();
     const directory = join(this.directory, name);
     const namespace = `ct-${this.name}-${name}`;
+    const { ipv4, ipv6 } = nodeAddresses(this.#underlay(), index);
     const node: LabNode = {
       name,
+      index,
       namespacePath: `/run/netns/${namespace}`,
       directory,
       socketPath: join(directory, "cilium.sock"),
       hubbleSocketPath: join(directory, "hubble.sock"),
-      underlayAddress: `172.31.${this.#options.subnet}.${10 + index}`,
+      underlayAddress: ipv4,
     };
     mkdirSync(directory, { recursive: true });
-    await this.#makeNodeNamespace(node, namespace, index);
+    await makeMachine(this.#underlay(), { namespace, uplink: uplinkOf(this.#underlay(), index), ipv4, ipv6 });
     this.#nodes.set(name, node);
     await this.kubectl.apply({ apiVersion: "v1", kind: "Node", metadata: { name, labels: { "kubernetes.io/hostname": name } } });
     this.startAgent(name);
@@ -161,9 +246,39 @@ export class Lab implements AsyncDisposable {
     return node;
   }
 
+  /** As a machine that is gone for good: its pods, its agent, its objects and its namespace. */
+  async removeNode(name: string): Promise<void> {
+    const node = this.node(name);
+    for (const [key, pod] of this.#pods) if (pod.node === name) await this.deletePod(key);
+    await this.kubectl.run(["delete", "pods", "--all-namespaces", `--field-selector=spec.nodeName=${name}`, "--wait=false"]);
+    await this.stopAgent(name);
+    await this.kubectl.run(["delete", "node", name, "--ignore-not-found"]);
+    await endProcessesIn(`ct-${this.name}-${name}`);
+    await removeMachine(`ct-${this.name}-${name}`, uplinkOf(this.#underlay(), node.index));
+    await removeDirectory(node.directory);
+    this.#daemons.delete(`agent-${name}`);
+    this.#nodes.delete(name);
+    this.#write();
+  }
+
+  /** Cuts a node off the underlay: its pods, its agent and its neighbours hear nothing more of each other. */
+  async cutNode(name: string): Promise<void> {
+    await setUplink(this.#underlay(), this.node(name).index, "down");
+  }
+
+  async joinNode(name: string): Promise<void> {
+    await setUplink(this.#underlay(), this.node(name).index, "up");
+  }
+
+  /** Ends a program of the lab and starts it again as it was. */
+  async restart(name: string): Promise<void> {
+    const daemon = this.daemon(name);
+    await stopDaemon(daemon);
+    this.#start(daemon.name, daemon.command, daemon.args);
+  }
+
   startAgent(name = "node1"): void {
     const node = this.node(name);
-    const index = [...this.#nodes.keys()].indexOf(name) + 1;
     this.#start(`agent-${name}`, "nsenter", [
       `--net=${node.namespacePath}`,
       process.execPath,
@@ -184,7 +299,8 @@ export class Lab implements AsyncDisposable {
       join(node.directory, "bpf"),
       "--delete-queue-dir",
       join(node.directory, "deleteQueue"),
-      ...this.#rangeArguments(index),
+      ...this.#rangeArguments(node.index),
+      ...(this.#options.relay === true ? ["--hubble-listen-address", ":4244", "--hubble-tls-dir", this.#hubbleTlsDirectory()] : []),
       ...(this.#options.routing === undefined ? [] : ["--routing-mode", this.#options.routing]),
       ...(this.#options.agentArguments ?? []),
     ]);
@@ -222,29 +338,9 @@ export class Lab implements AsyncDisposable {
     const key = `${namespace}/${options.name}`;
     await this.kubectl.apply(podObject(namespace, options.name, node.name, options.labels ?? {}, options.ports ?? []));
     const uid = (await this.kubectl.run(["get", "pod", "-n", namespace, options.name, "-o", "jsonpath={.metadata.uid}"])).trim();
-    const netns = `ct-${this.name}-${namespace}-${options.name}`;
-    await runOrThrow("ip", ["netns", "add", netns]);
-    const namespacePath = `/run/netns/${netns}`;
-    await runOrThrow("nsenter", [`--net=${namespacePath}`, "ip", "link", "set", "lo", "up"]);
-    const containerId = `${this.name}-${uid}`;
-    const result = await cniCall({
-      root: this.#options.root,
-      node,
-      command: "ADD",
-      containerId,
-      namespacePath,
-      pod: { namespace, name: options.name, uid },
-    });
-    const addresses = (result.ips ?? []).map((ip) => ip.address.split("/")[0] ?? "");
-    const pod: LabPod = {
-      namespace,
-      name: options.name,
-      node: node.name,
-      containerId,
-      namespacePath,
-      ipv4: addresses.find((address) => address.includes(".")) ?? "",
-      ipv6: addresses.find((address) => address.includes(":")) ?? "",
-    };
+    const reference = { namespace, name: options.name, uid };
+    const network = await addPodNetwork({ root: this.#options.root, lab: this.name, node, pod: reference });
+    const pod: LabPod = { namespace, name: options.name, node: node.name, ...network };
     this.#pods.set(key, pod);
     this.#write();
     if (options.command !== undefined) this.startInPod(key, `${key} ${options.command.join(" ")}`, options.command);
@@ -261,15 +357,7 @@ export class Lab implements AsyncDisposable {
     const pod = this.pod(key);
     for (const [name, daemon] of this.#daemons) if (name.startsWith(`${key} `)) await stopDaemon(daemon, { graceMs: 500 });
     const reference = { namespace: pod.namespace, name: pod.name, uid: "" };
-    await cniCall({
-      root: this.#options.root,
-      node: this.node(pod.node),
-      command: "DEL",
-      containerId: pod.containerId,
-      namespacePath: pod.namespacePath,
-      pod: reference,
-    });
-    await runOrThrow("ip", ["netns", "del", pod.namespacePath.slice("/run/netns/".length)]);
+    await removePodNetwork({ root: this.#options.root, lab: this.name, node: this.node(pod.node), pod: reference }, pod);
     await this.kubectl.run(["delete", "pod", "-n", pod.namespace, pod.name, "--ignore-not-found", "--wait=false"]);
     this.#pods.delete(key);
     this.#write();
@@ -293,8 +381,20 @@ export class Lab implements AsyncDisposable {
     await removeLab(this.name);
   }
 
-  #gateway(): string {
-    return `172.31.${this.#options.subnet}.1`;
+  #underlay(): Underlay {
+    return { lab: this.name, subnet: this.#options.subnet };
+  }
+
+  #hubbleTlsDirectory(): string {
+    return join(this.directory, "hubble-tls");
+  }
+
+  /** The first that no node has: that of a node that was removed comes back. */
+  #freeIndex(): number {
+    const taken = new Set(this.nodes.map(({ index }) => index));
+    let index = 1;
+    while (taken.has(index)) index += 1;
+    return index;
   }
 
   #rangeArguments(index: number): string[] {
@@ -302,28 +402,13 @@ export class Lab implements AsyncDisposable {
     return ["--ipv4-range", `10.0.${index}.0/24`, "--ipv6-range", `fd00:10:0:${index}::/112`];
   }
 
-  async #makeUnderlay(): Promise<void> {
-    const bridge = `ct-${this.name}`;
-    await runOrThrow("ip", ["link", "add", bridge, "type", "bridge"]);
-    await runOrThrow("ip", ["address", "add", `${this.#gateway()}/24`, "dev", bridge]);
-    await runOrThrow("ip", ["link", "set", bridge, "up"]);
-  }
-
-  async #makeNodeNamespace(node: LabNode, namespace: string, index: number): Promise<void> {
-    const uplink = `ct-${this.name}${index}`;
-    await runOrThrow("ip", ["netns", "add", namespace]);
-    await runOrThrow("ip", ["link", "add", uplink, "type", "veth", "peer", "name", "eth0", "netns", namespace]);
-    await runOrThrow("ip", ["link", "set", uplink, "master", `ct-${this.name}`, "up"]);
-    const inside = (...args: string[]): Promise<string> => runOrThrow("nsenter", [`--net=${node.namespacePath}`, "ip", ...args]);
-    await inside("link", "set", "lo", "up");
-    await inside("address", "add", `${node.underlayAddress}/24`, "dev", "eth0");
-    await inside("address", "add", `fd31:${this.#options.subnet}::${10 + index}/64`, "dev", "eth0", "nodad");
-    await inside("link", "set", "eth0", "up");
-    await inside("route", "add", "default", "via", this.#gateway());
-  }
-
   async #publishStatus(pod: LabPod, node: LabNode): Promise<void> {
-    const status = { phase: "Running", hostIP: node.underlayAddress, podIP: pod.ipv4, podIPs: [{ ip: pod.ipv4 }, { ip: pod.ipv6 }] };
+    const podIPs = [{ ip: pod.ipv4 }, { ip: pod.ipv6 }];
+    const conditions = [{ type: "Ready", status: "True" }];
+    const containerStatuses = [
+      { name: "main", image: labImage, imageID: "", ready: true, started: true, restartCount: 0, state: { running: {} } },
+    ];
+    const status = { phase: "Running", hostIP: node.underlayAddress, podIP: pod.ipv4, podIPs, conditions, containerStatuses };
     await this.kubectl.run([
       "patch",
       "pod",
@@ -350,6 +435,7 @@ export class Lab implements AsyncDisposable {
   #write(): void {
     const record: LabRecord = {
       name: this.name,
+      options: this.#options,
       daemons: [...this.#daemons.values()],
       nodes: [...this.#nodes.values()],
       pods: [...this.#pods.values()],
@@ -368,7 +454,7 @@ function podObject(
   labels: Record<string, string>,
   ports: ReadonlyArray<{ name: string; containerPort: number; protocol?: string }>,
 ): object {
-  const containers = [{ name: "main", image: "cilium-ts.invalid/lab", ports }];
+  const containers = [{ name: "main", image: labImage, ports }];
   return { apiVersion: "v1", kind: "Pod", metadata: { namespace, name, labels }, spec: { nodeName, containers } };
 }
 

@@ -13,8 +13,13 @@ export async function removeLab(name: string): Promise<void> {
     await runToEnd("ip", ["netns", "del", namespace]);
   }
   for (const link of await linksOf(name)) await runToEnd("ip", ["link", "del", link]);
-  for (const mount of mountsUnder(labDirectory(name))) await runToEnd("umount", [mount]);
-  rmSync(labDirectory(name), { recursive: true, force: true });
+  await removeDirectory(labDirectory(name));
+}
+
+/** With what is mounted inside, such as a node's BPF filesystem. */
+export async function removeDirectory(path: string): Promise<void> {
+  for (const mount of mountsUnder(path)) await runToEnd("umount", [mount]);
+  rmSync(path, { recursive: true, force: true });
 }
 
 function namespacesOf(name: string): string[] {
@@ -52,7 +57,7 @@ function end(pid: number): void {
 }
 
 /** Whatever still runs inside, such as a command that somebody started by hand. */
-async function endProcessesIn(namespace: string): Promise<void> {
+export async function endProcessesIn(namespace: string): Promise<void> {
   const { stdout } = await runToEnd("ip", ["netns", "pids", namespace]);
   for (const pid of stdout.split("\n").map(Number)) if (pid > 1) end(pid);
 }

@@ -42,6 +42,9 @@ export interface Daemon {
   readonly pid: number;
   readonly startedAtTicks: string;
   readonly logPath: string;
+  /** What it was started by, and can be started by again. */
+  readonly command: string;
+  readonly args: readonly string[];
 }
 
 export function startDaemon(options: {
@@ -57,7 +60,8 @@ export function startDaemon(options: {
   child.on("error", () => {}); // Reported below: there is no pid.
   child.unref();
   if (child.pid === undefined) throw new Error(`${options.name}: ${options.command} cannot be started; is it installed?`);
-  return { name: options.name, pid: child.pid, startedAtTicks: startTicks(child.pid) ?? "", logPath: options.logPath };
+  const { name, logPath, command, args } = options;
+  return { name, pid: child.pid, startedAtTicks: startTicks(child.pid) ?? "", logPath, command, args };
 }
 
 export function isRunning(daemon: Daemon): boolean {

@@ -35,7 +35,16 @@ const nodesMax = 10;
 /** Starts the demonstration: nodes, a client on the first and a server on the last, and what to try next. */
 export async function up(root: string, options: UpOptions): Promise<number> {
   if (readLab(demoLab)?.daemons.some(isRunning)) throw new Error("the lab is already up: stop it with sudo ./dev down");
-  const lab = await Lab.start({ root, name: demoLab, subnet: 250, ...options });
+  const lab = await Lab.start({
+    root,
+    name: demoLab,
+    subnet: 250,
+    relay: true,
+    kubelet: true,
+    agentArguments: ["--enable-bpf-masquerade", "true"],
+    ...options,
+  });
+  await lab.addWorld();
   const client = await lab.createPod({ name: "client", labels: { app: "client" } });
   const server = await lab.createPod({
     name: "server",
