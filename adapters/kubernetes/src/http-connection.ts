@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { errorMessage } from "@cilium-ts/std";
 import { Client, type Dispatcher, errors, Pool } from "undici";
 import type { ClusterAccess } from "./access.ts";
+import { AccessToken, connectOptionsOf } from "./connect-options.ts";
 import { errorFromStatus, KubernetesError } from "./kubernetes-error.ts";
 import { malformed } from "./watch-event.ts";
 
@@ -9,12 +9,8 @@ import { malformed } from "./watch-event.ts";
 const answerSizeBytesMax = 64 * 1024 * 1024;
 /** Of an error's answer in a watch: enough for a Status. */
 const errorSizeBytesMax = 64 * 1024;
-const connectTimeoutMs = 5_000;
 /** Until the answer to a watch begins. */
 const watchHeadersTimeoutMs = 30_000;
-/** A silent peer is asked after this; libuv then asks each second, ten times, before it gives the connection up. */
-const tcpKeepAliveDelayMs = 10_000;
-const tokenAgeMsMax = 60_000;
 
 export interface HttpOptions {
   readonly userAgent: string;
@@ -50,11 +46,12 @@ export class HttpConnection implements AsyncDisposable {
   /** What stands before `/api` in the server's URL, without a slash at its end. */
   readonly #root: string;
   readonly #pool: Pool;
-  #token: { readonly text: string; readonly readAtMs: number } | undefined;
+  readonly #token: AccessToken;
 
   constructor(access: ClusterAccess, options: HttpOptions) {
     const url = new URL(access.server);
     this.#access = access;
+    this.#token = new AccessToken(access);
     this.#options = options;
     this.#origin = url.origin;
     this.#root = url.pathname.replace(/\/+$/, "");
@@ -119,21 +116,7 @@ export class HttpConnection implements AsyncDisposable {
   }
 
   #clientOptions(): Client.Options {
-    const { ca, cert, key, tlsServerName, insecureSkipTlsVerify } = this.#access;
-    return {
-      allowH2: false,
-      keepAliveTimeout: 30_000,
-      connect: {
-        timeout: connectTimeoutMs,
-        keepAlive: true,
-        keepAliveInitialDelay: tcpKeepAliveDelayMs,
-        ...(ca !== undefined && { ca }),
-        ...(cert !== undefined && { cert }),
-        ...(key !== undefined && { key }),
-        ...(tlsServerName !== undefined && { servername: tlsServerName }),
-        ...(insecureSkipTlsVerify === true && { rejectUnauthorized: false }),
-      },
-    };
+    return { allowH2: false, keepAliveTimeout: 30_000, connect: connectOptionsOf(this.#access) };
   }
 
   #pathWith(path: string, query: URLSearchParams | undefined): string {
@@ -142,31 +125,12 @@ export class HttpConnection implements AsyncDisposable {
   }
 
   async #headers(): Promise<Record<string, string>> {
-    const token = await this.#currentToken();
+    const token = await this.#token.text();
     return {
       accept: "application/json",
       "user-agent": this.#options.userAgent,
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
     };
-  }
-
-  async #currentToken(): Promise<string | undefined> {
-    const { token, tokenPath } = this.#access;
-    if (tokenPath === undefined) return token;
-    const nowMs = performance.now();
-    if (this.#token === undefined || nowMs - this.#token.readAtMs > tokenAgeMsMax) {
-      try {
-        this.#token = { text: (await readFile(tokenPath, "utf8")).trim(), readAtMs: nowMs };
-      } catch (cause) {
-        throw new KubernetesError({
-          message: `the token file ${tokenPath} cannot be read: ${errorMessage(cause)}`,
-          status: 0,
-          reason: "Unauthorized",
-          cause,
-        });
-      }
-    }
-    return this.#token.text;
   }
 
   #failure(request: string, cause: unknown): KubernetesError {
