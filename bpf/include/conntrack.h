@@ -31,6 +31,7 @@ enum ct_flags {
 	CT_FIN_REPLY = 8,
 	CT_RESET = 16,
 	CT_DENIED = 32,         /* Policy no longer admits it: only its opener keeps the entry alive. */
+	CT_UNTRANSLATED = 64,   /* Its opener's packets come by a native device with the addresses that the pod sees. */
 };
 
 /* Index of the pairs below: 0 the originator (its direction, its end), 1 the other.

@@ -20,6 +20,8 @@ struct node_config {
 	__u32 any_timeout_s;         /* 60 */
 	__u32 tunnel_ifindex;        /* Device of the tunnel to other nodes; 0: native routing. */
 	__u32 direct_routing_ifindex; /* Native device by which other nodes' pods are reached past the stack; 0: by the stack. */
+	__u32 tunnel_mtu;            /* Bytes of the largest IP packet that goes through the tunnel in one piece. */
+	__u32 tunnel_port;           /* UDP port of the tunnel; 0: there is none. */
 	__u8 trace_enabled;
 	__u8 verdict_events_enabled;
 	__u8 masquerade_enabled;

@@ -4,6 +4,7 @@
 #include "lib/deliver.h"
 #include "lib/ipcache.h"
 #include "lib/report.h"
+#include "lib/segment.h"
 
 #define LINUX_AF_INET 2
 #define LINUX_AF_INET6 10
@@ -18,12 +19,24 @@ static __always_inline bool is_pod_identity(__u32 identity)
 	return identity >= IDENTITY_POD_MIN && identity < 1 << 24;
 }
 
+/* Answers pass the stack by only where the stack has not translated what they answer: it must translate them back. */
+static __always_inline bool goes_direct(const struct packet *p, const struct flow *f)
+{
+	if (!config.direct_routing_ifindex || f->to_host || !is_pod_identity(f->destination_identity))
+		return false;
+	if (unlikely(f->related || p->kind == PACKET_FREE))
+		return false;
+	return !f->c.reply || f->c.entry->flags & CT_UNTRANSLATED;
+}
+
 /* Whether a route leads to the native device; `next` is who is to have the packet there. */
 static __always_inline bool direct_route(struct __sk_buff *skb, const struct packet *p, struct bpf_redir_neigh *next, const __u8 family)
 {
+	__u32 size = segment_size(skb, p);
 	struct bpf_fib_lookup fib = {
 		.family = family == 4 ? LINUX_AF_INET : LINUX_AF_INET6,
 		.l4_protocol = p->protocol,
+		.tot_len = size < SEGMENT_SIZE_MAX ? size : SEGMENT_SIZE_MAX, /* Compared with the route's MTU. */
 		.ifindex = skb->ifindex,
 	};
 

@@ -4,6 +4,7 @@
 #include "lib/deliver.h"
 #include "lib/ipcache.h"
 #include "lib/report.h"
+#include "lib/segment.h"
 
 #undef THIS_FILE
 #define THIS_FILE FILE_TUNNEL
@@ -21,6 +22,12 @@ static __always_inline __u32 tunnel_id_of(__u32 identity)
 	if (identity == IDENTITY_WORLD_IPV4 || identity == IDENTITY_WORLD_IPV6 || identity >> IDENTITY_SCOPE_SHIFT)
 		return IDENTITY_WORLD;
 	return identity;
+}
+
+/* Whether the packet, or each segment that is made of it, goes through the tunnel in one piece. */
+static __always_inline bool fits_tunnel(struct __sk_buff *skb, const struct packet *p)
+{
+	return !unlikely(skb->len > config.tunnel_mtu + ETH_HLEN) || segment_size(skb, p) <= config.tunnel_mtu;
 }
 
 static __always_inline bool is_world(__u32 identity)
@@ -48,6 +55,42 @@ static __always_inline __u32 tunnel_identity(__u32 tunnel_id, const struct addre
 	if (tunnel_id == IDENTITY_WORLD ? is_world(known) : is_remote_node(known))
 		return known;
 	return tunnel_id;
+}
+
+/* Whether a pod means to make packets of the tunnel itself: another node would take them for this one's. */
+static __always_inline bool is_encapsulation(const struct packet *p, const struct flow *f)
+{
+	if (!config.tunnel_port || p->protocol != IPPROTO_UDP || p->destination_port != bpf_htons(config.tunnel_port))
+		return false;
+	return f->to_host || f->destination_identity == IDENTITY_HOST || is_remote_node(f->destination_identity);
+}
+
+/* Whether the node may send packets of this source and identity. Pods' addresses, and those of nodes among them, come from their node
+ * alone; all others from any node of the cluster, and then not as a pod's. */
+CHECKED_ONCE fault judge_sender(const struct address *source, __be32 node, __u32 tunnel_id, __u32 family)
+{
+	struct address sender = { .v4 = node };
+	const struct ipcache_entry *known;
+	bool local;
+
+	if (!source)
+		return FAULT(DROP_INVALID_SOURCE_IP);
+	if (family == 4) {
+		known = ipcache_of(source, 4);
+		local = local_address_of(source, 4);
+	} else {
+		known = ipcache_of(source, 6);
+		local = local_address_of(source, 6);
+	}
+	if (local || (known && known->tunnel_endpoint && known->tunnel_endpoint != node))
+		return FAULT(DROP_INVALID_SOURCE_IP);
+	if (known && known->tunnel_endpoint)
+		return 0;
+	if (!is_remote_node(identity_of(&sender, 4)))
+		return FAULT(DROP_UNKNOWN_SENDER);
+	if (tunnel_id != IDENTITY_WORLD && !is_remote_node(tunnel_id))
+		return FAULT(DROP_INVALID_IDENTITY);
+	return 0;
 }
 
 /* Sends the packet to the node at f->tunnel_endpoint. `from`: the endpoint that reports it, NULL: the host. */

@@ -102,6 +102,8 @@ static __always_inline int ip_from_network(struct __sk_buff *skb, const __u8 fam
 		return TC_ACT_OK;
 	if (!f.c.entry || (!f.c.reply && !flow_remembered(&f)))
 		return TC_ACT_OK;
+	if (!f.c.reply && unlikely(!(f.c.entry->flags & CT_UNTRANSLATED)))
+		__sync_fetch_and_or(&f.c.entry->flags, CT_UNTRANSLATED);
 	if (flow_admit(skb, &p, &f, family) || deliver_rewrite(skb, f.to, family))
 		return TC_ACT_OK;
 	if (unlikely(f.report))

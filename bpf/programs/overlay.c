@@ -13,14 +13,23 @@
 
 #define PACKET_HOST 0 /* linux/if_packet.h */
 
-static __always_inline fault judge_from_overlay(struct __sk_buff *skb, __u32 tunnel_id, struct packet *p, struct flow *f,
+/* A connection remembers which node its other end is on, and that is not looked up again for each packet. */
+static __always_inline bool comes_from_its_node(const struct flow *f, __be32 node)
+{
+	const struct ct_entry *entry = f->c.entry;
+
+	return entry && entry->tunnel_endpoint == node && entry->generation == ipcache_generation();
+}
+
+static __always_inline fault judge_from_overlay(struct __sk_buff *skb, const struct bpf_tunnel_key *key, struct packet *p, struct flow *f,
 						const __u8 family)
 {
+	__be32 node = bpf_htonl(key->remote_ipv4);
 	fault problem = parse_ip(skb, p, family);
 
 	if (problem)
 		return problem;
-	f->claimed_identity = tunnel_identity(tunnel_id, &p->source, family);
+	f->claimed_identity = tunnel_identity(key->tunnel_id, &p->source, family);
 	if (!f->claimed_identity)
 		return FAULT(DROP_INVALID_IDENTITY);
 	f->source_identity = f->claimed_identity;
@@ -30,6 +39,13 @@ static __always_inline fault judge_from_overlay(struct __sk_buff *skb, __u32 tun
 	problem = flow_find(skb, p, f, family);
 	if (problem)
 		return problem;
+	if (unlikely(!comes_from_its_node(f, node))) {
+		struct address source = p->source;
+
+		problem = judge_sender(&source, node, key->tunnel_id, family);
+		if (problem)
+			return problem;
+	}
 	problem = find_destination(p, f, family);
 	if (problem)
 		return problem;
@@ -39,11 +55,11 @@ static __always_inline fault judge_from_overlay(struct __sk_buff *skb, __u32 tun
 	return flow_admit(skb, p, f, family);
 }
 
-static __always_inline int ip_from_overlay(struct __sk_buff *skb, __u32 tunnel_id, const __u8 family)
+static __always_inline int ip_from_overlay(struct __sk_buff *skb, const struct bpf_tunnel_key *key, const __u8 family)
 {
 	struct packet p = {};
 	struct flow f = {};
-	fault problem = judge_from_overlay(skb, tunnel_id, &p, &f, family);
+	fault problem = judge_from_overlay(skb, key, &p, &f, family);
 
 	if (!problem && f.to)
 		problem = deliver_rewrite(skb, f.to, family);
@@ -70,9 +86,9 @@ int from_overlay(struct __sk_buff *skb)
 		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_VLAN_FILTERED));
 	switch (skb->protocol) {
 	case bpf_htons(ETH_P_IP):
-		return ip_from_overlay(skb, key.tunnel_id, 4);
+		return ip_from_overlay(skb, &key, 4);
 	case bpf_htons(ETH_P_IPV6):
-		return ip_from_overlay(skb, key.tunnel_id, 6);
+		return ip_from_overlay(skb, &key, 6);
 	}
 	return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_UNSUPPORTED_L2_PROTOCOL));
 }

@@ -23,7 +23,7 @@ static __always_inline int send_away(struct __sk_buff *skb, const struct packet 
 {
 	struct bpf_redir_neigh next = {};
 
-	if (config.direct_routing_ifindex && !f->to_host && is_pod_identity(f->destination_identity) && direct_route(skb, p, &next, family))
+	if (goes_direct(p, f) && direct_route(skb, p, &next, family))
 		return direct_send(skb, f, &next, family);
 	if (unlikely(f->report))
 		trace_flow(skb, f, f->from->id, f->to_host ? TRACE_TO_HOST : TRACE_TO_STACK, skb->ifindex, family);
@@ -36,7 +36,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 	const struct endpoint *to = f->to;
 	fault problem;
 
-	if (config.tunnel_ifindex && !to && f->tunnel_endpoint) {
+	/* What does not fit goes to the stack: it knows what to answer, and its route to the other node is as narrow as the tunnel. */
+	if (config.tunnel_ifindex && !to && f->tunnel_endpoint && fits_tunnel(skb, p)) {
 		problem = hop_away(skb, family);
 		if (unlikely(problem))
 			return drop_flow(skb, f, problem, family);
@@ -90,7 +91,10 @@ static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet
 	problem = find_destination(p, f, family);
 	if (unlikely(problem))
 		return problem;
-	return flow_admit(skb, p, f, family);
+	problem = flow_admit(skb, p, f, family);
+	if (!problem && unlikely(is_encapsulation(p, f)))
+		return FAULT(DROP_ENCAPSULATION_TRAFFIC_IS_PROHIBITED);
+	return problem;
 }
 
 static __always_inline int ip_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const __u8 family)

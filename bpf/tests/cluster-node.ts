@@ -139,6 +139,8 @@ async function main(setup: NodeSetup): Promise<void> {
       bpfRoot: setup.bpfRoot,
       routerIPv4: addressBytes(routerIPv4),
       routerIPv6: addressBytes(routerIPv6),
+      tunnelMtu: 1450,
+      tunnelPort: setup.routing === "tunnel" ? 8472 : 0,
       tunnelIfindex: setup.routing === "tunnel" ? ifindexOf("cilium_vxlan") : 0,
       directRoutingIfindex: setup.routing === "direct" ? ifindexOf("uplink") : 0,
       masquerade: setup.masquerade !== undefined,

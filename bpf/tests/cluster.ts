@@ -197,7 +197,7 @@ export class Cluster implements AsyncDisposable {
     await address("uplink", `${ipv6}/64`);
     await this.#ip(name, "link", "set", "uplink", "up");
     await this.#ip(name, "link", "add", "cilium_host", "arp", "off", "type", "veth", "peer", "name", "cilium_net");
-    for (const device of ["cilium_net", "cilium_host"]) await this.#ip(name, "link", "set", device, "up");
+    for (const device of ["cilium_net", "cilium_host"]) await this.#ip(name, "link", "set", device, "mtu", tunnel ? "1450" : "1500", "up");
     await address("cilium_host", `${router.ipv4}/32`);
     await address("cilium_host", `${router.ipv6}/128`);
     if (tunnel) {
@@ -280,8 +280,8 @@ export const serverScript = `require("node:http").createServer((request, answer)
 }).listen(8080, "::")`;
 
 /** What a place gets from a server: the number of bytes, or "nothing" before the deadline. */
-export function get(cluster: Cluster, place: Place, address: string, deadlineMs = 10_000): Promise<string> {
-  const url = `http://${address.includes(":") ? `[${address}]` : address}:8080/`;
+export function get(cluster: Cluster, place: Place, address: string, deadlineMs = 10_000, port = 8080): Promise<string> {
+  const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}/`;
   return cluster.script(
     place,
     `fetch(${JSON.stringify(url)}, { signal: AbortSignal.timeout(${deadlineMs}) }).then((r) => r.arrayBuffer())

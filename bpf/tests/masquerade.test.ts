@@ -17,12 +17,14 @@ for (const routing of ["direct", "tunnel"] as const satisfies readonly Routing[]
     let cluster: Cluster;
     before(async () => {
       const tunnel = routing === "tunnel";
-      const ipcache = (node: ClusterNode) =>
-        [`${node.pod.ipv4}/32`, `${node.pod.ipv6}/128`].map((prefix) => ({
+      const ipcache = (node: ClusterNode) => [
+        { prefix: `${node.ipv4}/32`, identity: 6 },
+        ...[`${node.pod.ipv4}/32`, `${node.pod.ipv6}/128`].map((prefix) => ({
           prefix,
           identity: node.pod.identity,
           ...(tunnel && { tunnelEndpoint: node.ipv4 }),
-        }));
+        })),
+      ];
       const exempt = [...a.podCidrs, ...b.podCidrs, ...(tunnel ? [] : [`${b.ipv4}/32`, `${b.ipv6}/128`])];
       cluster = await Cluster.open({ routing, podMtu: tunnel ? 1450 : 1500, ipcache, exempt });
       for (const place of ["pod-a", "pod-b", "world"] as const) cluster.start(place, process.execPath, "-e", serverScript);

@@ -53,6 +53,28 @@ for (const routing of ["stack", "direct"] as const satisfies readonly Routing[])
         assert.ok(routing === "direct" ? packets === 0 : packets > 10, String(packets));
       });
 
+      if (routing === "direct")
+        test(`IPv${family}: answers to what the node has translated are translated back`, async () => {
+          const [table, own, to] = family === 4 ? ["ip", "ip daddr", `${b.pod.ipv4}:8080`] : ["ip6", "ip6 daddr", `[${b.pod.ipv6}]:8080`];
+          const rules = `type nat hook prerouting priority dstnat; ${own} ${of(b, family)} tcp dport 8081 dnat to ${to};`;
+          await cluster.run("b", "nft", `table ${table} translated { chain prerouting { ${rules} }; }`);
+          assert.equal(await get(cluster, "pod-a", of(b, family), 3_000, 8081), String(answerBytes));
+          await cluster.run("b", "nft", "delete", "table", table, "translated");
+        });
+
+      test(`IPv${family}: what does not fit on the way is answered with what does`, async () => {
+        const way = family === 4 ? b.podCidrs[0] : b.podCidrs[1];
+        const via = of(b, family);
+        await cluster.run("a", "ip", "route", "replace", way, "via", via, "mtu", "lock", "1400");
+        const ping = (size: number): Promise<string> =>
+          cluster.run("pod-a", "ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", String(size), of(b.pod, family));
+        await assert.rejects(ping(1400));
+        assert.match(await cluster.run("pod-a", "ip", "route", "get", of(b.pod, family)), /mtu 1400/);
+        assert.match(await ping(1300), / 0% packet loss/);
+        await cluster.run("a", "ip", "route", "replace", way, "via", via);
+        await cluster.run("pod-a", "ip", `-${family}`, "route", "flush", "cache");
+      });
+
       test(`IPv${family}: the host of the other node answers a pod, and a pod the host`, async () => {
         assert.equal(await get(cluster, "pod-a", of(b, family)), String(answerBytes));
         assert.equal(await get(cluster, "a", of(b.pod, family)), String(answerBytes));

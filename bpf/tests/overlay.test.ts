@@ -180,7 +180,48 @@ describe("two nodes and a tunnel", { skip }, () => {
     }
   }
 
-  test("a packet that is too big for the underlay is taken apart outside, and the pods never see it", async () => {
+  for (const family of families) {
+    const toPod = (source: { ipv4: string; ipv6: string }): Layer[] => [link, ip(family, of(source, family), of(b.pod, family)), udp(1, 2)];
+    const stranger = "192.168.77.9";
+    const somebody = { ipv4: "203.0.113.9", ipv6: "2001:db8::9" };
+    for (const [name, vni, source, from, reason] of [
+      ["an address of this node's own pod", a.pod.identity, b.pod, a.ipv4, dropReason.invalidSourceIp],
+      ["an address of this node itself", remoteNode, b.router, a.ipv4, dropReason.invalidSourceIp],
+      ["a pod's address from another than its node", a.pod.identity, a.pod, stranger, dropReason.invalidSourceIp],
+      ["a node's address from nobody of the cluster", remoteNode, a, stranger, dropReason.unknownSender],
+      ["an address of the world from nobody of the cluster", 2, somebody, stranger, dropReason.unknownSender],
+      ["a pod's identity for an address that no pod can have", a.pod.identity, somebody, a.ipv4, dropReason.invalidIdentity],
+    ] as const) {
+      test(`IPv${family}: ${name} is dropped (${reason})`, async () => {
+        await cluster.run("a", "ip", "address", "replace", `${stranger}/24`, "dev", "uplink");
+        await cluster.events("b");
+        await inject(cluster, vni, frameOf(...toPod(source)), from);
+        await eventually(async () => assert.deepEqual(drops(await cluster.events("b")), [reason]));
+      });
+    }
+
+    test(`IPv${family}: a known connection is not taken over by another node`, async () => {
+      const known = [link, ip(family, of(a.pod, family), of(b.pod, family)), udp(11, 12)];
+      await inject(cluster, a.pod.identity, frameOf(...known), a.ipv4);
+      await eventually(async () => assert.notDeepEqual(traces(await cluster.events("b"), tracePoint.toEndpoint), []));
+      await inject(cluster, a.pod.identity, frameOf(...known), stranger);
+      await eventually(async () => assert.deepEqual(drops(await cluster.events("b")), [dropReason.invalidSourceIp]));
+    });
+  }
+
+  test("a pod makes no packets of the tunnel itself, to any node", async () => {
+    await cluster.events("a");
+    for (const node of [a, b])
+      for (const address of [node.ipv4, node.router.ipv4, node.router.ipv6])
+        await cluster.script(
+          "pod-a",
+          `const s = require("node:dgram").createSocket("${address.includes(":") ? "udp6" : "udp4"}"); s.send("x", 8472, "${address}", () => s.close());`,
+        );
+    const found = drops(await cluster.events("a"));
+    assert.deepEqual(found, Array(6).fill(dropReason.encapsulationTrafficIsProhibited));
+  });
+
+  describe("between pods that do not know how narrow the tunnel is", () => {
     const podLinks = [
       ["a", "pod"],
       ["pod-a", "eth0"],
@@ -190,24 +231,45 @@ describe("two nodes and a tunnel", { skip }, () => {
     const setMtu = async (mtu: number): Promise<void> => {
       for (const [place, device] of podLinks) await cluster.run(place, "ip", "link", "set", device, "mtu", String(mtu));
     };
-    await setMtu(1500);
-    const fragments = await cluster.capture("a", "ip[6:2] & 0x3fff != 0", 2, async () => {
-      assert.equal(await sendDatagram(cluster, b.pod.ipv4, 1472), "1472");
+    before(() => setMtu(1500));
+    after(() => setMtu(1450));
+
+    for (const family of families) {
+      const largest = family === 4 ? 1500 - 28 : 1500 - 48;
+      const ping = (sizeBytes: number, fragments: "do" | "dont"): Promise<string> =>
+        cluster.run("pod-a", "ping", "-n", "-c", "1", "-W", "2", "-M", fragments, "-s", String(sizeBytes), of(b.pod, family));
+
+      test(`IPv${family}: what does not fit is answered with the tunnel's MTU, and nothing is fragmented outside`, async () => {
+        await cluster.run("pod-a", "ip", `-${family}`, "route", "flush", "cache");
+        await assert.rejects(ping(largest, "do"));
+        assert.match(await cluster.run("pod-a", "ip", "route", "get", of(b.pod, family)), /mtu 1450/);
+        assert.match(await ping(largest - 50, "do"), / 0% packet loss/, "what just fits arrives");
+      });
+
+      test(`IPv${family}: a stream of segments that do not fit goes on with smaller ones`, async () => {
+        for (const place of ["pod-a", "pod-b"] as const) await cluster.run(place, "ip", `-${family}`, "route", "flush", "cache");
+        assert.equal(await get(cluster, "pod-a", of(b.pod, family)), String(answerBytes));
+      });
+    }
+
+    test("a packet that may be fragmented is, and arrives", async () => {
+      await cluster.run("pod-a", "ip", "route", "flush", "cache");
+      const { stdout } = { stdout: await cluster.run("pod-a", "ping", "-n", "-c", "1", "-W", "2", "-M", "dont", "-s", "1472", b.pod.ipv4) };
+      assert.match(stdout, / 0% packet loss/);
     });
-    assert.equal(fragments.length, 2);
-    await setMtu(1450);
   });
 });
 
-/** Sends a frame to node b as if it came through the tunnel from node a. */
-async function inject(cluster: Cluster, vni: number, inner: Uint8Array): Promise<void> {
+/** Sends a frame to node b as if it came through the tunnel, from an address of node a. */
+async function inject(cluster: Cluster, vni: number, inner: Uint8Array, from = a.ipv4): Promise<void> {
   const header = Buffer.alloc(8);
   header[0] = 8;
   header.writeUInt32BE(vni * 256, 4);
   const hex = Buffer.concat([header, inner]).toString("hex");
   await cluster.script(
     "a",
-    `const s = require("node:dgram").createSocket("udp4"); s.send(Buffer.from("${hex}", "hex"), 8472, "${b.ipv4}", () => s.close());`,
+    `const s = require("node:dgram").createSocket("udp4");
+     s.bind(0, "${from}", () => s.send(Buffer.from("${hex}", "hex"), 8472, "${b.ipv4}", () => s.close()));`,
   );
 }
 
@@ -224,11 +286,14 @@ async function sendDatagram(cluster: Cluster, to: string, sizeBytes: number): Pr
   assert.ok(server.stdout !== null);
   const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
   assert.equal((await lines.next()).value, "ready");
+  const deadline = setTimeout(() => server.kill(), 5_000);
   await cluster.script(
     "pod-a",
     `const s = require("node:dgram").createSocket("${type}"); s.send(Buffer.alloc(${sizeBytes}), 9000, "${to}", () => s.close());`,
   );
-  return (await lines.next()).value ?? "nothing";
+  const { value } = await lines.next();
+  clearTimeout(deadline);
+  return value ?? "nothing";
 }
 
 /** Prints the error that a datagram to a port without a listener brings. */

@@ -88,6 +88,8 @@ export const defaultConfig: NodeConfig = {
   routerIpv4: addressBytes("10.1.0.1"),
   routerIpv6: addressBytes("fd00::1"),
   traceIntervalS: 5,
+  tunnelMtu: 1450,
+  tunnelPort: 8472,
   tracePayloadSize: 128,
   tcpTimeoutS: 8000,
   tcpSynTimeoutS: 60,

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { requireKernel } from "@cilium-ts/testing";
 import { dropReason, notifyFlags, tracePoint, traceReason } from "../../adapters/datapath/src/gen/index.ts";
-import { addressBytes, tcp, udp } from "./layers.ts";
+import { addressBytes, payload, tcp, udp } from "./layers.ts";
 import { type PodPrograms, testIfindex } from "./pod-programs.ts";
-import { allowAll, at, client, type Family, families, ip, openTwoPods, placeTwoPods, received, sent } from "./two-pods.ts";
+import { allowAll, at, client, type Family, families, host, ip, openTwoPods, placeTwoPods, received, sent } from "./two-pods.ts";
 
 const skip = requireKernel();
 
@@ -51,6 +51,33 @@ describe("to pods of other nodes through the tunnel", { skip }, () => {
     test(`IPv${family}: not with its last hop`, () => {
       place();
       assert.equal(programs.fromPod(client, request(family, 1)).dropReason, dropReason.ttlExceeded);
+    });
+
+    test(`IPv${family}: what does not fit is left to the stack, which knows what to answer`, () => {
+      place();
+      const headers = family === 4 ? 20 : 40;
+      const ofSize = (sizeBytes: number): Uint8Array =>
+        sent(client, ip(family, at(client, family), at(remote, family)), udp(1, 2), payload(new Uint8Array(sizeBytes - headers - 8)));
+      assert.equal(programs.fromPod(client, ofSize(1450)).action, "redirect");
+      const outcome = programs.fromPod(client, ofSize(1451));
+      assert.equal(outcome.action, "pass");
+      assert.deepEqual(outcome.packet, ofSize(1451), "the stack counts the hop");
+    });
+
+    test(`IPv${family}: a pod's own packet of the tunnel is for no node, and for others like any`, () => {
+      place();
+      const toPort = (port: number): Uint8Array => sent(client, ip(family, at(client, family), at(remote, family)), udp(1, port));
+      assert.equal(programs.fromPod(client, toPort(8472)).action, "redirect");
+      for (const identity of [1, 6, 7, 33_554_433]) {
+        programs.setIdentity(at(remote, family), family === 4 ? 32 : 128, identity, otherNode);
+        programs.setGeneration(identity);
+        assert.equal(programs.fromPod(client, toPort(8472)).dropReason, dropReason.encapsulationTrafficIsProhibited, String(identity));
+        assert.equal(programs.fromPod(client, toPort(8473)).action, "redirect");
+      }
+      assert.equal(
+        programs.fromPod(client, sent(client, ip(family, at(client, family), at(host, family)), udp(1, 8472))).dropReason,
+        dropReason.encapsulationTrafficIsProhibited,
+      );
     });
 
     test(`IPv${family}: policy of the sender decides first`, () => {

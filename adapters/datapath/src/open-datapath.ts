@@ -203,6 +203,8 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     anyTimeoutS: timeoutsS.any,
     tunnelIfindex: options.tunnelIfindex,
     directRoutingIfindex: options.directRoutingIfindex,
+    tunnelMtu: options.tunnelMtu,
+    tunnelPort: options.tunnelPort,
     traceEnabled: 1,
     verdictEventsEnabled: 1,
     masqueradeEnabled: options.masquerade ? 1 : 0,

@@ -17,6 +17,10 @@ export interface DatapathOptions {
   readonly routerIPv6: Uint8Array;
   /** The tunnel's device; 0: native routing, pods of other nodes are reached through the node's own routes. */
   readonly tunnelIfindex: number;
+  /** Bytes of the largest IP packet that goes through the tunnel in one piece: the underlay's MTU, less 50. */
+  readonly tunnelMtu: number;
+  /** UDP port of the tunnel, by which no pod may send to a node; 0: there is no tunnel. */
+  readonly tunnelPort: number;
   /** The native device that leads to other nodes' pods, past the node's stack; 0: the stack sends them. */
   readonly directRoutingIfindex: number;
   /** Whether pods leave the cluster with an address of the node: `Datapath.masquerade` says where. */
@@ -31,6 +35,8 @@ export interface DatapathOptions {
 
 export const datapathDefaults = {
   tunnelIfindex: 0,
+  tunnelMtu: 0,
+  tunnelPort: 0,
   directRoutingIfindex: 0,
   masquerade: false,
   traceIntervalS: 5,

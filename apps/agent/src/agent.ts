@@ -1,4 +1,4 @@
-import { type Datapath, type DatapathObjects, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
+import { type Datapath, type DatapathObjects, type DatapathOptions, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
@@ -14,6 +14,7 @@ import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
+import { findDirectDevice } from "./network/direct-device.ts";
 import { Masquerading } from "./network/masquerading.ts";
 import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
 import { createRemoteRoutes } from "./network/remote-routes.ts";
@@ -69,12 +70,15 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
   const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
   const uplinkMtu = await findUplinkMtu(netlink);
   const tunnelIfindex = await applyTunnel(kernel, netlink, options, uplinkMtu);
-  using datapath = openDatapath(kernel, datapathOptions(world, options, pool, tunnelIfindex));
+  const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, options.routingMode);
+  const directDevice = options.routingMode === "native" ? await findDirectDevice(netlink, options.directRoutingDevice) : 0;
+  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex: directDevice };
+  using datapath = openDatapath(kernel, datapathOptions(world, options, pool, ways));
   const { routerIPv4, routerIPv6 } = pool;
   const podPrefixes = [pool.pools.ipv4.prefix, pool.pools.ipv6.prefix];
-  const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes });
-  const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, options.routingMode);
-  const devices = tunnelIfindex === 0 ? {} : { vxlan: tunnelIfindex, host: hostDevice };
+  const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route });
+  const native = directDevice === 0 ? [] : [directDevice];
+  const devices = tunnelIfindex === 0 ? { native } : { vxlan: tunnelIfindex, host: hostDevice };
   if (!options.masquerade) datapath.deviceLinks.apply(devices);
 
   // Opened last and so closed first: no task outlives what it uses.
@@ -142,10 +146,12 @@ function datapathOptions(
   { objects }: World,
   options: AgentOptions,
   { routerIPv4, routerIPv6 }: NodePool,
-  tunnelIfindex: number,
-): Parameters<typeof openDatapath>[1] {
+  ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex">,
+): DatapathOptions {
   const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade } = options;
-  return { ...datapathDefaults, objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, tunnelIfindex, masquerade };
+  const tunnelPort = ways.tunnelIfindex === 0 ? 0 : options.tunnelPort;
+  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade };
+  return { ...datapathDefaults, ...chosen, ...ways, tunnelPort };
 }
 
 /** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */

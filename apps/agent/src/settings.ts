@@ -41,6 +41,12 @@ const settings = [
   },
   { name: "routing-mode", value: "MODE", fallback: "tunnel", says: "how pods of other nodes are reached: tunnel (VXLAN) or native" },
   {
+    name: "direct-routing-device",
+    value: "DEVICE",
+    fallback: "",
+    says: "with native routing, the device by which other nodes' pods are reached past the node's stack; empty: found out",
+  },
+  {
     name: "enable-bpf-masquerade",
     value: "BOOL",
     fallback: "false",
@@ -86,6 +92,8 @@ export interface AgentOptions {
   readonly ipv6Range: Prefix;
   readonly ipam: "host-scope" | "cluster-pool" | "kubernetes";
   readonly routingMode: "tunnel" | "native";
+  /** Empty: found out. */
+  readonly directRoutingDevice: string;
   readonly masquerade: boolean;
   readonly tunnelPort: number;
   /** 0: found out. */
@@ -174,6 +182,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     ipv6Range: range("ipv6-range", 6, 64),
     ipam: reader.choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
     routingMode: reader.choice("routing-mode", ["tunnel", "native"], "tunnel"),
+    directRoutingDevice: reader.text("direct-routing-device"),
     masquerade: reader.boolean("enable-bpf-masquerade"),
     tunnelPort: reader.whole("tunnel-port", 1, 65_535),
     mtu: reader.whole("mtu", 0, 65_535),

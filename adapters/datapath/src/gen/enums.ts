@@ -14,6 +14,8 @@ export const ctFlags = {
   reset: 16,
   /** CT_DENIED */
   denied: 32,
+  /** CT_UNTRANSLATED */
+  untranslated: 64,
 } as const;
 export type CtFlags = (typeof ctFlags)[keyof typeof ctFlags];
 

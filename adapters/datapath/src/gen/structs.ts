@@ -1362,7 +1362,7 @@ export function decodeNativeDevice(bytes: Uint8Array, offset: number = 0): Nativ
 
 export const nativeDeviceCodec: Codec<NativeDevice> = { sizeBytes: 20, encode: encodeNativeDevice, decode: decodeNativeDevice };
 
-/** struct node_config: 56 bytes, padding at 55. */
+/** struct node_config: 64 bytes, padding at 63. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1384,21 +1384,25 @@ export interface NodeConfig {
   readonly tunnelIfindex: number;
   /** Bytes 48-51: __u32. */
   readonly directRoutingIfindex: number;
-  /** Byte 52: __u8. */
+  /** Bytes 52-55: __u32. */
+  readonly tunnelMtu: number;
+  /** Bytes 56-59: __u32. */
+  readonly tunnelPort: number;
+  /** Byte 60: __u8. */
   readonly traceEnabled: number;
-  /** Byte 53: __u8. */
+  /** Byte 61: __u8. */
   readonly verdictEventsEnabled: number;
-  /** Byte 54: __u8. */
+  /** Byte 62: __u8. */
   readonly masqueradeEnabled: number;
 }
 
 export const nodeConfigLayout = {
-  sizeBytes: 56,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, traceEnabled: 52, verdictEventsEnabled: 53, masqueradeEnabled: 54 },
+  sizeBytes: 64,
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, traceEnabled: 60, verdictEventsEnabled: 61, masqueradeEnabled: 62 },
 } as const;
 
-export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(56), offset: number = 0): Uint8Array {
-  checkRange("nodeConfig", target, offset, 56);
+export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(64), offset: number = 0): Uint8Array {
+  checkRange("nodeConfig", target, offset, 64);
   const _routerIpv4 = value.routerIpv4;
   if (_routerIpv4.length !== 4) refuseLength("nodeConfig.routerIpv4", _routerIpv4, 4);
   target[offset] = _routerIpv4[0] as number;
@@ -1471,21 +1475,33 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   target[offset + 49] = _directRoutingIfindex >>> 8;
   target[offset + 50] = _directRoutingIfindex >>> 16;
   target[offset + 51] = _directRoutingIfindex >>> 24;
+  const _tunnelMtu = value.tunnelMtu;
+  if (_tunnelMtu >>> 0 !== _tunnelMtu) refuseInteger("nodeConfig.tunnelMtu", _tunnelMtu, "unsigned 32-bit");
+  target[offset + 52] = _tunnelMtu;
+  target[offset + 53] = _tunnelMtu >>> 8;
+  target[offset + 54] = _tunnelMtu >>> 16;
+  target[offset + 55] = _tunnelMtu >>> 24;
+  const _tunnelPort = value.tunnelPort;
+  if (_tunnelPort >>> 0 !== _tunnelPort) refuseInteger("nodeConfig.tunnelPort", _tunnelPort, "unsigned 32-bit");
+  target[offset + 56] = _tunnelPort;
+  target[offset + 57] = _tunnelPort >>> 8;
+  target[offset + 58] = _tunnelPort >>> 16;
+  target[offset + 59] = _tunnelPort >>> 24;
   const _traceEnabled = value.traceEnabled;
   if ((_traceEnabled & 0xff) !== _traceEnabled) refuseInteger("nodeConfig.traceEnabled", _traceEnabled, "unsigned 8-bit");
-  target[offset + 52] = _traceEnabled;
+  target[offset + 60] = _traceEnabled;
   const _verdictEventsEnabled = value.verdictEventsEnabled;
   if ((_verdictEventsEnabled & 0xff) !== _verdictEventsEnabled) refuseInteger("nodeConfig.verdictEventsEnabled", _verdictEventsEnabled, "unsigned 8-bit");
-  target[offset + 53] = _verdictEventsEnabled;
+  target[offset + 61] = _verdictEventsEnabled;
   const _masqueradeEnabled = value.masqueradeEnabled;
   if ((_masqueradeEnabled & 0xff) !== _masqueradeEnabled) refuseInteger("nodeConfig.masqueradeEnabled", _masqueradeEnabled, "unsigned 8-bit");
-  target[offset + 54] = _masqueradeEnabled;
-  target[offset + 55] = 0;
+  target[offset + 62] = _masqueradeEnabled;
+  target[offset + 63] = 0;
   return target;
 }
 
 export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeConfig {
-  checkRange("nodeConfig", bytes, offset, 56);
+  checkRange("nodeConfig", bytes, offset, 64);
   return {
     routerIpv4: copyBytes(bytes, offset, 4),
     routerIpv6: copyBytes(bytes, offset + 4, 16),
@@ -1497,13 +1513,15 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     anyTimeoutS: ((bytes[offset + 40] as number) | ((bytes[offset + 41] as number) << 8) | ((bytes[offset + 42] as number) << 16) | ((bytes[offset + 43] as number) << 24)) >>> 0,
     tunnelIfindex: ((bytes[offset + 44] as number) | ((bytes[offset + 45] as number) << 8) | ((bytes[offset + 46] as number) << 16) | ((bytes[offset + 47] as number) << 24)) >>> 0,
     directRoutingIfindex: ((bytes[offset + 48] as number) | ((bytes[offset + 49] as number) << 8) | ((bytes[offset + 50] as number) << 16) | ((bytes[offset + 51] as number) << 24)) >>> 0,
-    traceEnabled: (bytes[offset + 52] as number),
-    verdictEventsEnabled: (bytes[offset + 53] as number),
-    masqueradeEnabled: (bytes[offset + 54] as number),
+    tunnelMtu: ((bytes[offset + 52] as number) | ((bytes[offset + 53] as number) << 8) | ((bytes[offset + 54] as number) << 16) | ((bytes[offset + 55] as number) << 24)) >>> 0,
+    tunnelPort: ((bytes[offset + 56] as number) | ((bytes[offset + 57] as number) << 8) | ((bytes[offset + 58] as number) << 16) | ((bytes[offset + 59] as number) << 24)) >>> 0,
+    traceEnabled: (bytes[offset + 60] as number),
+    verdictEventsEnabled: (bytes[offset + 61] as number),
+    masqueradeEnabled: (bytes[offset + 62] as number),
   };
 }
 
-export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 56, encode: encodeNodeConfig, decode: decodeNodeConfig };
+export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 64, encode: encodeNodeConfig, decode: decodeNodeConfig };
 
 /** struct policy_entry: 12 bytes. */
 export interface PolicyEntry {

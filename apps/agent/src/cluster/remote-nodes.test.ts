@@ -46,6 +46,8 @@ test("another node's addresses are those of a remote node, its router is behind 
     "2001:db8::2/128": "6",
     "10.0.2.1/32": "6 via 192.0.2.2",
     "fd00:2::1/128": "6 via 192.0.2.2",
+    "10.0.2.0/24": "9 via 192.0.2.2",
+    "fd00:2::/112": "10 via 192.0.2.2",
   });
   nodes.remove("there");
   assert.equal(rows.size, 0);
@@ -103,6 +105,16 @@ test("a range that has moved to another node stays there when the former owner g
   nodes.upsert(node("other", ["192.0.2.3"], [], ["10.0.2.0/24"]));
   nodes.remove("there");
   assert.equal(nodes.routes.get("10.0.2.0/24")?.gateway, "192.0.2.3");
+});
+
+test("a range that has moved to another node is behind its tunnel, whoever says so first", () => {
+  for (const lateFirst of [true, false]) {
+    const { rows, nodes } = open("tunnel");
+    const late = node("late", ["192.0.2.3"], [], ["10.0.2.0/24"]);
+    for (const one of lateFirst ? [late, there] : [there, late]) nodes.upsert(one);
+    nodes.remove("there");
+    assert.deepEqual(Object.fromEntries(rows), { "192.0.2.3/32": "6", "10.0.2.0/24": "9 via 192.0.2.3" });
+  }
 });
 
 test("a pod of another node is known by its object, and found through the tunnel once the node is known", () => {

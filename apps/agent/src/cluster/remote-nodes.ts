@@ -104,6 +104,7 @@ export class RemoteNodes {
   }
 
   #route(destination: string, claim: NodeClaim | undefined): void {
+    this.#placePods(destination, claim);
     if (claim === undefined) {
       this.routes.delete(destination);
       return;
@@ -111,6 +112,18 @@ export class RemoteNodes {
     const { nodeName, via: gateway } = claim;
     const existing = this.routes.get(destination);
     if (existing?.nodeName !== nodeName || existing.gateway !== gateway) this.routes.upsert({ destination, gateway, nodeName });
+  }
+
+  /**
+   * Whoever has an address there is behind the tunnel to the node: its packets come from there, and answers find it before its own object
+   * says who it is. Until then it is of the world, as it was.
+   */
+  #placePods(destination: string, claim: NodeClaim | undefined): void {
+    const owner = this.#mode === "tunnel" ? this.#nodes.get(claim?.nodeName ?? "") : undefined;
+    const tunnel = owner === undefined ? undefined : underlay(owner.node, 4);
+    const world = destination.includes(":") ? reservedIdentities.worldIPv6 : reservedIdentities.worldIPv4;
+    if (tunnel === undefined) this.#ipcache.remove(destination, "custom-resource");
+    else this.#ipcache.upsert(destination, "custom-resource", world, tunnel);
   }
 
   #tell(prefix: string, claim: NodeClaim | undefined): void {

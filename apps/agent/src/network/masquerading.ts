@@ -3,6 +3,7 @@ import { type AddressBytes, formatPrefix, type Prefix } from "@cilium-ts/net";
 import type { InterfaceAddress, Link, Netlink } from "@cilium-ts/netlink";
 import { KeyQueue } from "@cilium-ts/state";
 import type { RemoteNodes } from "../cluster/remote-nodes.ts";
+import { isUplink } from "./uplinks.ts";
 
 export interface MasqueradingOptions {
   readonly netlink: Netlink;
@@ -53,11 +54,6 @@ export class Masquerading {
     datapath.masquerade?.setDevices(native);
     datapath.deviceLinks.apply({ ...devices, native: native.map(({ ifindex }) => ifindex) });
   }
-}
-
-/** What leads out of the node: not its loopback, its pods' devices or ours. */
-function isUplink(link: Link): boolean {
-  return link.up && !link.loopback && link.masterIndex === undefined && !/^(lxc|cilium_)/.test(link.name);
 }
 
 /** The first address of each family that others can answer to. */

@@ -9,6 +9,8 @@ export interface NodeNetworkOptions {
   readonly routerIPv4: AddressBytes;
   readonly routerIPv6: AddressBytes;
   readonly podPrefixes: readonly Prefix[];
+  /** Of the router device: what fits through the tunnel, where there is one, because packets leave by it for the tunnel. */
+  readonly mtu: number;
 }
 
 const hostDevice = "cilium_host";
@@ -27,14 +29,14 @@ const nodeSysctls: ReadonlyArray<readonly [string, string]> = [
  * between, so traffic goes on.
  */
 export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ readonly hostDevice: number }> {
-  const { kernel, netlink } = options;
+  const { kernel, netlink, mtu } = options;
   kernel.writeSysctls({ values: nodeSysctls });
   const host = await routerDevice(netlink);
   kernel.writeSysctls({ values: [[`/proc/sys/net/ipv4/conf/${hostDevice}/rp_filter`, "0"]] });
   const operations: Operation[] = [
-    { kind: "link.set", link: hostDevicePeer, change: { up: true } },
+    { kind: "link.set", link: hostDevicePeer, change: { up: true, mtu } },
     // Nobody is on its other side: whatever leaves by it is encapsulated, or is for us.
-    { kind: "link.set", link: hostDevice, change: { up: true, arp: false } },
+    { kind: "link.set", link: hostDevice, change: { up: true, arp: false, mtu } },
     { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv4, prefixLength: 32, scope: "link" } },
     { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv6, prefixLength: 128, noDad: true } },
     // An address of ours that no pod has must not leave by the default route and come back.
