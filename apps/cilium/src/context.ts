@@ -5,6 +5,9 @@ import { type ClusterAccess, type KubernetesClient, loadInClusterAccess, loadKub
 import type { Command } from "commander";
 import type { World } from "./world.ts";
 
+/** Where Cilium runs unless --namespace says otherwise. */
+export const ciliumNamespace = "kube-system";
+
 /** What every command has at hand. */
 export class Context implements AsyncDisposable {
   readonly world: World;
@@ -22,6 +25,11 @@ export class Context implements AsyncDisposable {
   /** Where Cilium runs. */
   get namespace(): string {
     return this.#options().namespace;
+  }
+
+  /** The namespace, where the user named one: for commands that are about any namespace. */
+  get chosenNamespace(): string | undefined {
+    return this.#program.getOptionValueSource("namespace") === "default" ? undefined : this.namespace;
   }
 
   /** Opened when it is first asked for. */

@@ -1,7 +1,7 @@
 import { addCompletion, runProgram, UsageError } from "@cilium-ts/command-line";
 import { KubeconfigError, KubernetesError } from "@cilium-ts/kubernetes";
 import { Command } from "commander";
-import { Context } from "./context.ts";
+import { Context, ciliumNamespace } from "./context.ts";
 import { addPolicy } from "./policy/policy.ts";
 import { addStatus } from "./status/status.ts";
 import { addVersion } from "./version.ts";
@@ -15,7 +15,7 @@ export async function run(args: readonly string[], world: World, signal: AbortSi
     .description("See and test the Cilium of a cluster")
     .option("--kubeconfig <file>", "How to reach the cluster (KUBECONFIG, ~/.kube/config, or the pod's service account)")
     .option("--context <name>", "A context of that file other than the current one")
-    .option("-n, --namespace <name>", "Where Cilium runs", "kube-system");
+    .option("-n, --namespace <name>", "Where Cilium runs", ciliumNamespace);
   program.allowExcessArguments().action((_options: unknown, command: Command) => {
     const [unknown] = command.args;
     if (unknown !== undefined) throw new UsageError(`there is no command ${JSON.stringify(unknown)}; --help lists them`);

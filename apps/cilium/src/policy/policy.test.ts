@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { KubernetesObject } from "@cilium-ts/kubernetes";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { TestCluster } from "../test-cluster.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cilium-policy-"));
@@ -135,4 +135,53 @@ test("what-if refuses what it could only answer wrongly", async () => {
   assert.match(await refused("--delete shop/db --flows -", "{}\nnot json\n"), /-, line 2 is no flow in JSON/);
   assert.match(await refused("--delete shop/db --server unix:///nowhere"), /give recorded flows with --flows/);
   assert.match(await refused("--delete shop/db --since yesterday"), /--since "yesterday" is no duration/);
+});
+
+test("suggest writes policies that can be applied, allow what was seen, and nothing else", async () => {
+  const world = { labels: ["reserved:world-ipv4"] };
+  const flows = [
+    flowLine("web", "db", 5432),
+    flowLine("web", "db", 5433),
+    flowLine("cron", "web", 80),
+    flowLine("web", "out", 443, { destination: world, IP: { source: "10.0.1.2", destination: "192.0.2.1" } }),
+    flowLine("db", "web", 40_000, { is_reply: true }),
+  ];
+  const recorded = file("seen.json", flows.join("\n"));
+  const { code, out, error } = await cluster.cilium(`policy suggest --namespace shop --flows ${recorded}`);
+  assert.equal(code, 0);
+  assert.match(error, /^cilium: 3 policies for shop from 4 flows; 1 others say nothing of what is needed$/m);
+  assert.deepEqual(
+    parseAllDocuments(out).map((document) => document.toJS().metadata.name),
+    ["cron", "db", "web"],
+  );
+  const again = await cluster.cilium(
+    "policy suggest --namespace shop --without-cluster --flows - -o json",
+    {},
+    flows.toReversed().join("\n"),
+  );
+  assert.deepEqual(
+    JSON.parse(again.out).items,
+    parseAllDocuments(out).map((document) => document.toJS()),
+  );
+  // With these in force nothing that was seen changes, and what was not seen is dropped.
+  const unseen = [flowLine("cron", "db", 5432), flowLine("db", "web", 80), flowLine("web", "db", 5434)];
+  const input = [...flows, ...unseen].join("\n");
+  const asked = await cluster.cilium(
+    `policy what-if --delete shop/db -f ${file("suggested.yaml", out)} --flows - -o json`,
+    undefined,
+    input,
+  );
+  assert.equal(asked.error, "");
+  const { changed, notJudged } = JSON.parse(asked.out);
+  assert.deepEqual(
+    changed.map(({ from, to, port, after }: Record<string, string>) => `${from} ${to} ${port} ${after}`).sort(),
+    ["shop/db shop/web 80 dropped", "shop/web shop/db 5433 allowed"],
+    "the rest was and is as it was",
+  );
+  assert.equal(notJudged.length, 1);
+});
+
+test("suggest wants to know for whom", async () => {
+  assert.match((await cluster.cilium("policy suggest --flows -")).error, /--namespace says whose pods/);
+  assert.match((await cluster.cilium("policy suggest -n shop --world-addresses many --flows -")).error, /is a whole number/);
 });
