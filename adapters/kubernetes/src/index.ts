@@ -7,7 +7,16 @@ export {
   parseCiliumClusterwideNetworkPolicy,
   parseCiliumNetworkPolicy,
 } from "./cilium-network-policy.ts";
-export { type CiliumNode, ciliumNodeFrom, ciliumNodeObject } from "./cilium-node.ts";
+export {
+  type CiliumNode,
+  ciliumNodeFrom,
+  ciliumNodeObject,
+  type NodePools,
+  nodePoolsFrom,
+  podPoolClaims,
+  podPoolRequests,
+} from "./cilium-node.ts";
+export { type PodIPPool, type PodIPPoolFamily, parseCiliumPodIPPool, poolSelectorLabels } from "./cilium-pod-ip-pool.ts";
 export {
   type CallOptions,
   type DeleteOptions,

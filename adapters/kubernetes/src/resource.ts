@@ -59,6 +59,13 @@ export const resources = {
   ciliumIdentities: cilium("ciliumidentities", "CiliumIdentity", false),
   ciliumNetworkPolicies: cilium("ciliumnetworkpolicies", "CiliumNetworkPolicy", true),
   ciliumNodes: cilium("ciliumnodes", "CiliumNode", false),
+  ciliumPodIPPools: {
+    group: "cilium.io",
+    version: "v2alpha1",
+    plural: "ciliumpodippools",
+    kind: "CiliumPodIPPool",
+    namespaced: false,
+  },
 } as const satisfies Record<string, Resource>;
 
 /** `v1`, `cilium.io/v2`. */

@@ -15,10 +15,12 @@ import { registerDefinitions } from "./duties/definitions.ts";
 import type { DutyWorld } from "./duties/duty.ts";
 import { collectEndpoints } from "./duties/endpoint-gc.ts";
 import { makeSlices } from "./duties/endpoint-slices.ts";
+import { createPools } from "./duties/first-pools.ts";
 import { collectIdentities } from "./duties/identity-gc.ts";
 import { collectNodes } from "./duties/node-gc.ts";
 import { markReadyNodes } from "./duties/node-readiness.ts";
 import { givePodCIDRs } from "./duties/pod-cidrs.ts";
+import { givePoolCIDRs } from "./duties/pod-pools.ts";
 import { validatePolicies } from "./duties/policy-validation.ts";
 import { createOperatorMetrics } from "./operator-metrics.ts";
 import { Health } from "./serve/health.ts";
@@ -102,7 +104,10 @@ async function lead(world: LeaderWorld, options: OperatorOptions, { signal: over
   const { identityGcIntervalMs, endpointGcIntervalMs, nodeGcIntervalMs, removesTaints, setsCondition, validatesPolicies } = options;
   await using tasks = new TaskGroup(over);
   tasks.run("follow the cluster", (signal) => cluster.run(signal));
-  tasks.run("give pod CIDRs", (signal) => givePodCIDRs(duty, options, signal));
+  if (options.ipam === "multi-pool") {
+    tasks.run("make the first pools", (signal) => createPools(duty, options.firstPools, signal));
+    tasks.run("give pod CIDRs of pools", (signal) => givePoolCIDRs(duty, signal));
+  } else tasks.run("give pod CIDRs", (signal) => givePodCIDRs(duty, options, signal));
   if (identityGcIntervalMs > 0) tasks.run("collect identities", (signal) => collectIdentities(duty, options, signal));
   if (endpointGcIntervalMs > 0) tasks.run("collect endpoints", (signal) => collectEndpoints(duty, endpointGcIntervalMs, signal));
   if (nodeGcIntervalMs > 0) tasks.run("collect nodes", (signal) => collectNodes(duty, nodeGcIntervalMs, signal));

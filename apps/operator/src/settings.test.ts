@@ -37,6 +37,16 @@ test("a family that is off, and a mode without pools, need no pool", () => {
   assert.equal(options(["--ipam", "kubernetes", "--cluster-pool-ipv4-cidr", ""]).ipv4, undefined);
 });
 
+test("the first pools are written as Cilium writes them, several with a comma or a space between them", () => {
+  const text =
+    "default=ipv4-cidrs:10.10.0.0/16,10.20.0.0/16;ipv4-mask-size:24;ipv6-cidrs:fd00:1::/104;ipv6-mask-size:120,blue=ipv4-cidrs:10.30.0.0/16; ipv4-mask-size: 27";
+  const ipv4 = { cidrs: ["10.10.0.0/16", "10.20.0.0/16"], maskSize: 24 };
+  assert.deepEqual(options(["--auto-create-cilium-pod-ip-pools", text]).firstPools, [
+    { name: "default", spec: { ipv4, ipv6: { cidrs: ["fd00:1::/104"], maskSize: 120 } } },
+    { name: "blue", spec: { ipv4: { cidrs: ["10.30.0.0/16"], maskSize: 27 } } },
+  ]);
+});
+
 test("addresses to serve on may be switched off, or left open", () => {
   assert.equal(options(["--operator-api-serve-addr", ""]).apiAddress, undefined);
   assert.deepEqual(options(["--operator-api-serve-addr", "[::1]:0"]).apiAddress, { host: "::1", port: 0 });
@@ -45,7 +55,12 @@ test("addresses to serve on may be switched off, or left open", () => {
 
 const wrong: readonly [readonly string[], RegExp][] = [
   [["--frob"], /--frob.*--help lists the flags/],
-  [["--ipam", "eni"], /--ipam is one of cluster-pool, kubernetes, not "eni"/],
+  [["--ipam", "eni"], /--ipam is one of cluster-pool, kubernetes, multi-pool, not "eni"/],
+  [
+    ["--auto-create-cilium-pod-ip-pools", "default=ipv4-cidr:10.0.0.0/8"],
+    /"ipv4-cidr:10\.0\.0\.0\/8" is none of ipv4-cidrs, ipv4-mask-size/,
+  ],
+  [["--auto-create-cilium-pod-ip-pools", "blue=ipv4-cidrs:10.0.0.0/8"], /pool "blue": spec\.ipv4\.maskSize must be a whole number/],
   [["--enable-ipv4", "yes"], /--enable-ipv4 is true or false, not "yes"/],
   [["--enable-ipv4", "false", "--enable-ipv6", "false"], /cannot both be false/],
   [["--cluster-pool-ipv4-cidr", "10.0.0.0/8,fd00::/8"], /"fd00::\/8" is no IPv4 prefix such as/],

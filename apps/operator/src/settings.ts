@@ -3,6 +3,7 @@ import type { LogLevel } from "@cilium-ts/log";
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { PodCIDRPoolOptions } from "@cilium-ts/node";
 import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
+import { type FirstPool, parseFirstPools } from "./first-pools-text.ts";
 
 /** Names and defaults are those of Cilium's operator where it has the setting. */
 const settings = [
@@ -19,7 +20,13 @@ const settings = [
   { name: "leader-election-renew-deadline", value: "TIME", fallback: "10s", says: "a leader that could not renew for so long steps down" },
   { name: "leader-election-retry-period", value: "TIME", fallback: "2s", says: "between renewals, and between looks at the lease" },
   { name: "skip-crd-creation", value: "BOOL", fallback: "false", says: "leave CustomResourceDefinitions to somebody else" },
-  { name: "ipam", value: "MODE", fallback: "cluster-pool", says: "where nodes get pod CIDRs: cluster-pool or kubernetes" },
+  { name: "ipam", value: "MODE", fallback: "cluster-pool", says: "where nodes get pod CIDRs: cluster-pool, kubernetes or multi-pool" },
+  {
+    name: "auto-create-cilium-pod-ip-pools",
+    value: "POOLS",
+    fallback: "",
+    says: "pools made when there are none of their names: NAME=ipv4-cidrs:CIDR,...;ipv4-mask-size:BITS;ipv6-..., with spaces between pools",
+  },
   { name: "enable-ipv4", value: "BOOL", fallback: "true", says: "give IPv4 pod CIDRs" },
   { name: "enable-ipv6", value: "BOOL", fallback: "true", says: "give IPv6 pod CIDRs" },
   {
@@ -65,7 +72,9 @@ export interface OperatorOptions {
   readonly renewDeadlineMs: number;
   readonly retryPeriodMs: number;
   readonly registersDefinitions: boolean;
-  readonly ipam: "cluster-pool" | "kubernetes";
+  readonly ipam: "cluster-pool" | "kubernetes" | "multi-pool";
+  /** CiliumPodIPPools to be made where there are none of their names, in the mode multi-pool. */
+  readonly firstPools: readonly FirstPool[];
   readonly ipv4: PodCIDRPoolOptions | undefined;
   readonly ipv6: PodCIDRPoolOptions | undefined;
   /** 0: never; so for the other intervals. */
@@ -177,13 +186,15 @@ function readElection(reader: OperatorSettings): Pick<OperatorOptions, "leaseDur
   return { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
 }
 
-function readIpam(reader: OperatorSettings): Pick<OperatorOptions, "ipam" | "ipv4" | "ipv6"> {
-  const ipam = reader.choice("ipam", ["cluster-pool", "kubernetes"], "cluster-pool");
+function readIpam(reader: OperatorSettings): Pick<OperatorOptions, "ipam" | "ipv4" | "ipv6" | "firstPools"> {
+  const ipam = reader.choice("ipam", ["cluster-pool", "kubernetes", "multi-pool"], "cluster-pool");
+  const { pools: firstPools, problems } = parseFirstPools(reader.text("auto-create-cilium-pod-ip-pools"));
+  reader.problems.push(...problems.map((problem) => `--auto-create-cilium-pod-ip-pools: ${problem}`));
   const ipv4 = reader.boolean("enable-ipv4");
   const ipv6 = reader.boolean("enable-ipv6");
   if (!ipv4 && !ipv6) reader.problems.push("--enable-ipv4 and --enable-ipv6 cannot both be false");
   const hasPools = ipam === "cluster-pool";
-  return { ipam, ipv4: hasPools && ipv4 ? reader.pool(4) : undefined, ipv6: hasPools && ipv6 ? reader.pool(6) : undefined };
+  return { ipam, firstPools, ipv4: hasPools && ipv4 ? reader.pool(4) : undefined, ipv6: hasPools && ipv6 ? reader.pool(6) : undefined };
 }
 
 function usage(): string {

@@ -7,3 +7,4 @@ export {
   type PodCIDRPoolOptions,
 } from "./pod-cidr-allocator.ts";
 export { PodCIDRPool } from "./pod-cidr-pool.ts";
+export { PodPoolAllocator, type PodPoolClaim, type PodPoolGrant, type PodPoolOptions, type PodPoolRequest } from "./pod-pool-allocator.ts";

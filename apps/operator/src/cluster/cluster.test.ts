@@ -37,6 +37,7 @@ test("what is not followed at the moment is known to be uncertain, and whoever r
     namespace: "kube-system",
     taintKey: "t",
     agentPodSelector: "k8s-app=cilium",
+    ipam: "cluster-pool",
     makesSlices: false,
     validatesPolicies: true,
   });

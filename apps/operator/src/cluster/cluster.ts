@@ -9,8 +9,9 @@ import {
 import type { Log } from "@cilium-ts/log";
 import { Table } from "@cilium-ts/state";
 import { type Clock, errorMessage } from "@cilium-ts/std";
-import { agentPodRow, ciliumNodeRow, endpointRow, identityRow, nodeRow, podRow, policyRow, sliceRow } from "./read-rows.ts";
-import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodRow, PolicyRow, SliceRow } from "./rows.ts";
+import type { OperatorOptions } from "../settings.ts";
+import { agentPodRow, ciliumNodeRow, endpointRow, identityRow, nodeRow, podPoolRow, podRow, policyRow, sliceRow } from "./read-rows.ts";
+import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodPoolRow, PodRow, PolicyRow, SliceRow } from "./rows.ts";
 
 export interface ClusterOptions {
   readonly client: KubernetesClient;
@@ -20,6 +21,7 @@ export interface ClusterOptions {
   readonly namespace: string;
   readonly taintKey: string;
   readonly agentPodSelector: string;
+  readonly ipam: OperatorOptions["ipam"];
   readonly makesSlices: boolean;
   readonly validatesPolicies: boolean;
 }
@@ -40,6 +42,8 @@ export class Cluster {
   readonly identities = createTable<IdentityRow>("ciliumidentities", ({ name }) => name);
   readonly policies = createTable<PolicyRow>("policies", ({ key }) => key, ["namespaced", "clusterwide"]);
   readonly slices = createTable<SliceRow>("ciliumendpointslices", ({ name }) => name);
+  /** In the mode multi-pool; otherwise nobody fills it. */
+  readonly podPools = createTable<PodPoolRow>("ciliumpodippools", ({ name }) => name);
   readonly #options: ClusterOptions;
   /** Tables that are not followed at the moment, and why. */
   readonly #failures = new Map<string, string>();
@@ -60,7 +64,7 @@ export class Cluster {
 
   /** Until aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { namespace, taintKey, agentPodSelector, makesSlices, validatesPolicies, clusterName } = this.#options;
+    const { namespace, taintKey, agentPodSelector, ipam, makesSlices, validatesPolicies, clusterName } = this.#options;
     const follows = [
       this.#follow(signal, this.nodes, resources.nodes, (object) => nodeRow(object, taintKey)),
       this.#follow(signal, this.ciliumNodes, resources.ciliumNodes, ciliumNodeRow),
@@ -79,6 +83,7 @@ export class Cluster {
         }),
       );
     }
+    if (ipam === "multi-pool") follows.push(this.#follow(signal, this.podPools, resources.ciliumPodIPPools, podPoolRow));
     if (makesSlices) follows.push(this.#follow(signal, this.slices, resources.ciliumEndpointSlices, sliceRow));
     await Promise.all(follows);
   }

@@ -1,16 +1,29 @@
 import {
   type KubernetesObject,
   listAt,
+  nodePoolsFrom,
   type ParsedPolicy,
   parseCiliumClusterwideNetworkPolicy,
   parseCiliumNetworkPolicy,
+  parseCiliumPodIPPool,
   recordAt,
   textAt,
   textMapAt,
   textsAt,
 } from "@cilium-ts/kubernetes";
 import { canonicalJson } from "./canonical-json.ts";
-import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodRow, PolicyRow, PolicyVerdict, SliceRow } from "./rows.ts";
+import type {
+  AgentPodRow,
+  CiliumNodeRow,
+  EndpointRow,
+  IdentityRow,
+  NodeRow,
+  PodPoolRow,
+  PodRow,
+  PolicyRow,
+  PolicyVerdict,
+  SliceRow,
+} from "./rows.ts";
 
 /** Marks an identity as unused; its value is the time of the mark. */
 export const heartbeatAnnotation = "io.cilium.heartbeat";
@@ -50,11 +63,18 @@ export function ciliumNodeRow(object: KubernetesObject): CiliumNodeRow {
     resourceVersion: metadata.resourceVersion ?? "",
     createdAt: metadata.creationTimestamp ?? "",
     podCIDRs: textsAt(recordAt(spec, "ipam"), "podCIDRs"),
+    pools: nodePoolsFrom(object),
     error: textAt(recordAt(ipamStatus, "operator-status"), "error"),
     hasInternalAddress: listAt(spec, "addresses").some((address) => textAt(address, "type") === "CiliumInternalIP"),
     bootId: textAt(spec, "bootid"),
     isKept: textMapAt(metadata, "annotations")[keepAnnotation]?.toLowerCase() === "true",
   };
+}
+
+export function podPoolRow(object: KubernetesObject): PodPoolRow {
+  const { pool, problems } = parseCiliumPodIPPool(object);
+  const problem = problems.map(({ path, message }) => `${path} ${message}`).join("; ");
+  return { name: object.metadata.name ?? "", ipv4: pool?.ipv4, ipv6: pool?.ipv6, problem };
 }
 
 export function podRow(object: KubernetesObject): PodRow {

@@ -1,3 +1,5 @@
+import type { NodePools, PodIPPool } from "@cilium-ts/kubernetes";
+
 /** What the operator keeps of the cluster's objects: each row is a few short texts, never the object. */
 
 export interface NodeRow {
@@ -16,12 +18,20 @@ export interface NodeRow {
   readonly isUp: boolean;
 }
 
+export interface PodPoolRow extends Pick<PodIPPool, "ipv4" | "ipv6"> {
+  readonly name: string;
+  /** What is wrong with its object; empty when nothing is. */
+  readonly problem: string;
+}
+
 export interface CiliumNodeRow {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
   readonly createdAt: string;
   readonly podCIDRs: readonly string[];
+  /** What it has of pools, and what it asks for. */
+  readonly pools: NodePools;
   /** What the operator last said is wrong; empty when nothing is. */
   readonly error: string;
   /** The agent has its own address in the pod CIDR: it is set up. */

@@ -23,9 +23,17 @@ export class TestDuty {
     const log = { error: say, warn: say, info: say, debug: say };
     const nothing = {} as KubernetesClient;
     const names = { clusterName: "c", namespace: "kube-system", taintKey: "t", agentPodSelector: "k8s-app=cilium" };
-    this.cluster = new Cluster({ ...names, client: nothing, clock: this.clock, log, makesSlices: false, validatesPolicies: false });
-    const { nodes, ciliumNodes, pods, agentPods, endpoints, identities, slices } = this.cluster;
-    for (const table of [nodes, ciliumNodes, pods, agentPods, endpoints, identities, slices]) table.markSynced("kubernetes");
+    this.cluster = new Cluster({
+      ...names,
+      client: nothing,
+      clock: this.clock,
+      log,
+      ipam: "multi-pool",
+      makesSlices: false,
+      validatesPolicies: false,
+    });
+    const { nodes, ciliumNodes, pods, agentPods, endpoints, identities, slices, podPools } = this.cluster;
+    for (const table of [nodes, ciliumNodes, pods, agentPods, endpoints, identities, slices, podPools]) table.markSynced("kubernetes");
     const { clock, cluster } = this;
     this.world = { clock, cluster, log, writer: this.#writer(), monotonicMs: () => clock.nowMs(), metrics: createOperatorMetrics() };
   }
@@ -51,7 +59,7 @@ export class TestDuty {
 }
 
 export function ciliumNode(name: string, fields: Partial<CiliumNodeRow> = {}): CiliumNodeRow {
-  const empty = { podCIDRs: [], error: "", hasInternalAddress: false, bootId: "", isKept: false };
+  const empty = { podCIDRs: [], pools: { allocated: [], requested: [] }, error: "", hasInternalAddress: false, bootId: "", isKept: false };
   return { name, uid: `uid-${name}`, resourceVersion: "7", createdAt: "2026-01-01T00:00:00Z", ...empty, ...fields };
 }
 

@@ -3,6 +3,7 @@ import { PodCIDRAllocator } from "@cilium-ts/node";
 import type { CiliumNodeRow } from "../cluster/rows.ts";
 import type { OperatorOptions } from "../settings.ts";
 import { areSynced, type DutyWorld, keep } from "./duty.ts";
+import { byAge } from "./node-age.ts";
 
 /** How soon a node that waits for room, or for the end of a conflict, is looked at again. */
 const retryIntervalMs = 1_000;
@@ -133,11 +134,6 @@ class PodCIDRGiver {
     metrics.podCIDRs.set(Number(used), { state: "used" });
     metrics.podCIDRs.set(Number(capacity - used), { state: "available" });
   }
-}
-
-function byAge(one: Readonly<CiliumNodeRow>, other: Readonly<CiliumNodeRow>): number {
-  const [left, right] = [`${one.createdAt} ${one.name}`, `${other.createdAt} ${other.name}`];
-  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function equalTexts(one: readonly string[], other: readonly string[]): boolean {
