@@ -190,7 +190,7 @@ test("an error carries the server's status, reason, message and details", async 
 const failures: { name: string; answer: (response: ServerResponse) => void; reason: string; message: RegExp; requestTimeoutMs?: number }[] =
   [
     { name: "silence", answer: () => {}, reason: "Timeout", message: /did not answer in time/, requestTimeoutMs: 300 },
-    { name: "a dropped connection", answer: (r) => r.destroy(), reason: "Unreachable", message: /cannot be reached: other side closed/ },
+    { name: "a dropped connection", answer: (r) => r.destroy(), reason: "Unreachable", message: /cannot be reached: socket hang up/ },
     {
       name: "half an answer",
       answer: (r) => r.writeHead(200, { "content-length": "100" }).write("{"),

@@ -1,21 +1,23 @@
 import { readFile } from "node:fs/promises";
+import type { SecureContextOptions } from "node:tls";
 import { errorMessage } from "@cilium-ts/std";
-import type { buildConnector } from "undici";
 import type { ClusterAccess } from "./access.ts";
 import { KubernetesError } from "./kubernetes-error.ts";
 
-const connectTimeoutMs = 5_000;
+export const connectTimeoutMs = 5_000;
 /** A silent peer is asked after this; libuv then asks each second, ten times, before it gives the connection up. */
-const tcpKeepAliveDelayMs = 10_000;
+export const tcpKeepAliveDelayMs = 10_000;
 const tokenAgeMsMax = 60_000;
 
-/** How undici connects to the server. */
-export function connectOptionsOf(access: ClusterAccess): buildConnector.BuildOptions {
+interface TlsOptions extends Pick<SecureContextOptions, "ca" | "cert" | "key"> {
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+/** How the server proves who it is, and how we do. */
+export function tlsOptionsOf(access: ClusterAccess): TlsOptions {
   const { ca, cert, key, tlsServerName, insecureSkipTlsVerify } = access;
   return {
-    timeout: connectTimeoutMs,
-    keepAlive: true,
-    keepAliveInitialDelay: tcpKeepAliveDelayMs,
     ...(ca !== undefined && { ca }),
     ...(cert !== undefined && { cert }),
     ...(key !== undefined && { key }),

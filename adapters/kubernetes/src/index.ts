@@ -30,7 +30,6 @@ export {
   type WriteOptions,
 } from "./client.ts";
 export { type Registration, registerDefinition, schemaVersionLabel } from "./custom-resource-definition.ts";
-export { type Executed, type PodContainer, PodExec } from "./exec/pod-exec.ts";
 export { FencedClient } from "./fenced-client.ts";
 export { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
 export { loadInClusterAccess } from "./in-cluster.ts";

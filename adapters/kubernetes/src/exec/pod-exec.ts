@@ -1,6 +1,6 @@
 import { Agent, type ErrorEvent, WebSocket } from "undici";
 import type { ClusterAccess } from "../access.ts";
-import { AccessToken, connectOptionsOf } from "../connect-options.ts";
+import { AccessToken, connectTimeoutMs, tcpKeepAliveDelayMs, tlsOptionsOf } from "../connect-options.ts";
 import { listAt, recordAt, textAt } from "../fields.ts";
 import { KubernetesError } from "../kubernetes-error.ts";
 
@@ -24,7 +24,7 @@ const outputSizeBytesMax = 64 * 1024 * 1024;
 const protocol = "v4.channel.k8s.io";
 const channels = { stdout: 1, stderr: 2, error: 3 } as const;
 
-/** Runs commands in pods through the API server, as `kubectl exec` does. */
+/** Runs commands in pods through the API server, as `kubectl exec` does. Not part of the main entry: the agent does without undici, which only this needs. */
 export class PodExec implements AsyncDisposable {
   readonly #access: ClusterAccess;
   readonly #token: AccessToken;
@@ -33,7 +33,8 @@ export class PodExec implements AsyncDisposable {
   constructor(access: ClusterAccess) {
     this.#access = access;
     this.#token = new AccessToken(access);
-    this.#agent = new Agent({ allowH2: false, connect: connectOptionsOf(access) });
+    const connect = { timeout: connectTimeoutMs, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveDelayMs, ...tlsOptionsOf(access) };
+    this.#agent = new Agent({ allowH2: false, connect });
   }
 
   /** Rejects with KubernetesError when the command cannot be run or its end is not told, and with the signal's reason when aborted. */
