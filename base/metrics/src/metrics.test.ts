@@ -50,3 +50,58 @@ test("names that Prometheus would refuse, a second metric of a name, and a count
   assert.throws(() => counter.increase({ "a-b": "" }), /"a-b" is no name of a label/);
   assert.throws(() => counter.increase({}, -1), /cannot shrink/);
 });
+
+test("metrics with fixed labels are counted by values, forgotten by values, and bounded", () => {
+  const metrics = new Metrics();
+  const flows = metrics.labelled("flows_total", "Flows.", ["pod", "verdict"], { seriesMax: 2 });
+  flows.increase(["a", "FORWARDED"]);
+  flows.increase(["a", "FORWARDED"], 2);
+  flows.increase(['b"', "DROPPED"]);
+  flows.increase(["c", "DROPPED"]);
+  const seconds = metrics.labelled("seconds", "Time.", [], { seriesMax: 1, bounds: [1] });
+  seconds.observe([], 0.5);
+  seconds.observe([], 2);
+  assert.equal(
+    metrics.text(),
+    `# HELP flows_total Flows.
+# TYPE flows_total counter
+flows_total{pod="a",verdict="FORWARDED"} 3
+flows_total{pod="b\\"",verdict="DROPPED"} 1
+# HELP seconds Time.
+# TYPE seconds histogram
+seconds_bucket{le="1"} 1
+seconds_bucket{le="+Inf"} 2
+seconds_sum 2.5
+seconds_count 2
+# TYPE metrics_series_dropped_total counter
+metrics_series_dropped_total 1
+`,
+  );
+  assert.deepEqual([flows.remove(([pod]) => pod === "a"), flows.size], [1, 1]);
+  flows.increase(["c", "DROPPED"]);
+  assert.deepEqual(metrics.samples()[1], { name: "flows_total", labels: { pod: "c", verdict: "DROPPED" }, value: 1 });
+  metrics.remove("flows_total");
+  assert.doesNotMatch(metrics.text(), /flows_total/);
+});
+
+test("OpenMetrics has exemplars, families without their ending, and an end", () => {
+  const metrics = new Metrics();
+  metrics.labelled("http_requests_total", "Requests.", ["code"], { seriesMax: 9 }).increase(["200"], 1, { traceID: "4bf9" });
+  const seconds = metrics.labelled("http_seconds", "Time.", ["code"], { seriesMax: 9, bounds: [1, 5] });
+  seconds.observe(["200"], 3, { traceID: "4bf9" });
+  assert.equal(
+    metrics.openMetricsText(),
+    `# HELP http_requests Requests.
+# TYPE http_requests counter
+http_requests_total{code="200"} 1 # {traceID="4bf9"} 1
+# HELP http_seconds Time.
+# TYPE http_seconds histogram
+http_seconds_bucket{code="200",le="1"} 0
+http_seconds_bucket{code="200",le="5"} 1 # {traceID="4bf9"} 3
+http_seconds_bucket{code="200",le="+Inf"} 1
+http_seconds_sum{code="200"} 3
+http_seconds_count{code="200"} 1
+# EOF
+`,
+  );
+});

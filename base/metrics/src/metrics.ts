@@ -1,11 +1,5 @@
-export type Labels = Readonly<Record<string, string>>;
-
-/** One value, as a reader of the program's own API gets it. */
-export interface Sample {
-  readonly name: string;
-  readonly labels: Labels;
-  readonly value: number;
-}
+import { LabelledMetric, type LabelledOptions } from "./labelled.ts";
+import { escapeText, formatNumber, type Labels, type Sample } from "./samples.ts";
 
 export interface Counter {
   /** By how much it grows: 1 when absent, never less than 0. */
@@ -44,6 +38,7 @@ const seriesMax = 1_000;
  */
 export class Metrics {
   readonly #metrics = new Map<string, Metric>();
+  readonly #labelled = new Map<string, LabelledMetric>();
   #dropped = 0;
 
   counter(name: string, help: string): Counter {
@@ -82,31 +77,81 @@ export class Metrics {
     };
   }
 
+  /** A counter with fixed labels; `bounds` make it a histogram. */
+  labelled(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    options: LabelledOptions & { bounds?: readonly number[] },
+  ): LabelledMetric {
+    this.#check(name);
+    for (const label of labelNames) checkLabel(label);
+    const metric = new LabelledMetric(name, help, labelNames, options.bounds ?? [], options);
+    this.#labelled.set(name, metric);
+    return metric;
+  }
+
+  /** Forgets a metric and all its series. */
+  remove(name: string): void {
+    this.#metrics.delete(name);
+    this.#labelled.delete(name);
+  }
+
   /** Every value that Prometheus would read. */
   samples(): readonly Sample[] {
     const samples: Sample[] = [];
     for (const metric of this.#metrics.values()) for (const series of metric.series.values()) samples.push(...samplesOf(metric, series));
-    if (this.#dropped > 0) samples.push({ name: "metrics_series_dropped_total", labels: {}, value: this.#dropped });
+    for (const metric of this.#labelled.values()) samples.push(...metric.samples());
+    if (this.#refused > 0) samples.push({ name: "metrics_series_dropped_total", labels: {}, value: this.#refused });
     return samples;
   }
 
   /** To be served as `text/plain; version=0.0.4; charset=utf-8`. */
   text(): string {
+    return `${this.#lines(false).join("\n")}\n`;
+  }
+
+  /** With exemplars; to be served as `application/openmetrics-text; version=1.0.0; charset=utf-8`. */
+  openMetricsText(): string {
+    return `${[...this.#lines(true), "# EOF"].join("\n")}\n`;
+  }
+
+  #lines(openMetrics: boolean): string[] {
     const lines: string[] = [];
+    const head = (name: string, help: string, type: string): void => {
+      // OpenMetrics names a counter without the ending of its values.
+      const family = openMetrics && type === "counter" ? name.replace(/_total$/, "") : name;
+      const text = help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+      lines.push(`# HELP ${family} ${text}`, `# TYPE ${family} ${openMetrics && type === "counter" && family === name ? "unknown" : type}`);
+    };
     for (const metric of this.#metrics.values()) {
-      lines.push(
-        `# HELP ${metric.name} ${metric.help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}`,
-        `# TYPE ${metric.name} ${metric.type}`,
-      );
+      head(metric.name, metric.help, metric.type);
       for (const series of metric.series.values()) for (const sample of samplesOf(metric, series)) lines.push(formatSample(sample));
     }
-    if (this.#dropped > 0) lines.push("# TYPE metrics_series_dropped_total counter", `metrics_series_dropped_total ${this.#dropped}`);
-    return `${lines.join("\n")}\n`;
+    for (const metric of this.#labelled.values()) {
+      head(metric.name, metric.help, metric.bounds.length === 0 ? "counter" : "histogram");
+      for (const line of metric.lines(openMetrics)) lines.push(line);
+    }
+    if (this.#refused > 0) {
+      const name = "metrics_series_dropped";
+      lines.push(`# TYPE ${openMetrics ? name : `${name}_total`} counter`, `${name}_total ${this.#refused}`);
+    }
+    return lines;
+  }
+
+  get #refused(): number {
+    let refused = this.#dropped;
+    for (const metric of this.#labelled.values()) refused += metric.refused;
+    return refused;
+  }
+
+  #check(name: string): void {
+    if (!/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is no name of a metric`);
+    if (this.#metrics.has(name) || this.#labelled.has(name)) throw new RangeError(`the metric ${name} is there already`);
   }
 
   #create(name: string, help: string, type: Metric["type"], bounds: readonly number[]): Metric {
-    if (!/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is no name of a metric`);
-    if (this.#metrics.has(name)) throw new RangeError(`the metric ${name} is there already`);
+    this.#check(name);
     const metric: Metric = { name, help, type, series: new Map(), bounds };
     this.#metrics.set(name, metric);
     return metric;
@@ -121,13 +166,16 @@ export class Metrics {
       this.#dropped += 1;
       return undefined;
     }
-    for (const [name] of entries)
-      if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is no name of a label`);
+    for (const [name] of entries) checkLabel(name);
     const counts = metric.type === "histogram" ? new Array<number>(metric.bounds.length + 1).fill(0) : [];
     const series: Series = { labels: Object.fromEntries(entries), value: 0, counts };
     metric.series.set(key, series);
     return series;
   }
+}
+
+function checkLabel(name: string): void {
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is no name of a label`);
 }
 
 function* samplesOf({ name, type, bounds }: Metric, { labels, value, counts }: Series): Generator<Sample> {
@@ -148,13 +196,4 @@ function* samplesOf({ name, type, bounds }: Metric, { labels, value, counts }: S
 function formatSample({ name, labels, value }: Sample): string {
   const entries = Object.entries(labels).map(([key, text]) => `${key}="${escapeText(text)}"`);
   return `${name}${entries.length === 0 ? "" : `{${entries.join(",")}}`} ${formatNumber(value)}`;
-}
-
-function escapeText(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
-}
-
-function formatNumber(value: number): string {
-  if (value === Number.POSITIVE_INFINITY) return "+Inf";
-  return value === Number.NEGATIVE_INFINITY ? "-Inf" : String(value);
 }

@@ -117,6 +117,11 @@ export function formatTcpFlags(flags: number): string {
     .join(", ");
 }
 
+/** `EchoRequest`; the number of a type that has no name. */
+export function icmpTypeName(protocol: "ICMPv4" | "ICMPv6", type: number): string {
+  return (protocol === "ICMPv4" ? icmpv4Names : icmpv6Names).get(type)?.name ?? String(type);
+}
+
 function formatIcmp(names: ReadonlyMap<number, IcmpName>, type: number, code: number): string {
   const known = names.get(type);
   if (known === undefined) return `${type}(${code})`;

@@ -18,13 +18,13 @@ function answerText({ query, ips, ttl, cnames, observationSource, rcode, qtypes 
   const found: string[] = [];
   if (ips.length > 0) found.push(`"${ips.join(",")}"`);
   if (cnames.length > 0) found.push(`CNAMEs: "${cnames.join(",")}"`);
-  const answer = rcode === 0 ? found.join(" ") : `RCode: ${dnsRcodeText(rcode)}`;
+  const answer = rcode === 0 ? found.join(" ") : `RCode: ${dnsRcodeName(rcode)}`;
   const source = observationSource === "proxy" ? "Proxy" : "Query";
   return `DNS Answer ${answer} TTL: ${ttl} (${source} ${query} ${qtypes.join(",")})`;
 }
 
 /** As `hubble observe` and the metrics name it. */
-export function dnsRcodeText(rcode: number): string {
+export function dnsRcodeName(rcode: number): string {
   return (rcodeNames[rcode] ?? String(rcode)).trimEnd();
 }
 
