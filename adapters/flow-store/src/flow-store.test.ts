@@ -36,6 +36,7 @@ interface Run extends AsyncDisposable {
   readonly clock: ReturnType<typeof createSimulatedClock>;
   readonly problems: string[];
   readonly observer: ReturnType<typeof createObserverClients>["observer"];
+  readonly history: ReturnType<typeof createObserverClients>["history"];
   /** The next round is over. */
   round(): Promise<void>;
 }
@@ -57,19 +58,22 @@ async function startRun(folder: string, options: Partial<FlowStoreOptions> & { c
     clock: clock as Clock,
     onProblem: (message) => void problems.push(message),
     blockBytes: 8_192,
+    traffic: { sizeBytesMax: 100_000, ageMsMax: 86_400_000 },
     ...options,
   });
   const stop = new AbortController();
   const running = store.run(stop.signal);
   await store.blocks();
   const socketPath = join(folder, `hubble-${instances}.sock`);
-  const server = await startHubble({ socketPath, ring, history: store, context, version: "0.1.0" });
+  const server = await startHubble({ socketPath, ring, history: store, traffic: store.traffic, context, version: "0.1.0" });
+  const { observer, history } = createObserverClients(`unix://${socketPath}`);
   return {
     ring,
     store,
     clock,
     problems,
-    observer: createObserverClients(`unix://${socketPath}`).observer,
+    observer,
+    history,
     async round() {
       await eventually(() => assert.equal(clock.sleepers, 1));
       await clock.advance(1_000);
@@ -315,5 +319,55 @@ test(
     assert.ok(run.store.counts.lost > 0);
     assert.equal(run.problems.length, 1, run.problems.join("\n"));
     assert.match(run.problems.join("\n"), /ENOTDIR|EEXIST/);
+  }),
+);
+
+test(
+  "sums of traffic outlive the flows and the agent, and those of the running minute count",
+  withFolder(async (folder) => {
+    const ask = async (run: Run, request: Parameters<Run["history"]["getTraffic"]>[0]): Promise<string[]> => {
+      const { traffic, otherFlows } = await run.history.getTraffic(request);
+      const lines = traffic.map((row) => `${row.client?.name} > ${row.server?.name}:${row.port} ${row.verdict}: ${row.flows}`);
+      return otherFlows === 0n ? lines : [...lines, `others: ${otherFlows}`];
+    };
+    const all = ["client > web:80 1: 178", "client > web:80 2: 20", "client > world:443 1: 2"];
+    {
+      await using run = await startRun(folder, { ageMsMax: 1 });
+      await see(run, 1, 100);
+      await run.clock.advance(60_000);
+      await run.round();
+      await see(run, 101, 200);
+      assert.deepEqual(await ask(run, {}), all);
+    }
+    await using run = await startRun(folder, { nowMs: bootMs + 1_200_000 });
+    assert.deepEqual(await ask(run, {}), all);
+    assert.deepEqual(await ask(run, { number: 1, order: 1 }), ["client > web:80 2: 20", "others: 180"]);
+    assert.deepEqual(await ask(run, { namespaces: ["shop"] }), all.slice(0, 2));
+    assert.deepEqual(await ask(run, { since: timestampFromMs(bootMs + 1_062_500) }), [
+      "client > web:80 1: 89",
+      "client > web:80 2: 10",
+      "client > world:443 1: 1",
+    ]);
+    assert.deepEqual(await ask(run, { until: timestampFromMs(bootMs + 900_000) }), []);
+    for (const wrong of [{ number: 10_001 }, { order: 9 as 0 }]) await assert.rejects(ask(run, wrong), /InvalidArgument|invalid_argument/);
+  }),
+);
+
+test(
+  "a table of sums that is damaged is said once and left out",
+  withFolder(async (folder) => {
+    {
+      await using run = await startRun(folder);
+      await see(run, 1, 100);
+    }
+    const [name = ""] = readdirSync(join(folder, "history")).filter((file) => file.startsWith("traffic"));
+    const path = join(folder, "history", name);
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 20] = (bytes[bytes.length - 20] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    await using run = await startRun(folder);
+    for (let times = 0; times < 2; times += 1) assert.deepEqual((await run.history.getTraffic({})).traffic, []);
+    assert.equal(run.problems.length, 1);
+    assert.match(run.problems[0] ?? "", /damaged/);
   }),
 );

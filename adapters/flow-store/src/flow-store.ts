@@ -8,11 +8,13 @@ import {
   SummaryCollector,
 } from "@cilium-ts/flow";
 import { type Clock, errorMessage } from "@cilium-ts/std";
-import { type BlockMeta, encodeBlock } from "./block-codec.ts";
+import { encodeBlock } from "./block-codec.ts";
+import { type BlockMeta, readBlockMeta } from "./block-meta.ts";
 import { GrowingBlock } from "./growing-block.ts";
 import { SegmentFiles } from "./segment-files.ts";
 import { BlockInMemory, BlockOnDisk, type StoredBlock } from "./stored-block.ts";
 import { type Tail, TailFiles } from "./tail-files.ts";
+import { TrafficStore } from "./traffic-store.ts";
 
 export interface FlowStoreOptions {
   readonly directory: string;
@@ -24,6 +26,8 @@ export interface FlowStoreOptions {
   /** One line for each kind of trouble, until it is over. */
   readonly onProblem: (message: string) => void;
   readonly blockBytes?: number;
+  /** For how long and within which size sums are kept. */
+  readonly traffic: { readonly sizeBytesMax: number; readonly ageMsMax: number };
 }
 
 /** For metrics. */
@@ -60,6 +64,7 @@ export class FlowStore {
   readonly #options: FlowStoreOptions;
   readonly #files: SegmentFiles;
   readonly #tails: TailFiles;
+  readonly traffic: TrafficStore;
   /** Oldest first. */
   #onDisk: BlockOnDisk[] = [];
   /** The last one is being filled; the others wait for the disk. */
@@ -81,13 +86,16 @@ export class FlowStore {
   constructor(options: FlowStoreOptions) {
     this.#options = options;
     const { directory, ring, sizeBytesMax } = options;
+    const onDamage = (message: string): void => {
+      this.counts.damaged += 1;
+      options.onProblem(`history of flows: ${message}`);
+    };
+    this.traffic = new TrafficStore({ directory, ...options.traffic, clock: options.clock, onDamage });
     this.#files = new SegmentFiles({
       directory,
+      prefix: "flows",
       segmentBytesMax: Math.min(segmentBytesMax, Math.ceil(sizeBytesMax / 8)),
-      onDamage: (message) => {
-        this.counts.damaged += 1;
-        options.onProblem(`history of flows: ${message}`);
-      },
+      onDamage,
     });
     this.#tails = new TailFiles(directory);
     this.#cursor = ring.firstSequence;
@@ -116,6 +124,7 @@ export class FlowStore {
   /** Loads what earlier runs left, then keeps what comes until aborted; then what is in memory goes to the disk. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#guard("what is there cannot be read", () => this.#load());
+    await this.#guard("sums that are there cannot be read", () => this.traffic.load());
     this.#loaded.resolve();
     while (!signal.aborted) {
       await this.#options.clock.sleep(roundMs, AbortSignal.any([signal, this.#pause.signal])).catch(() => {}); // Rejects only on abort.
@@ -168,6 +177,7 @@ export class FlowStore {
       context,
       openedMs: clock.nowMs(),
       tailPath: this.#tails.nextPath(),
+      onEvent: (event) => this.traffic.add(event),
     });
     this.#inMemory.push(new BlockInMemory(this.#nextNumber++, growing, context));
     return growing;
@@ -194,6 +204,7 @@ export class FlowStore {
       await rest.growing.explain();
       await this.#guard("the newest are not written", () => this.#writeTail(rest.growing));
     }
+    await this.#guard("sums are not kept", () => this.traffic.write(isLast));
     await this.#guard("the oldest are not removed", () => this.#removeOld());
   }
 
@@ -231,7 +242,7 @@ export class FlowStore {
 
   async #load(): Promise<void> {
     const found: Array<ConstructorParameters<typeof BlockOnDisk>> = [];
-    await this.#files.load((place, meta) => void found.push([0, place, meta, this.#read]));
+    await this.#files.load((place, meta) => void found.push([0, place, readBlockMeta(meta), this.#read]));
     const known = new Set(found.map(([, , { run, firstSequence }]) => `${run} ${firstSequence}`));
     for (const tail of await this.#tails.load()) {
       const { uuidPrefix, firstSequence } = tail.origin;

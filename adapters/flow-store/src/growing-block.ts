@@ -11,7 +11,7 @@ import {
   journalText,
   SummaryCollector,
 } from "@cilium-ts/flow";
-import type { BlockMeta } from "./block-codec.ts";
+import type { BlockMeta } from "./block-meta.ts";
 import type { TailEntry } from "./tail-files.ts";
 
 /** Events explained before others get their turn on the thread. */

@@ -1,7 +1,7 @@
 import { type FileHandle, mkdir, open, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@cilium-ts/std";
-import { type BlockHead, type BlockMeta, blockBytesOf, decodeData, decodeHead, decodeMeta, findHead, headBytes } from "./block-codec.ts";
+import { type BlockHead, blockBytesOf, decodeData, decodeHead, decodeMeta, findHead, headBytes } from "./block-codec.ts";
 import { FlowStoreError } from "./errors.ts";
 
 /** Where a block is. */
@@ -20,24 +20,27 @@ export interface Segment {
 
 export interface SegmentFilesOptions {
   readonly directory: string;
+  /** What its files are called by. */
+  readonly prefix: string;
   readonly segmentBytesMax: number;
   /** What cannot be read; the rest is. */
   readonly onDamage: (message: string) => void;
 }
 
-const namePattern = /^flows-([0-9]{8})\.v1$/;
 /** Of a damaged segment this much is looked through for what is whole. */
 const searchBytesMax = 67_108_864;
 
-/** The files of history, oldest first. Other files in the folder are left alone. */
+/** The files of one kind of history, oldest first. Other files in the folder are left alone. */
 export class SegmentFiles {
   readonly #options: SegmentFilesOptions;
+  readonly #namePattern: RegExp;
   readonly #segments: Segment[] = [];
   /** Takes the next block. */
   #current: { readonly segment: Segment; readonly file: FileHandle } | undefined;
 
   constructor(options: SegmentFilesOptions) {
     this.#options = options;
+    this.#namePattern = new RegExp(`^${options.prefix}-([0-9]{8})\\.v1$`);
   }
 
   get segments(): readonly Segment[] {
@@ -49,13 +52,13 @@ export class SegmentFiles {
   }
 
   /** Finds what earlier runs wrote: calls `found` for every whole block, oldest first. */
-  async load(found: (place: BlockPlace, meta: BlockMeta) => void): Promise<void> {
+  async load(found: (place: BlockPlace, meta: unknown) => void): Promise<void> {
     const { directory } = this.#options;
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const names = (await readdir(directory)).filter((name) => namePattern.test(name)).sort();
+    const names = (await readdir(directory)).filter((name) => this.#namePattern.test(name)).sort();
     for (const name of names) {
       const path = join(directory, name);
-      const segment: Segment = { path, number: Number(namePattern.exec(name)?.[1]), sizeBytes: (await stat(path)).size };
+      const segment: Segment = { path, number: Number(this.#namePattern.exec(name)?.[1]), sizeBytes: (await stat(path)).size };
       this.#segments.push(segment);
       await this.#scan(segment, found).catch((cause) => this.#options.onDamage(`${path} cannot be read: ${errorMessage(cause)}`));
     }
@@ -81,7 +84,7 @@ export class SegmentFiles {
 
   async read({ segment, offset, head }: BlockPlace): Promise<Awaited<ReturnType<typeof decodeData>>> {
     await using file = await open(segment.path, "r");
-    return await decodeData(head, await readExactly(file, offset + headBytes + head.metaBytes, head.journalBytes + head.framesBytes));
+    return await decodeData(head, await readExactly(file, offset + headBytes + head.metaBytes, head.textBytes + head.rawBytes));
   }
 
   /** Removes the oldest file. */
@@ -99,7 +102,7 @@ export class SegmentFiles {
   }
 
   async #writable(blockBytes: number): Promise<{ readonly segment: Segment; readonly file: FileHandle }> {
-    const { directory, segmentBytesMax } = this.#options;
+    const { directory, prefix, segmentBytesMax } = this.#options;
     if (this.#current !== undefined && this.#current.segment.sizeBytes + blockBytes <= segmentBytesMax) return this.#current;
     await this.#closeCurrent();
     const last = this.#segments.at(-1);
@@ -111,7 +114,7 @@ export class SegmentFiles {
     }
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const number = (last?.number ?? 0) + 1;
-    const segment: Segment = { path: join(directory, `flows-${String(number).padStart(8, "0")}.v1`), number, sizeBytes: 0 };
+    const segment: Segment = { path: join(directory, `${prefix}-${String(number).padStart(8, "0")}.v1`), number, sizeBytes: 0 };
     this.#current = { segment, file: await open(segment.path, "w+", 0o600) };
     this.#segments.push(segment);
     return this.#current;
@@ -123,7 +126,7 @@ export class SegmentFiles {
     await current?.file.close().catch(() => {}); // What was written has been synced.
   }
 
-  async #scan(segment: Segment, found: (place: BlockPlace, meta: BlockMeta) => void): Promise<void> {
+  async #scan(segment: Segment, found: (place: BlockPlace, meta: unknown) => void): Promise<void> {
     await using file = await open(segment.path, "r");
     let offset = 0;
     let whole = 0;

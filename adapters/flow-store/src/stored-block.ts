@@ -1,5 +1,5 @@
-import { type BlockSummary, EventBlock, type FlowContext, RecordedContext, readSummary } from "@cilium-ts/flow";
-import type { BlockMeta } from "./block-codec.ts";
+import { type BlockSummary, EventBlock, type FlowContext, parseJournal, RecordedContext, readSummary } from "@cilium-ts/flow";
+import type { BlockMeta } from "./block-meta.ts";
 import type { GrowingBlock } from "./growing-block.ts";
 import type { BlockPlace, SegmentFiles } from "./segment-files.ts";
 
@@ -107,8 +107,8 @@ export class BlockOnDisk implements StoredBlock {
   }
 
   async load(): Promise<BlockContent> {
-    const { journal, frames } = await this.#read(this);
-    const events = EventBlock.read(frames, { uuidPrefix: this.run, firstSequence: this.firstSequence }, this.#gaps);
-    return { events, context: new RecordedContext(journal, this.#wallClockOffsetNs) };
+    const { text, raw } = await this.#read(this);
+    const events = EventBlock.read(raw, { uuidPrefix: this.run, firstSequence: this.firstSequence }, this.#gaps);
+    return { events, context: new RecordedContext(parseJournal(text), this.#wallClockOffsetNs) };
   }
 }

@@ -3,6 +3,7 @@ export { observationOf } from "./flows/observation.ts";
 export { type ResponseFields, readResponseFields } from "./flows/response-fields.ts";
 export * as flowpb from "./gen/flow/flow_pb.js";
 export * as healthpb from "./gen/grpc/health/v1/health_pb.js";
+export * as historypb from "./gen/history/history_pb.js";
 export * as observerpb from "./gen/observer/observer_pb.js";
 export * as peerpb from "./gen/peer/peer_pb.js";
 export * as relaypb from "./gen/relay/relay_pb.js";
@@ -10,6 +11,7 @@ export {
   type ClientTls,
   createObserverClients,
   type HealthClient,
+  type HistoryClient,
   type ObserverClient,
   type PeerClient,
   unixPathOf,

@@ -5,6 +5,7 @@ import type { FlowHistory } from "./flows/flow-history.ts";
 import { readFlowsQuery } from "./flows/flows-query.ts";
 import { type FlowsReaderOptions, sendFlows } from "./flows/flows-reader.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.js";
+import { History } from "./gen/history/history_pb.js";
 import { GetFlowsRequestSchema, Observer } from "./gen/observer/observer_pb.js";
 import { Peer } from "./gen/peer/peer_pb.js";
 import { GrpcCode, GrpcError } from "./grpc/errors.ts";
@@ -13,6 +14,7 @@ import type { ListenAddress, ServerTls } from "./grpc/listen.ts";
 import { registerReflection } from "./grpc/reflection.ts";
 import { type PeerDirectory, registerPeers } from "./peers.ts";
 import { registerServices } from "./services.ts";
+import { registerTraffic, type TrafficSource } from "./traffic.ts";
 
 export interface HubbleOptions {
   /** Usually /var/run/cilium/hubble.sock. The folder is made; what an earlier agent left there is replaced. */
@@ -24,6 +26,8 @@ export interface HubbleOptions {
   readonly ring: FlowRing;
   /** What the ring no longer has. */
   readonly history?: FlowHistory;
+  /** Absent: sums of traffic are unimplemented here. */
+  readonly traffic?: TrafficSource;
   readonly context: FlowContext;
   /** What the agent did; absent: it tells nothing of that. */
   readonly agentEvents?: AgentEventRing;
@@ -54,7 +58,7 @@ export async function serveHubble(options: HubbleOptions & { readonly signal: Ab
 
 /** Listens on the socket, for root and its group only, and on TCP where asked to. Disposing ends every call with Unavailable. */
 export async function startHubble(options: HubbleOptions): Promise<HubbleServer> {
-  const { socketPath, tcp, peers, ring, history, context, version, clientCountMax, streamCountMax } = options;
+  const { socketPath, tcp, peers, ring, history, traffic, context, version, clientCountMax, streamCountMax } = options;
   const nowNs = options.nowNs ?? (() => Number(process.hrtime.bigint()));
   const agentEvents = options.agentEvents ?? new AgentEventRing(nowNs, 1);
   const reader: FlowsReaderOptions = {
@@ -81,7 +85,8 @@ export async function startHubble(options: HubbleOptions): Promise<HubbleServer>
     routes(router, signal) {
       registerServices(router, { ...reader, agentEvents, version, signal });
       if (peers !== undefined) registerPeers(router, peers, signal);
-      registerReflection(router, [Observer, Health, ...(peers === undefined ? [] : [Peer])]);
+      if (traffic !== undefined) registerTraffic(router, traffic);
+      registerReflection(router, [Observer, Health, ...(peers === undefined ? [] : [Peer]), ...(traffic === undefined ? [] : [History])]);
     },
   });
   return {

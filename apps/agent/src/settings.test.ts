@@ -52,7 +52,12 @@ test("Hubble's TCP address and certificates are read as Cilium names them", () =
     tlsKeyFile: "/k",
     tlsClientCaFiles: ["/a", "/b"],
     tlsDirectory: "/var/lib/cilium/hubble-tls",
-    history: { directory: "/var/lib/cilium/hubble-history", sizeBytesMax: 268_435_456, ageMsMax: 86_400_000 },
+    history: {
+      directory: "/var/lib/cilium/hubble-history",
+      sizeBytesMax: 268_435_456,
+      ageMsMax: 86_400_000,
+      traffic: { sizeBytesMax: 33_554_432, ageMsMax: 604_800_000 },
+    },
   });
   const without = parse(["--hubble-history-max-size-mb", "0"]);
   assert.equal(without.kind === "options" && without.options.hubble.history, undefined);

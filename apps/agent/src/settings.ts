@@ -72,6 +72,8 @@ const settings = [
   { name: "hubble-history-dir", value: "DIR", fallback: "/var/lib/cilium/hubble-history", says: "where flows are kept beyond that" },
   { name: "hubble-history-max-size-mb", value: "MB", fallback: "256", says: "disk that flows may take; 0: none are kept on disk" },
   { name: "hubble-history-max-age-hours", value: "HOURS", fallback: "24", says: "how long flows are kept on disk" },
+  { name: "hubble-traffic-max-size-mb", value: "MB", fallback: "32", says: "disk that sums of traffic may take besides" },
+  { name: "hubble-traffic-max-age-hours", value: "HOURS", fallback: "168", says: "how long sums of traffic are kept" },
   { name: "bpf-ct-global-max", value: "N", fallback: "131072", says: "connections tracked for each IP family" },
   { name: "log-level", value: "LEVEL", fallback: "info", says: "error, warn, info or debug" },
 ] as const satisfies readonly Setting[];
@@ -206,7 +208,11 @@ function readHistory(reader: SettingsReader<SettingName>): HistorySettings | und
   const directory = reader.required("hubble-history-dir");
   const sizeBytesMax = reader.whole("hubble-history-max-size-mb", 0, 1_048_576) * 1_048_576;
   const ageMsMax = reader.whole("hubble-history-max-age-hours", 1, 87_600) * 3_600_000;
-  return sizeBytesMax === 0 ? undefined : { directory, sizeBytesMax, ageMsMax };
+  const traffic = {
+    sizeBytesMax: reader.whole("hubble-traffic-max-size-mb", 1, 1_048_576) * 1_048_576,
+    ageMsMax: reader.whole("hubble-traffic-max-age-hours", 1, 876_000) * 3_600_000,
+  };
+  return sizeBytesMax === 0 ? undefined : { directory, sizeBytesMax, ageMsMax, traffic };
 }
 
 function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFiles }: HubbleSettings): string[] {

@@ -8,20 +8,27 @@ import { after, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { openOwnTls } from "@cilium-ts/certificates";
-import { frameMessage, observerpb, peerpb, startGrpcServer } from "@cilium-ts/observer";
+import { frameMessage, historypb, observerpb, peerpb, startGrpcServer } from "@cilium-ts/observer";
 import { systemClock } from "@cilium-ts/std";
+import type { ConnectRouter } from "@connectrpc/connect";
 import { run } from "./run.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hubble-commands-"));
 after(() => rmSync(folder, { recursive: true }));
 
-async function hubble(args: readonly string[], env: Record<string, string> = {}, stdin: readonly string[] = []) {
+async function hubble(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  stdin: readonly string[] = [],
+  { signal = new AbortController().signal, onOut = () => {} }: { signal?: AbortSignal; onOut?: () => void } = {},
+) {
   const parts = { out: "", error: "" };
   const collect = (name: keyof typeof parts): Writable =>
     new Writable({
       decodeStrings: false,
       write(part, _encoding, done) {
         parts[name] += String(part);
+        if (name === "out") onOut();
         done();
       },
     });
@@ -33,8 +40,26 @@ async function hubble(args: readonly string[], env: Record<string, string> = {},
     env: { XDG_CONFIG_HOME: folder, ...env },
     nowMs: () => Date.parse("2026-01-01T00:01:00Z"),
   };
-  const code = await run(args, world, new AbortController().signal);
+  const code = await run(args, world, signal);
   return { code, ...parts };
+}
+
+/** Sums that grow with every answer. */
+function registerSums(router: ConnectRouter): void {
+  let asked = 0;
+  router.service(historypb.History, {
+    getTraffic: ({ since, namespaces, order }) => {
+      asked += 1;
+      const sides = {
+        client: { namespace: "a", name: "client", kind: "Pod" },
+        server: { namespace: "a", name: "web", kind: "Deployment" },
+      };
+      const row = { ...sides, protocol: "TCP", port: 80, verdict: 1, flows: BigInt(5 + asked), bytes: BigInt(3_000 * asked) };
+      const time = timestampFromMs(Date.parse("2026-01-01T00:00:00Z"));
+      const dropped = { ...row, verdict: 2, flows: 1n, bytes: 60n };
+      return { traffic: [row, dropped], since: since ?? time, until: time, otherFlows: BigInt(namespaces.length * 10 + order) };
+    },
+  });
 }
 
 /** A server with TLS that answers everything, and the flags that reach it. */
@@ -86,6 +111,7 @@ async function startServer() {
           };
         },
       });
+      registerSums(router);
       router.service(peerpb.Peer, {
         async *notify() {
           yield { name: "n1", address: "10.0.0.1:4244", type: 1, tls: { serverName: "n1.default.hubble-grpc.cilium.io" } };
@@ -138,6 +164,24 @@ test("list, watch and events, by TLS with certificates on both sides", async () 
   assert.deepEqual([insecure.code, insecure.error], [0, ""]);
   const unbelieved = await hubble(["list", "nodes", ...setup.flags.slice(0, 2), ...setup.flags.slice(6)]);
   assert.equal(unbelieved.code, 1);
+});
+
+test("top over a time that is over shows sums, and as it happens by bytes what they grow by", async () => {
+  await using setup = await startServer();
+  const past = await hubble(["top", "--since", "60s", "--sort", "drops", "-n", "a", ...setup.flags]);
+  assert.equal(past.error, "");
+  assert.equal(
+    past.out,
+    "2026-01-01T00:00:00Z to 2026-01-01T00:00:00Z\nFLOWS   DROPS   BYTES    FROM       TO\n7       1       3.1 kB   a/client   a/web:80 TCP\nand 11 flows of others\n",
+  );
+  const narrow = await hubble(["top", "--since", "60s", "--port", "80", ...setup.flags]);
+  assert.deepEqual([narrow.code, /by --namespace only/.test(narrow.error)], [1, true]);
+  const stop = new AbortController();
+  const live = await hubble(["top", "--sort", "bytes", "--interval", "100ms", ...setup.flags], {}, [], {
+    signal: stop.signal,
+    onOut: () => stop.abort(),
+  });
+  assert.match(live.out, /^BYTES\/S +FLOWS\/S +DROPS\/S +FROM +TO\n30\.0 kB +10\.0 +0\.0 +a\/client +a\/web:80 TCP\n/);
 });
 
 test("config is kept in a file that others' settings survive, and flags and environment win over it", async () => {

@@ -330,6 +330,27 @@ test("ServerStatus sums, GetNodes lists, GetNamespaces unites, and who fails is 
   );
 });
 
+test("GetTraffic adds up what the nodes have, and names those that have none", async () => {
+  await using setup = await setUp(["a", "b", "c"]);
+  const row = (name: string, flows: bigint) => ({
+    ...{ client: { namespace: "x", name, kind: "Pod" }, server: { namespace: "x", name: "web", kind: "Deployment" } },
+    ...{ protocol: "TCP", port: 80, verdict: 1, flows, bytes: flows * 10n },
+  });
+  const at = timestampFromMs;
+  setup.peer("a").traffic = { traffic: [row("one", 3n), row("two", 2n)], since: at(60_000), until: at(120_000), otherFlows: 1n };
+  setup.peer("b").traffic = { traffic: [row("two", 5n)], since: at(30_000), until: at(90_000) };
+  const answer = await setup.clients.history.getTraffic({ number: 1 });
+  assert.deepEqual(
+    answer.traffic.map(({ client, flows, bytes }) => [client?.name, flows, bytes]),
+    [["two", 7n, 70n]],
+  );
+  assert.deepEqual([answer.otherFlows, answer.otherBytes, answer.unavailableNodes], [4n, 30n, ["c"]]);
+  assert.deepEqual([answer.since?.seconds, answer.until?.seconds], [30n, 120n]);
+  for (const wrong of [{ number: 10_001 }, { order: 9 as 0 }]) {
+    await assert.rejects(setup.clients.history.getTraffic(wrong), (error) => error instanceof ConnectError && error.code === 3);
+  }
+});
+
 test("health follows the nodes at once, on both ports", async () => {
   await using setup = await setUp(["a"]);
   const { SERVING, NOT_SERVING } = healthpb.HealthCheckResponse_ServingStatus;

@@ -4,6 +4,7 @@ import {
   type GrpcServer,
   type GrpcTarget,
   healthpb,
+  historypb,
   observerpb,
   registerReflection,
   type ServerTls,
@@ -84,7 +85,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       streams: Object.fromEntries(observationPaths.map((path) => [path, stream(path)])),
       routes(router, signal) {
         registerServices(router, { pool, version, nodeTimeoutMs }, signal);
-        registerReflection(router, [observerpb.Observer, healthpb.Health]);
+        registerReflection(router, [observerpb.Observer, historypb.History, healthpb.Health]);
       },
     }),
   );

@@ -1,7 +1,8 @@
 /** Nodes that do as they are told, for tests and benchmarks of the relay. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { flowpb, frameMessage, observerpb, peerpb, type StreamCall, startGrpcServer } from "@cilium-ts/observer";
+import { flowpb, frameMessage, historypb, observerpb, peerpb, type StreamCall, startGrpcServer } from "@cilium-ts/observer";
+import { Code, ConnectError } from "@connectrpc/connect";
 
 export type FlowsRequest = observerpb.GetFlowsRequest;
 
@@ -29,6 +30,8 @@ export class ScriptedPeer implements AsyncDisposable {
     version: "1",
   };
   namespaces: Array<{ cluster: string; namespace: string }> = [];
+  /** Undefined: a server that has no sums. */
+  traffic: MessageInitShape<typeof historypb.GetTrafficResponseSchema> | undefined;
   readonly requests: FlowsRequest[] = [];
   readonly metadata: StreamCall["headers"][] = [];
   readonly #seen: Array<{ readonly timeMs: number; readonly frame: Uint8Array }> = [];
@@ -59,14 +62,21 @@ export class ScriptedPeer implements AsyncDisposable {
       listen: [{ kind: "tcp", address: this.#address }],
       responseHeaders: {},
       streams: { "/observer.Observer/GetFlows": (bytes, call, signal) => this.#getFlows(bytes, call, signal) },
-      routes: (router) =>
+      routes: (router) => {
+        router.service(historypb.History, {
+          getTraffic: () => {
+            if (this.traffic === undefined) throw new ConnectError("no sums here", Code.Unimplemented);
+            return this.traffic;
+          },
+        });
         router.service(observerpb.Observer, {
           serverStatus: () => {
             if (this.status === undefined) throw new Error("no status today");
             return this.status;
           },
           getNamespaces: () => ({ namespaces: this.namespaces }),
-        }),
+        });
+      },
     });
     this.#address = this.#server.addresses[0] ?? "";
   }

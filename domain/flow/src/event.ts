@@ -27,6 +27,8 @@ import { Packet } from "./packet.ts";
 
 const noBytes = new DataView(new ArrayBuffer(0));
 const noNames: readonly string[] = [];
+/** Stands for an address that nobody has asked for yet. */
+const unread: AddressBytes = new Uint8Array(0);
 const geneveHeaderBytes = 8;
 const vxlanHeaderBytes = 8;
 const udpHeaderBytes = 8;
@@ -64,6 +66,8 @@ export class EventView {
   #source: FlowEndpoint | undefined;
   #destination: FlowEndpoint | undefined;
   #resolved = false;
+  #sourceAddress: AddressBytes | undefined = unread;
+  #destinationAddress: AddressBytes | undefined = unread;
   #layer7: Layer7 | undefined;
   #layer7Read = false;
 
@@ -259,6 +263,11 @@ export class EventView {
     return this.type === EventType.debug;
   }
 
+  /** Of the packet as it was, not only of what was captured of it. */
+  get originalBytes(): number {
+    return this.type === EventType.traceSock ? 0 : this.#u32(headerOffset.originalLength);
+  }
+
   get hash(): number {
     return this.#u32(headerOffset.hash);
   }
@@ -332,7 +341,8 @@ export class EventView {
 
   /** The sender's address, as it was before translation. */
   get sourceAddress(): AddressBytes | undefined {
-    return this.originalSource ?? this.headerSource;
+    if (this.#sourceAddress === unread) this.#sourceAddress = this.originalSource ?? this.headerSource;
+    return this.#sourceAddress;
   }
 
   get headerSource(): AddressBytes | undefined {
@@ -341,6 +351,11 @@ export class EventView {
   }
 
   get destinationAddress(): AddressBytes | undefined {
+    if (this.#destinationAddress === unread) this.#destinationAddress = this.#readDestinationAddress();
+    return this.#destinationAddress;
+  }
+
+  #readDestinationAddress(): AddressBytes | undefined {
     if (this.type === EventType.traceSock) return this.#address(this.sockDestinationOffset, this.sockFamily);
     const { family, destinationOffset } = this.packet;
     return family === 0 ? undefined : this.#address(destinationOffset, family);
@@ -411,6 +426,8 @@ export class EventView {
     this.#end = end;
     this.#parsed = false;
     this.#resolved = false;
+    this.#sourceAddress = unread;
+    this.#destinationAddress = unread;
     this.#layer7Read = false;
     this.#layer7 = undefined;
     this.#hasOuter = false;

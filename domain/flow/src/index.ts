@@ -37,6 +37,7 @@ export { ContextRecorder } from "./history/context-recorder.ts";
 export { type BlockGap, type BlockOrigin, EventBlock } from "./history/event-block.ts";
 export { RecordedContext } from "./history/recorded-context.ts";
 export { compileSummaryFilters, type SummaryPredicate } from "./history/summary-filter.ts";
+export { type Traffic, TrafficCounter, type TrafficParty, TrafficSum, type TrafficTable } from "./history/traffic.ts";
 export { encodeL7Record, type L7Party, type L7Record } from "./layer7/l7-record.ts";
 export { type DnsMessage, type HttpMessage, type KafkaMessage, L7Type, type Layer7 } from "./layer7/layer7.ts";
 export { dnsRcodeName } from "./layer7/layer7-summary.ts";

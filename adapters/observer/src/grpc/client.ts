@@ -3,6 +3,7 @@ import { checkServerIdentity } from "node:tls";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
+import { History } from "../gen/history/history_pb.js";
 import { Observer } from "../gen/observer/observer_pb.js";
 import { Peer } from "../gen/peer/peer_pb.js";
 import type { TlsContext } from "./listen.ts";
@@ -10,6 +11,7 @@ import type { TlsContext } from "./listen.ts";
 export type ObserverClient = Client<typeof Observer>;
 export type HealthClient = Client<typeof Health>;
 export type PeerClient = Client<typeof Peer>;
+export type HistoryClient = Client<typeof History>;
 
 /** How a client proves and checks who is who. */
 export interface ClientTls extends TlsContext {
@@ -23,14 +25,19 @@ export interface ClientTls extends TlsContext {
 export function createObserverClients(
   address: string,
   tls?: ClientTls,
-): { readonly observer: ObserverClient; readonly health: HealthClient; readonly peer: PeerClient } {
+): { readonly observer: ObserverClient; readonly health: HealthClient; readonly peer: PeerClient; readonly history: HistoryClient } {
   const path = unixPathOf(address);
   const host = address.replace(/^(dns:\/\/\/|tcp:\/\/|tls:\/\/|https?:\/\/)/, "");
   const transport = createGrpcTransport({
     baseUrl: path === undefined ? `${tls === undefined ? "http" : "https"}://${host}` : "http://localhost",
     nodeOptions: path !== undefined ? { createConnection: () => connectSocket(path) } : tls === undefined ? {} : tlsOptions(tls),
   });
-  return { observer: createClient(Observer, transport), health: createClient(Health, transport), peer: createClient(Peer, transport) };
+  return {
+    observer: createClient(Observer, transport),
+    health: createClient(Health, transport),
+    peer: createClient(Peer, transport),
+    history: createClient(History, transport),
+  };
 }
 
 /** For `tls.connect`, and what is built on it. */

@@ -8,6 +8,8 @@ export interface HistorySettings {
   readonly directory: string;
   readonly sizeBytesMax: number;
   readonly ageMsMax: number;
+  /** Of the sums of traffic. */
+  readonly traffic: { readonly sizeBytesMax: number; readonly ageMsMax: number };
 }
 
 export interface NodeHistory extends AsyncDisposable {

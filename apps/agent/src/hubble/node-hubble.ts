@@ -47,7 +47,7 @@ export async function startNodeHubble({ node, options, clock, log }: NodeHubbleO
       ...tcp,
       peers,
       ...parts,
-      ...(history === undefined ? {} : { history: history.store }),
+      ...(history === undefined ? {} : { history: history.store, traffic: history.store.traffic }),
       agentEvents: node.agentEvents.ring,
       version: agentVersion,
     }),

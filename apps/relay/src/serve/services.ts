@@ -1,16 +1,8 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { healthpb, observerpb, relaypb } from "@cilium-ts/observer";
-import { errorMessage } from "@cilium-ts/std";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import type { PeerPool } from "../peers/peer-pool.ts";
-import type { RelayPeer } from "../peers/relay-peer.ts";
-
-export interface ServicesOptions {
-  readonly pool: PeerPool;
-  readonly version: string;
-  /** How long a node is waited for. */
-  readonly nodeTimeoutMs: number;
-}
+import { askAll, type ServicesOptions } from "./ask-all.ts";
+import { registerTraffic } from "./traffic.ts";
 
 const unavailableNamesMax = 10;
 /** The second is Hubble's own, and not that of the service. */
@@ -23,6 +15,7 @@ export function registerServices(router: ConnectRouter, options: ServicesOptions
     getNodes: (_request, { signal }) => getNodes(options, signal),
     getNamespaces: (_request, { signal }) => getNamespaces(options, signal),
   });
+  registerTraffic(router, options);
   registerHealth(router, options.pool, serverSignal);
 }
 
@@ -55,32 +48,6 @@ export function registerHealth(router: ConnectRouter, pool: PeerPool, serverSign
       }
     },
   });
-}
-
-type Answer<Schema extends DescMessage> =
-  | { readonly peer: RelayPeer; readonly kind: "answer"; readonly message: MessageShape<Schema> }
-  | { readonly peer: RelayPeer; readonly kind: "unavailable" }
-  | { readonly peer: RelayPeer; readonly kind: "failure"; readonly reason: string };
-
-/** Every node's answer, or why there is none. */
-function askAll<Schema extends DescMessage>(
-  { pool, nodeTimeoutMs }: ServicesOptions,
-  path: string,
-  schema: Schema,
-  signal: AbortSignal,
-): Promise<Array<Answer<Schema>>> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(nodeTimeoutMs)]);
-  return Promise.all(
-    pool.peers().map(async (peer): Promise<Answer<Schema>> => {
-      const { connection } = peer;
-      if (connection === undefined) return { peer, kind: "unavailable" };
-      try {
-        return { peer, kind: "answer", message: await connection.unary(path, schema, { signal: limited }) };
-      } catch (cause) {
-        return { peer, kind: "failure", reason: errorMessage(cause) };
-      }
-    }),
-  );
 }
 
 const statusPath = "/observer.Observer/ServerStatus";

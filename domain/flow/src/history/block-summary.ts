@@ -53,11 +53,11 @@ export class SummaryCollector {
 
   add(event: EventView): void {
     this.#verdicts |= 1 << event.verdict;
-    const { dropReason, sourceAddress, destinationAddress, headerSource } = event;
+    const { dropReason } = event;
     if (dropReason !== 0) this.#add("dropReasons", dropReason);
-    for (const address of [sourceAddress, destinationAddress, headerSource]) {
-      if (address !== undefined) this.#add("addresses", addressDigest(address));
-    }
+    this.#addAddress(event.sourceAddress);
+    this.#addAddress(event.destinationAddress);
+    if (event.originalSourceOffset >= 0) this.#addAddress(event.headerSource);
     const { sourcePort, destinationPort } = event.packet;
     this.#add("ports", sourcePort);
     this.#add("ports", destinationPort);
@@ -78,6 +78,10 @@ export class SummaryCollector {
       addresses: listed("addresses"),
       pods: this.#pods.size > listedMax.pods ? undefined : [...this.#pods],
     };
+  }
+
+  #addAddress(address: Uint8Array | undefined): void {
+    if (address !== undefined) this.#add("addresses", addressDigest(address));
   }
 
   #add(name: Exclude<Listed, "pods">, value: number): void {
