@@ -14,13 +14,17 @@ const root = import.meta.dirname;
 
 const verbs: Record<string, Verb> = {
   up: {
-    usage: "up [--nodes N] [--routing tunnel|native] [--ipam cluster-pool|host-scope]",
+    usage: "up [--nodes N] [--routing tunnel|native] [--ipam cluster-pool|host-scope] [--store sqlite|etcd]",
     does: "build everything, start a cluster of N nodes (1) with two pods, and say what to try",
     async run(args) {
       const { parseUp, up } = await import("./test/lab/src/up.ts");
       const options = parseUp(args);
       requireRoot("up");
       await build({ lab: true });
+      if (options.store === "etcd") {
+        const { etcdPackages, installDebianPackages } = await import("./tools/src/debian-packages.ts");
+        installDebianPackages(etcdPackages);
+      }
       return up(root, options);
     },
   },

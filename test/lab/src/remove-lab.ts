@@ -30,13 +30,14 @@ function namespacesOf(name: string): string[] {
   }
 }
 
-/** Our programs that keep their state there, which are in no record when the start was cut short in the moment after it began them. */
+/** Programs that keep their state there, ours or etcd, which are in no record when the start was cut short in the moment after it began them. */
 function programsOf(directory: string): number[] {
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => {
       const args = argumentsOf(pid);
-      return args.some((arg) => arg.endsWith("/build/bin/main.js")) && args.some((arg) => arg.startsWith(`${directory}/`));
+      const isOfLabs = args.some((arg) => arg.endsWith("/build/bin/main.js")) || args[0] === "etcd";
+      return isOfLabs && args.some((arg) => arg.startsWith(`${directory}/`));
     });
 }
 

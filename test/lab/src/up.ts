@@ -9,6 +9,7 @@ export interface UpOptions {
   readonly nodes: number;
   readonly routing: "tunnel" | "native";
   readonly ipam: "host-scope" | "cluster-pool";
+  readonly store: "sqlite" | "etcd";
 }
 
 /** Throws, naming the option, for what cannot be. */
@@ -17,6 +18,7 @@ export function parseUp(args: readonly string[]): UpOptions {
     nodes: { type: "string", default: "1" },
     routing: { type: "string", default: "tunnel" },
     ipam: { type: "string", default: "cluster-pool" },
+    store: { type: "string", default: "sqlite" },
   } as const;
   const { values } = parseArgs({ args: [...args], options });
   const nodes = Number(values.nodes);
@@ -26,7 +28,9 @@ export function parseUp(args: readonly string[]): UpOptions {
   if (routing !== "tunnel" && routing !== "native") throw new Error(`--routing is tunnel or native, not "${routing}"`);
   const { ipam } = values;
   if (ipam !== "cluster-pool" && ipam !== "host-scope") throw new Error(`--ipam is cluster-pool or host-scope, not "${ipam}"`);
-  return { nodes, routing, ipam };
+  const { store } = values;
+  if (store !== "sqlite" && store !== "etcd") throw new Error(`--store is sqlite or etcd, not "${store}"`);
+  return { nodes, routing, ipam, store };
 }
 
 /** Each node is an agent of 110 MB. */
