@@ -23,8 +23,10 @@ int sweep_conntrack(struct conntrack_sweep *context)
 {
 	struct conntrack_sweep sweep = { .now_s = context->now_s };
 
-	bpf_for_each_map_elem(&ct4, sweep_entry, &sweep, 0);
 	bpf_for_each_map_elem(&ct6, sweep_entry, &sweep, 0);
+	context->seen6 = sweep.seen;
+	context->deleted6 = sweep.deleted;
+	bpf_for_each_map_elem(&ct4, sweep_entry, &sweep, 0);
 	context->seen = sweep.seen;
 	context->deleted = sweep.deleted;
 	return 0;

@@ -31,6 +31,8 @@ export interface ServeOptions {
   readonly activity?: ApiActivity;
   /** A handler threw: the caller was told with a 500. */
   readonly onFailure?: (request: string, failure: unknown) => void;
+  /** A request was answered. `path` is the route's; empty for what matched none. */
+  readonly onServed?: (request: { method: string; path: string; status: number; seconds: number }) => void;
 }
 
 /**
@@ -38,8 +40,8 @@ export interface ServeOptions {
  * one turned away with a 503, and counted. When aborted, requests under way are told by their signal and waited for.
  */
 export async function serveAgentApi(options: ServeOptions): Promise<void> {
-  const { socket, signal, activity = new ApiActivity(), onFailure = () => {} } = options;
-  const api = new Api({ router: new Router(options.routes), activity, onFailure, signal });
+  const { socket, signal, activity = new ApiActivity(), onFailure = () => {}, onServed = () => {} } = options;
+  const api = new Api({ router: new Router(options.routes), activity, onFailure, onServed, signal });
   const underway = new Set<Promise<void>>();
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const served = api.serve(request, response).finally(() => underway.delete(served));
@@ -61,28 +63,34 @@ class Api {
   readonly #router: Router;
   readonly #activity: ApiActivity;
   readonly #onFailure: (request: string, failure: unknown) => void;
+  readonly #onServed: NonNullable<ServeOptions["onServed"]>;
   readonly #signal: AbortSignal;
 
   constructor(options: {
     router: Router;
     activity: ApiActivity;
     onFailure: (request: string, failure: unknown) => void;
+    onServed: NonNullable<ServeOptions["onServed"]>;
     signal: AbortSignal;
   }) {
     this.#router = options.router;
     this.#activity = options.activity;
     this.#onFailure = options.onFailure;
+    this.#onServed = options.onServed;
     this.#signal = options.signal;
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const beganMs = performance.now();
     const left = new AbortController();
     response.once("close", () => left.abort(new Error("the caller has gone away")));
     const signal = AbortSignal.any([this.#signal, left.signal]);
     const url = URL.parse(request.url ?? "", "http://agent");
     const path = url?.pathname ?? "";
     const { outcome, routePath } = await this.#answer(request, path, url?.searchParams ?? new URLSearchParams(), signal);
-    this.#activity.requests.add(request.method ?? "", routePath, outcome.status);
+    const served = { method: request.method ?? "", path: routePath, status: outcome.status };
+    this.#activity.requests.add(served.method, served.path, served.status);
+    this.#onServed({ ...served, seconds: (performance.now() - beganMs) / 1_000 });
     try {
       send(request, response, outcome);
     } catch (cause) {

@@ -267,6 +267,8 @@ test("connections that have expired are swept out inside the kernel, the others 
     new DataView(value.buffer).setUint32(0, index % 2 === 0 ? nowS - 1 : nowS + 60, true);
     ct4.update(key, value);
   }
-  assert.deepEqual({ ...datapath.sweepConntrack(), nowS: 0 }, { nowS: 0, seen: 100, deleted: 50 });
+  assert.deepEqual({ ...datapath.sweepConntrack(), nowS: 0 }, { nowS: 0, seen: 100, deleted: 50, seen6: 0, deleted6: 0 });
+  const [fill] = datapath.counters.fills({ policy: 0, ipcache: 0 });
+  assert.deepEqual([fill?.map, fill?.entries, datapath.counters.sweeps], ["ct4", 50, { runs: 1, deleted: 50, alive: 50 }]);
   assert.equal(ct4.dump().count, 50);
 });

@@ -1,3 +1,4 @@
+export type { DatapathCounters } from "./datapath-counters.ts";
 export { type DatapathDevices, DeviceLinks } from "./device-links.ts";
 export { type DatapathEndpoint, EndpointRows } from "./endpoint-rows.ts";
 export { type EventSourceOptions, readEvents } from "./event-source.ts";

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { BpfMap, BpfProgram, Kernel, LoadedObject } from "@cilium-ts/kernel";
+import { DatapathCounters } from "./datapath-counters.ts";
 import { DeviceLinks, type DeviceProgramName } from "./device-links.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
 import { decodeConntrackSweep, decodeRuntime, encodeConntrackSweep, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
@@ -63,6 +64,7 @@ export interface Datapath extends Disposable {
   removeOldPrograms(): void;
   /** Removes expired connections, inside the kernel. */
   sweepConntrack(): { readonly seen: number; readonly deleted: number };
+  readonly counters: DatapathCounters;
   /** Bytes of kernel memory that our maps hold. */
   memoryBytes(): number;
 }
@@ -87,16 +89,18 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     ? adopt(kernel, options, programNames, join(programRoot, version), owned)
     : load(kernel, options, programNames, config, join(programRoot, version), owned);
   const runtime = new RuntimeRow(maps.runtime);
+  const counters = new DatapathCounters(maps);
+  const counted = (name: MapName): BpfMap => counters.counted(maps[name]);
   const endpoints = new EndpointRows({
     kernel,
-    maps: { endpoints: maps.endpoints, devices: maps.endpoint_devices, addresses: maps.local_addresses },
+    maps: { endpoints: counted("endpoints"), devices: counted("endpoint_devices"), addresses: counted("local_addresses") },
     programs: { fromPod: programs.from_pod, toPod: programs.to_pod },
     linkRoot: join(options.bpfRoot, "links"),
   });
   const deviceLinks = new DeviceLinks({ kernel, programs, root: join(options.bpfRoot, "links/devices") });
   const masquerade = options.masquerade && masqueradeMaps !== undefined ? new Masquerade(masqueradeMaps) : undefined;
-  const ipcache = new IpcacheMap(maps.ipcache, () => runtime.moveIpcacheGeneration());
-  const policySets = new PolicySets(maps.policy, () => runtime.takePolicySetNumber());
+  const ipcache = new IpcacheMap(counted("ipcache"), () => runtime.moveIpcacheGeneration());
+  const policySets = new PolicySets(counted("policy"), () => runtime.takePolicySetNumber());
   const held = owned.move();
   return {
     maps,
@@ -106,14 +110,23 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     masquerade,
     policySets,
     ipcache,
+    counters,
     adopted,
     removeOldPrograms() {
       for (const name of kernel.listPins(programRoot)) if (name !== version) kernel.unpin(join(programRoot, name));
     },
     sweepConntrack() {
-      const context = encodeConntrackSweep({ nowS: Number(kernel.monotonicNs() / 1_000_000_000n), seen: 0, deleted: 0 });
+      const context = encodeConntrackSweep({
+        nowS: Number(kernel.monotonicNs() / 1_000_000_000n),
+        seen: 0,
+        deleted: 0,
+        seen6: 0,
+        deleted6: 0,
+      });
       programs.sweep_conntrack.runSyscall(context);
-      return decodeConntrackSweep(context);
+      const sweep = decodeConntrackSweep(context);
+      counters.swept(sweep);
+      return sweep;
     },
     memoryBytes: () => mapNames.reduce((sum, name) => sum + maps[name].memoryBytes(), masquerade?.memoryBytes() ?? 0),
     [Symbol.dispose]: () => held.dispose(),

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -26,8 +28,11 @@ class TestNode implements Disposable {
   readonly api = new AgentClient({ socketPath: join(this.directory, "cilium.sock") });
   readonly #serverUrl: string;
 
-  constructor(serverUrl: string) {
+  readonly #more: readonly string[];
+
+  constructor(serverUrl: string, ...more: readonly string[]) {
     this.#serverUrl = serverUrl;
+    this.#more = more;
     for (const name of ["web", "client"]) this.networks.createNamespace(`/run/netns/${name}`);
   }
 
@@ -48,7 +53,15 @@ class TestNode implements Disposable {
     const parsed = parseSettings(
       [
         ...Object.entries(paths).map(([name, path]) => `--${name}=${join(this.directory, path)}`),
-        ...["--node-name=n1", "--ipv4-range=10.0.1.0/24", "--ipv6-range=fd00::/112", "--routing-mode=native", "--hubble-listen-address="],
+        ...[
+          "--node-name=n1",
+          "--ipv4-range=10.0.1.0/24",
+          "--ipv6-range=fd00::/112",
+          "--routing-mode=native",
+          "--hubble-listen-address=",
+          "--agent-health-port=0",
+          ...this.#more,
+        ],
       ],
       {},
       () => undefined,
@@ -283,3 +296,68 @@ test("without its API server an agent says what it waits for, keeps what is in f
   await agent[Symbol.asyncDispose]();
   assert.deepEqual(node.links(), links);
 });
+
+test("probes and Prometheus are answered from the start, under the names that dashboards know", async () => {
+  await using server = await startTestServer();
+  await using client = await openKubernetes({ server: server.url });
+  const [healthPort, metricsPort] = [await freePort(), await freePort()];
+  using node = new TestNode(server.url, `--agent-health-port=${healthPort}`, `--prometheus-serve-addr=127.0.0.1:${metricsPort}`);
+  await createPod(client, "web");
+  await using _agent = node.start();
+  await node.ready();
+  const probe = async (headers: Record<string, string>): Promise<string> => {
+    const answer = await fetch(`http://127.0.0.1:${healthPort}/healthz`, { headers: { brief: "true", ...headers } });
+    return `${answer.status} ${await answer.text()}`;
+  };
+  assert.equal(await probe({}), "200 ok\n");
+  assert.equal((await node.cni("ADD", "web")).status, 200);
+  await applyPolicy(client, "web");
+  const scrape = async (): Promise<string> => await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  await eventually(async () => assert.match(await scrape(), /^cilium_policy 1$/m));
+  const text = await scrape();
+  for (const expected of [
+    /^cilium_endpoint 1$/m,
+    /^cilium_endpoint_state\{endpoint_state="ready"\} 1$/m,
+    /^cilium_policy_endpoint_enforcement_status\{enforcement="ingress"\} 1$/m,
+    /^cilium_policy_change_total\{outcome="success"\} 1$/m,
+    /^cilium_identity\{type="cluster_local"\} 1$/m,
+    /^cilium_bpf_map_pressure\{map_name="policy"\} 0\.0/m,
+    /^cilium_bpf_map_ops_total\{map_name="endpoints",operation="update",outcome="success"\} [1-9]/m,
+    /^cilium_k8s_client_api_calls_total\{host="127\.0\.0\.1:[0-9]+",method="GET",return_code="200"\} [1-9]/m,
+    /^cilium_kubernetes_events_total\{action="create",scope="CiliumNetworkPolicy",status="success"\} 1$/m,
+    /^cilium_agent_api_process_time_seconds_count\{method="POST",path="\/v1\/cni",return_code="200"\} 1$/m,
+    /^cilium_event_ts\{source="api"\} 1\.?[0-9]/m,
+    /^cilium_controllers_runs_total\{status="success"\} [1-9]/m,
+    /^cilium_controllers_failing [0-9]/m,
+    /^cilium_agent_bootstrap_seconds\{outcome="success",scope="endpoints"\} /m,
+    /^cilium_ip_addresses\{family="ipv4"\} 1$/m,
+    /^cilium_process_resident_memory_bytes [1-9]/m,
+    /^cilium_process_open_fds [1-9]/m,
+    /^cilium_version\{.*\} 1$/m,
+  ])
+    assert.match(text, expected);
+  const names = text.split("\n").flatMap((line) => /^# TYPE (\S+)/.exec(line)?.[1] ?? []);
+  assert.deepEqual(names, [...new Set(names)], "each metric is told once");
+});
+
+test("a kubelet that wants the API server to answer is told when it does not", async () => {
+  const server = await startTestServer();
+  const healthPort = await freePort();
+  using node = new TestNode(server.url, `--agent-health-port=${healthPort}`);
+  await using _agent = node.start();
+  await node.ready();
+  await server[Symbol.asyncDispose]();
+  const probe = async (required: string): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${healthPort}/healthz`, { headers: { "require-k8s-connectivity": required } })).status;
+  await eventually(async () => assert.equal(await probe("true"), 503));
+  assert.equal(await probe("false"), 200);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

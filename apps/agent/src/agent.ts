@@ -1,29 +1,31 @@
-import { type Datapath, type DatapathObjects, type DatapathOptions, datapathDefaults, openDatapath, readEvents } from "@cilium-ts/datapath";
+import { type Datapath, type DatapathObjects, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
-import { reconcile, type Table, type Target } from "@cilium-ts/state";
+import type { Table, Target } from "@cilium-ts/state";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { LocalNode } from "./cluster/local-node.ts";
 import { resolvePodRanges } from "./cluster/pod-ranges.ts";
 import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
+import { Controllers } from "./controllers.ts";
 import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
-import { findDirectDevice } from "./network/direct-device.ts";
+import { AgentMetrics } from "./metrics/agent-metrics.ts";
+import { processMetrics } from "./metrics/process-metrics.ts";
+import { sampledMetrics } from "./metrics/sampled-metrics.ts";
 import { Masquerading } from "./network/masquerading.ts";
-import { applyNodeNetwork, findUplinkMtu, podMtu } from "./network/node-network.ts";
-import { createRemoteRoutes } from "./network/remote-routes.ts";
-import { openTunnel, removeTunnel } from "./network/tunnel.ts";
+import { type NodeNetwork, openNodeNetwork } from "./network/open-node-network.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
 import { requireTcx } from "./require-tcx.ts";
 import { type ApiDoor, openApiDoor } from "./serve/api-door.ts";
 import { createOperations } from "./serve/operations.ts";
+import { openOutside } from "./serve/outside.ts";
 import type { AgentOptions } from "./settings.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 import { agentVersion } from "./version.ts";
@@ -47,7 +49,6 @@ export interface World {
 const sweepMs = 10_000;
 const expireMs = 60_000;
 const retryFailedMs = 30_000;
-const resyncMs = 60_000;
 const forgetFlowsMs = 5_000;
 const learnNodeMs = 30_000;
 
@@ -55,31 +56,24 @@ const learnNodeMs = 30_000;
  * The agent, from top to bottom: what it opens, what it keeps, and one task for each thing it does. Ends when the signal is aborted;
  * what is in the kernel stays, and traffic goes on.
  */
-export async function runAgent(world: World, options: AgentOptions, parent: AbortSignal): Promise<void> {
+export async function runAgent(bare: World, options: AgentOptions, parent: AbortSignal): Promise<void> {
+  const metrics = new AgentMetrics(() => bare.clock.nowMs());
+  const world = { ...bare, log: metrics.countedLog(bare.log) };
   const { kernel, clock, log } = world;
+  const controllers = new Controllers({ clock, log, onRun: (outcome, seconds) => metrics.ran(outcome, seconds) });
   requireTcx(kernel);
   const readiness = new Readiness(clock);
   // The socket first: it tells a second agent from the first before anything is touched.
   await using door = await (world.openApiDoor?.() ?? openApiDoor(options.socketPath));
   readiness.reached("api");
 
-  await using client = await world.openClient();
+  await using client = metrics.countedClient(await world.openClient());
   await using netlink = world.openNetlink();
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
   const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
   const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
-  const uplinkMtu = await findUplinkMtu(netlink);
-  const tunnelIfindex = await applyTunnel(kernel, netlink, options, uplinkMtu);
-  const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, options.routingMode);
-  const directDevice = options.routingMode === "native" ? await findDirectDevice(netlink, options.directRoutingDevice) : 0;
-  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex: directDevice };
-  using datapath = openDatapath(kernel, datapathOptions(world, options, pool, ways));
-  const { routerIPv4, routerIPv6 } = pool;
-  const podPrefixes = [pool.pools.ipv4.prefix, pool.pools.ipv6.prefix];
-  const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route });
-  const native = directDevice === 0 ? [] : [directDevice];
-  const devices = tunnelIfindex === 0 ? { native } : { vxlan: tunnelIfindex, host: hostDevice };
-  if (!options.masquerade) datapath.deviceLinks.apply(devices);
+  using network = await openNodeNetwork(world, netlink, options, pool);
+  const { datapath, mtu, devices, podPrefixes } = network;
 
   // Opened last and so closed first: no task outlives what it uses.
   await using tasks = new TaskGroup(parent);
@@ -87,40 +81,81 @@ export async function runAgent(world: World, options: AgentOptions, parent: Abor
     localNode.publish(underlay, routers);
     masquerading.addressesChanged();
   };
-  const node = createNode({ ...world, options, datapath, netlink, client, pool, readiness, mtu, onAddressesChanged, signal: tasks.signal });
+  const given = { ...world, options, datapath, netlink, client, pool, readiness, mtu };
+  const node = createNode({ ...given, ...metrics.nodeObserver, onAddressesChanged, signal: tasks.signal });
   const masquerading = new Masquerading({ netlink, datapath, remoteNodes: node.remoteNodes, devices, podPrefixes });
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
-  const operations = createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, mtu });
+  const operations = createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, controllers, mtu });
+  const sampled = { node, datapath, pool, controllers, readiness };
+  await using _outside = await openOutside({
+    options,
+    readiness,
+    failure: () => node.cluster.failure(),
+    metrics: () => metrics.text() + sampledMetrics(sampled) + processMetrics(clock.nowMs()),
+  });
   readiness.reached("datapath");
 
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
-  tasks.run("serve the API", (signal) => door.serve(operations, signal, onFailure));
-  tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
-  tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
-  tasks.run("learn about the node", (signal) => every(world, learnNodeMs, signal, () => learnNode(localNode, node, routers, signal)));
-  tasks.run("publish the node", (signal) => keep(world, localNode.table, localNode.target, "CiliumNode", signal));
-  const remoteRoutes = createRemoteRoutes({ netlink, mode: options.routingMode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
-  tasks.run("route to other nodes", (signal) => keep(world, node.remoteNodes.routes, remoteRoutes, "route", signal));
+  tasks.run("serve the API", (signal) => door.serve(operations, signal, { onFailure, onServed: (request) => metrics.served(request) }));
   if (options.masquerade) tasks.run("masquerade", (signal) => masquerading.run(signal));
-  tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
-  tasks.run("publish endpoints", (signal) => keep(world, node.published.table, node.published.target, "CiliumEndpoint", signal));
-  tasks.run("program the ipcache", (signal) => keep(world, node.ipcache.table, node.ipcache.target, "ipcache", signal));
-  tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
-  tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
-  tasks.run("follow the node's devices", (signal) => node.deviceNames.follow(signal));
-  tasks.run("sweep connections", (signal) => every(world, sweepMs, signal, () => void datapath.sweepConntrack()));
-  tasks.run("sweep policies", (signal) => every(world, sweepMs, signal, () => void node.realised.sweep()));
-  tasks.run("retry endpoints", (signal) => every(world, retryFailedMs, signal, () => retryEndpoints(node, datapath, readiness)));
-  tasks.run("take back addresses", (signal) => every(world, expireMs, signal, () => pool.expire()));
-  tasks.run("forget old flow context", (signal) => every(world, forgetFlowsMs, signal, () => forgetOldContext(kernel, node)));
+  const parts = { world, options, node, network, localNode, pool, routers, controllers, readiness };
+  startFollowing(tasks, parts);
+  startKeeping(tasks, parts);
+  startRepeating(tasks, parts);
   tasks.run("serve the delete queue", (signal) =>
     serveDeleteQueue({ directory: options.deleteQueueDirectory, clock, signal, handle: (body) => cni.handle(body), onProblem: log.warn }),
   );
   log.info(`cilium-agent ${agentVersion} serves node ${options.nodeName} on ${options.socketPath}`);
   await tasks.join();
+}
+
+interface AgentParts {
+  readonly world: World;
+  readonly options: AgentOptions;
+  readonly node: Node;
+  readonly network: NodeNetwork;
+  readonly localNode: LocalNode;
+  readonly pool: NodePool;
+  readonly routers: Routers;
+  readonly controllers: Controllers;
+  readonly readiness: Readiness;
+}
+
+/** What others tell. */
+function startFollowing(tasks: TaskGroup, { world, node, network, readiness }: AgentParts): void {
+  const { datapath } = network;
+  tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
+  tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
+  tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
+  tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
+  tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
+  tasks.run("follow the node's devices", (signal) => node.deviceNames.follow(signal));
+}
+
+/** What is made equal to our tables. */
+function startKeeping(tasks: TaskGroup, { node, network, localNode, controllers }: AgentParts): void {
+  const keep = <Row>(task: string, what: string, table: Table<string, Row>, target: Target<string, Row>): void =>
+    tasks.run(task, (signal) => controllers.keep(what, table, target, signal));
+  keep("publish the node", "CiliumNode", localNode.table, localNode.target);
+  keep("route to other nodes", "route", node.remoteNodes.routes, network.remoteRoutes);
+  keep("publish endpoints", "CiliumEndpoint", node.published.table, node.published.target);
+  keep("program the ipcache", "ipcache", node.ipcache.table, node.ipcache.target);
+}
+
+/** What is done again and again. */
+function startRepeating(tasks: TaskGroup, { world, node, network, localNode, pool, routers, controllers, readiness }: AgentParts): void {
+  const { datapath } = network;
+  const every = (task: string, intervalMs: number, work: (signal: AbortSignal) => void | Promise<void>): void =>
+    tasks.run(task, (signal) => controllers.every(task, intervalMs, signal, () => work(signal)));
+  every("learn about the node", learnNodeMs, (signal) => learnNode(localNode, node, routers, signal));
+  every("sweep connections", sweepMs, () => void datapath.sweepConntrack());
+  every("sweep policies", sweepMs, () => void node.realised.sweep());
+  every("retry endpoints", retryFailedMs, () => retryEndpoints(node, datapath, readiness));
+  every("take back addresses", expireMs, () => pool.expire());
+  every("forget old flow context", forgetFlowsMs, () => forgetOldContext(world.kernel, node));
 }
 
 /** Its labels and uid; nobody depends on them at once, so a server that is away is asked again. */
@@ -133,25 +168,6 @@ async function learnNode(localNode: LocalNode, node: Node, routers: Routers, sig
 /** The ranges that this node tells the cluster; undefined where the cluster tells them. */
 function ownPodCIDRs({ ipam, ipv4Range, ipv6Range }: AgentOptions): string[] | undefined {
   return ipam === "host-scope" ? [formatPrefix(ipv4Range), formatPrefix(ipv6Range)] : undefined;
-}
-
-/** The index of the tunnel's device; 0 where nodes reach each other's pods natively. */
-async function applyTunnel(kernel: Kernel, netlink: Netlink, { routingMode, tunnelPort }: AgentOptions, mtu: number): Promise<number> {
-  if (routingMode === "tunnel") return openTunnel({ kernel, netlink, port: tunnelPort, mtu });
-  await removeTunnel(netlink);
-  return 0;
-}
-
-function datapathOptions(
-  { objects }: World,
-  options: AgentOptions,
-  { routerIPv4, routerIPv6 }: NodePool,
-  ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex">,
-): DatapathOptions {
-  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade } = options;
-  const tunnelPort = ways.tunnelIfindex === 0 ? 0 : options.tunnelPort;
-  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade };
-  return { ...datapathDefaults, ...chosen, ...ways, tunnelPort };
 }
 
 /** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */
@@ -183,33 +199,6 @@ async function retryEndpoints(node: Node, datapath: Datapath, readiness: Readine
   await node.endpoints.adoptPods(); // One that cannot become what its pod is now stays what it was, and is looked at again.
 }
 
-/** Keeps a target equal to its table; each failure is said once until it is over. */
-function keep<Row>(
-  world: World,
-  desired: Table<string, Row>,
-  target: Target<string, Row>,
-  what: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const failing = new Set<string>();
-  return reconcile({
-    desired,
-    target,
-    clock: world.clock,
-    signal,
-    retryDelayMs: (attempt) => Math.min(100 * 2 ** attempt, 30_000),
-    resyncIntervalMs: resyncMs,
-    onResult(key, failure) {
-      const name = `${what} ${key ?? "(list)"}`;
-      if (failure === undefined) failing.delete(name);
-      else if (!failing.has(name)) {
-        failing.add(name);
-        world.log.warn(`${name} is not as it should be, and is tried again: ${errorMessage(failure)}`);
-      }
-    },
-  });
-}
-
 function pumpEvents({ kernel }: World, datapath: Datapath, { ring }: Node, signal: AbortSignal): Promise<void> {
   return readEvents({
     kernel,
@@ -226,20 +215,4 @@ function forgetOldContext(kernel: Kernel, { ring, flows }: Node): void {
   const nowNs = Number(kernel.monotonicNs());
   const oldestNs = ring.size === 0 ? nowNs : ring.timeNsOf(ring.firstSequence);
   flows.context.forgetBefore(Math.min(oldestNs, nowNs - 60e9));
-}
-
-/** Now and after each interval, until aborted. A failure is said once until it is over, and never ends the rest. */
-async function every(world: World, intervalMs: number, signal: AbortSignal, work: () => void | Promise<void>): Promise<void> {
-  let said = "";
-  while (!signal.aborted) {
-    try {
-      await work();
-      said = "";
-    } catch (cause) {
-      const message = errorMessage(cause);
-      if (message !== said && !signal.aborted) world.log.error(`${message}; it is tried again in ${intervalMs / 1_000} s`);
-      said = message;
-    }
-    await world.clock.sleep(intervalMs, signal).catch(() => {}); // Rejects only on abort.
-  }
 }

@@ -51,6 +51,10 @@ export interface Foundation {
   readonly readiness: Readiness;
   readonly signal: AbortSignal;
   readonly mtu: PodMtu;
+  /** A policy was taken over, or refused because it is not valid. */
+  onPolicy(outcome: "success" | "fail"): void;
+  /** An endpoint's policy was brought into the kernel, or could not be. */
+  onRegenerated(outcome: "success" | "fail"): void;
   /** The node's own addresses are other ones now. */
   onAddressesChanged(underlay: readonly string[]): void;
 }
@@ -95,9 +99,7 @@ export function createNode(foundation: Foundation): Node {
   const regenerate = (namespace: string): void => endpoints.regenerateNamespace(namespace);
   const audit = new AuditMode({ everywhere: options.policyAuditMode, log, onChange: regenerate });
   const cluster: ClusterWatch = new ClusterWatch({
-    client,
-    clock,
-    log,
+    ...foundation,
     nodeName: options.nodeName,
     clusterName: options.clusterName,
     pods,
@@ -136,7 +138,10 @@ export function createNode(foundation: Foundation): Node {
     mtu: foundation.mtu.device,
     notReady: () => readiness.missing(),
     audits: (namespace) => audit.audits(namespace),
-    onRegenerated: (row, error) => policy.agentEvents.regenerated(row, error),
+    onRegenerated(row, error) {
+      policy.agentEvents.regenerated(row, error);
+      foundation.onRegenerated(error === undefined ? "success" : "fail");
+    },
     onChange(id, row, before) {
       policy.agentEvents.endpointChanged(row, before);
       if (row === undefined) policy.flows.removeEndpoint(id);
@@ -150,9 +155,12 @@ export function createNode(foundation: Foundation): Node {
     },
   });
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
-  const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
-  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring, hostAddresses, deviceNames };
+  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring: createRing(options), hostAddresses, deviceNames };
+}
+
+function createRing({ flowCapacity: capacity }: AgentOptions): FlowRing {
+  return new FlowRing({ capacity, instance: randomBytes(16) });
 }
 
 function createPublished({ client, pool }: Foundation, pods: Pods, hostAddresses: HostAddresses): PublishedEndpoints {

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import type { ServeAddress } from "@cilium-ts/http-endpoint";
 import type { LogLevel } from "@cilium-ts/log";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
 import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
@@ -17,6 +18,8 @@ const settings = [
   { name: "k8s-kubeconfig-path", value: "FILE", fallback: "", says: "kubeconfig of the API server; empty: in-cluster" },
   { name: "state-dir", value: "DIR", fallback: "/var/run/cilium/state", says: "where endpoints are kept over a restart" },
   { name: "socket-path", value: "FILE", fallback: "/var/run/cilium/cilium.sock", says: "unix socket of the agent's API" },
+  { name: "agent-health-port", value: "PORT", fallback: "9879", says: "port of 127.0.0.1 for a kubelet's probes (/healthz); 0: none" },
+  { name: "prometheus-serve-addr", value: "ADDRESS", fallback: "", says: "where Prometheus connects, such as :9962; empty: nowhere" },
   { name: "hubble-socket-path", value: "FILE", fallback: "/var/run/cilium/hubble.sock", says: "unix socket of the Hubble server" },
   { name: "hubble-listen-address", value: "ADDRESS", fallback: "", says: "where Hubble listens besides, such as :4244; empty: nowhere" },
   { name: "hubble-disable-tls", value: "BOOL", fallback: "false", says: "serve Hubble on TCP in plain text" },
@@ -86,6 +89,9 @@ export interface AgentOptions {
   readonly kubeconfigPath: string | undefined;
   readonly stateDirectory: string;
   readonly socketPath: string;
+  /** 0: none. */
+  readonly healthPort: number;
+  readonly metricsAddress: ServeAddress | undefined;
   readonly hubbleSocketPath: string;
   readonly hubble: HubbleSettings;
   readonly deleteQueueDirectory: string;
@@ -165,6 +171,8 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     kubeconfigPath: reader.text("k8s-kubeconfig-path") === "" ? undefined : reader.text("k8s-kubeconfig-path"),
     stateDirectory: reader.required("state-dir"),
     socketPath: reader.required("socket-path"),
+    healthPort: reader.whole("agent-health-port", 0, 65_535),
+    metricsAddress: reader.address("prometheus-serve-addr"),
     hubbleSocketPath: reader.required("hubble-socket-path"),
     hubble: {
       listenAddress: reader.text("hubble-listen-address"),

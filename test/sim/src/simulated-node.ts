@@ -324,6 +324,7 @@ export class SimulatedNode implements Disposable {
       ipam,
       "ipv4-range": `10.200.${number}.0/24`,
       "ipv6-range": `fd00:200:0:${number}::/112`,
+      "agent-health-port": "0",
       "hubble-event-buffer-capacity": "1",
       "hubble-history-max-size-mb": "0",
     };

@@ -2,7 +2,7 @@
 
 import { type Codec, checkRange, copyBytes, readU64, refuseInteger, refuseLength, scratchBytes, scratchU64 } from "./codec.ts";
 
-/** struct conntrack_sweep: 12 bytes. */
+/** struct conntrack_sweep: 20 bytes. */
 export interface ConntrackSweep {
   /** Bytes 0-3: __u32. */
   readonly nowS: number;
@@ -10,15 +10,19 @@ export interface ConntrackSweep {
   readonly seen: number;
   /** Bytes 8-11: __u32. */
   readonly deleted: number;
+  /** Bytes 12-15: __u32. */
+  readonly seen6: number;
+  /** Bytes 16-19: __u32. */
+  readonly deleted6: number;
 }
 
 export const conntrackSweepLayout = {
-  sizeBytes: 12,
-  offsets: { nowS: 0, seen: 4, deleted: 8 },
+  sizeBytes: 20,
+  offsets: { nowS: 0, seen: 4, deleted: 8, seen6: 12, deleted6: 16 },
 } as const;
 
-export function encodeConntrackSweep(value: ConntrackSweep, target: Uint8Array = new Uint8Array(12), offset: number = 0): Uint8Array {
-  checkRange("conntrackSweep", target, offset, 12);
+export function encodeConntrackSweep(value: ConntrackSweep, target: Uint8Array = new Uint8Array(20), offset: number = 0): Uint8Array {
+  checkRange("conntrackSweep", target, offset, 20);
   const _nowS = value.nowS;
   if (_nowS >>> 0 !== _nowS) refuseInteger("conntrackSweep.nowS", _nowS, "unsigned 32-bit");
   target[offset] = _nowS;
@@ -37,19 +41,33 @@ export function encodeConntrackSweep(value: ConntrackSweep, target: Uint8Array =
   target[offset + 9] = _deleted >>> 8;
   target[offset + 10] = _deleted >>> 16;
   target[offset + 11] = _deleted >>> 24;
+  const _seen6 = value.seen6;
+  if (_seen6 >>> 0 !== _seen6) refuseInteger("conntrackSweep.seen6", _seen6, "unsigned 32-bit");
+  target[offset + 12] = _seen6;
+  target[offset + 13] = _seen6 >>> 8;
+  target[offset + 14] = _seen6 >>> 16;
+  target[offset + 15] = _seen6 >>> 24;
+  const _deleted6 = value.deleted6;
+  if (_deleted6 >>> 0 !== _deleted6) refuseInteger("conntrackSweep.deleted6", _deleted6, "unsigned 32-bit");
+  target[offset + 16] = _deleted6;
+  target[offset + 17] = _deleted6 >>> 8;
+  target[offset + 18] = _deleted6 >>> 16;
+  target[offset + 19] = _deleted6 >>> 24;
   return target;
 }
 
 export function decodeConntrackSweep(bytes: Uint8Array, offset: number = 0): ConntrackSweep {
-  checkRange("conntrackSweep", bytes, offset, 12);
+  checkRange("conntrackSweep", bytes, offset, 20);
   return {
     nowS: ((bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0,
     seen: ((bytes[offset + 4] as number) | ((bytes[offset + 5] as number) << 8) | ((bytes[offset + 6] as number) << 16) | ((bytes[offset + 7] as number) << 24)) >>> 0,
     deleted: ((bytes[offset + 8] as number) | ((bytes[offset + 9] as number) << 8) | ((bytes[offset + 10] as number) << 16) | ((bytes[offset + 11] as number) << 24)) >>> 0,
+    seen6: ((bytes[offset + 12] as number) | ((bytes[offset + 13] as number) << 8) | ((bytes[offset + 14] as number) << 16) | ((bytes[offset + 15] as number) << 24)) >>> 0,
+    deleted6: ((bytes[offset + 16] as number) | ((bytes[offset + 17] as number) << 8) | ((bytes[offset + 18] as number) << 16) | ((bytes[offset + 19] as number) << 24)) >>> 0,
   };
 }
 
-export const conntrackSweepCodec: Codec<ConntrackSweep> = { sizeBytes: 12, encode: encodeConntrackSweep, decode: decodeConntrackSweep };
+export const conntrackSweepCodec: Codec<ConntrackSweep> = { sizeBytes: 20, encode: encodeConntrackSweep, decode: decodeConntrackSweep };
 
 /** struct ct_entry: 48 bytes. */
 export interface CtEntry {

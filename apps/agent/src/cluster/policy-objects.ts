@@ -25,6 +25,8 @@ export interface PolicyObjectsOptions {
   readonly agentEvents: Pick<AgentEvents, "policyUpdated" | "policyDeleted" | "serviceUpserted">;
   readonly clusterName: string;
   readonly log: Log;
+  /** An object was taken over, or refused because it is not valid. */
+  onPolicy?(outcome: "success" | "fail"): void;
 }
 
 export interface WatchedPolicyObjects {
@@ -46,7 +48,9 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
   const { updates, clusterName } = options;
   const policies = parsers.map(([resource, parse]): WatchedPolicyObjects => {
     const upsert = (object: KubernetesObject, { rules, problems }: ParsedPolicy): void => {
-      if (!isValid(object, resource, problems, options.log)) return;
+      const valid = isValid(object, resource, problems, options.log);
+      options.onPolicy?.(valid ? "success" : "fail");
+      if (!valid) return;
       updates.upsertPolicy(keyOf(resource, object.metadata), rules);
       options.agentEvents.policyUpdated(rules, updates.revision);
     };

@@ -31,6 +31,7 @@ export interface WatchClusterOptions {
   readonly audit: AuditMode;
   readonly flows: FlowHistory;
   readonly agentEvents: AgentEvents;
+  onPolicy?(outcome: "success" | "fail"): void;
   /** An identity's object was deleted. True: an endpoint of this node has it, so it stays. */
   keepIdentity(id: number): boolean;
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   type AgentOperations,
+  type ControllerStatus,
   created,
   done,
   type EndpointId,
@@ -19,6 +20,7 @@ import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
 import { formatPrefix, parseAddress, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
+import type { ControllerState, Controllers } from "../controllers.ts";
 import { subjectOf } from "../endpoints/kernel-shape.ts";
 import type { NodePool } from "../endpoints/node-pool.ts";
 import type { NodeHubble } from "../hubble/node-hubble.ts";
@@ -42,6 +44,7 @@ export interface OperationsOptions {
   readonly datapath: Datapath;
   readonly cni: CniHandler;
   readonly readiness: Readiness;
+  readonly controllers: Controllers;
   readonly mtu: PodMtu;
 }
 
@@ -239,7 +242,7 @@ function certificateText(expiresMs: number | undefined): string {
   return expiresMs === undefined ? "" : `certificate valid until ${new Date(expiresMs).toISOString()}`;
 }
 
-function statusOf({ node, hubble, options, pool, datapath, readiness }: OperationsOptions): StatusResponse {
+function statusOf({ node, hubble, options, pool, datapath, readiness, controllers }: OperationsOptions): StatusResponse {
   const missing = readiness.missing();
   const failure = node.cluster.failure();
   const { ring } = node;
@@ -265,10 +268,24 @@ function statusOf({ node, hubble, options, pool, datapath, readiness }: Operatio
     cluster: { self: `${options.clusterName}/${options.nodeName}` },
     "identity-range": { "min-identity": clusterIdentityMin, "max-identity": clusterIdentityMax },
     "bpf-maps": { maps: Object.entries(datapath.maps).map(([name, map]) => ({ name, size: map.maxEntries })) },
-    controllers: Object.entries(readiness.timings()).map(([name, afterMs]) => ({
-      name: `start: ${name}`,
-      status: { "success-count": 1, "last-failure-msg": `${afterMs} ms after the start` },
-    })),
+    controllers: controllers.all().map(controllerShape),
+  };
+}
+
+function controllerShape(state: ControllerState): ControllerStatus {
+  const { name, successes, failures, consecutiveFailures, lastSuccessMs, lastFailureMs, lastFailure } = state;
+  const time = (timeMs: number | undefined): string | undefined => (timeMs === undefined ? undefined : new Date(timeMs).toISOString());
+  const [succeeded, failed] = [time(lastSuccessMs), time(lastFailureMs)];
+  return {
+    name,
+    status: {
+      "success-count": successes,
+      "failure-count": failures,
+      "consecutive-failure-count": consecutiveFailures,
+      ...(succeeded !== undefined && { "last-success-timestamp": succeeded }),
+      ...(failed !== undefined && { "last-failure-timestamp": failed }),
+      ...(consecutiveFailures > 0 && { "last-failure-msg": lastFailure }),
+    },
   };
 }
 

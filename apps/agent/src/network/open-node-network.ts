@@ -1,0 +1,57 @@
+import { type Datapath, type DatapathDevices, type DatapathOptions, datapathDefaults, openDatapath } from "@cilium-ts/datapath";
+import type { Prefix } from "@cilium-ts/net";
+import type { Netlink } from "@cilium-ts/netlink";
+import type { Target } from "@cilium-ts/state";
+import type { World } from "../agent.ts";
+import type { RemoteRoute } from "../cluster/remote-nodes.ts";
+import type { NodePool } from "../endpoints/node-pool.ts";
+import type { AgentOptions } from "../settings.ts";
+import { findDirectDevice } from "./direct-device.ts";
+import { applyNodeNetwork, findUplinkMtu, type PodMtu, podMtu } from "./node-network.ts";
+import { createRemoteRoutes } from "./remote-routes.ts";
+import { openTunnel, removeTunnel } from "./tunnel.ts";
+
+/** The node's own part of the pods' network: its datapath, its devices, and the way to other nodes. Closing it leaves all of it as it is. */
+export interface NodeNetwork extends Disposable {
+  readonly datapath: Datapath;
+  /** Those of ours that run programs whatever else the node does. */
+  readonly devices: DatapathDevices;
+  readonly mtu: PodMtu;
+  readonly podPrefixes: readonly Prefix[];
+  /** Routes of the node's own stack to the pods of other nodes. */
+  readonly remoteRoutes: Target<string, RemoteRoute>;
+}
+
+export async function openNodeNetwork(world: World, netlink: Netlink, options: AgentOptions, pool: NodePool): Promise<NodeNetwork> {
+  const { kernel } = world;
+  const { routerIPv4, routerIPv6, pools } = pool;
+  const { routingMode: mode, tunnelPort: port } = options;
+  const uplinkMtu = await findUplinkMtu(netlink);
+  const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, mode);
+  if (mode === "native") await removeTunnel(netlink);
+  const tunnelIfindex = mode === "tunnel" ? await openTunnel({ kernel, netlink, port, mtu: uplinkMtu }) : 0;
+  const directRoutingIfindex = mode === "native" ? await findDirectDevice(netlink, options.directRoutingDevice) : 0;
+  using owned = new DisposableStack();
+  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex };
+  const datapath = owned.use(openDatapath(kernel, datapathOptions(world, options, pool, ways)));
+  const podPrefixes = [pools.ipv4.prefix, pools.ipv6.prefix];
+  const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route });
+  const native = directRoutingIfindex === 0 ? [] : [directRoutingIfindex];
+  const devices = mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice };
+  if (!options.masquerade) datapath.deviceLinks.apply(devices);
+  const remoteRoutes = createRemoteRoutes({ netlink, mode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
+  const held = owned.move();
+  return { datapath, devices, mtu, podPrefixes, remoteRoutes, [Symbol.dispose]: () => held.dispose() };
+}
+
+function datapathOptions(
+  { objects }: World,
+  options: AgentOptions,
+  { routerIPv4, routerIPv6 }: NodePool,
+  ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex">,
+): DatapathOptions {
+  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade } = options;
+  const tunnelPort = ways.tunnelIfindex === 0 ? 0 : options.tunnelPort;
+  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade };
+  return { ...datapathDefaults, ...chosen, ...ways, tunnelPort };
+}
