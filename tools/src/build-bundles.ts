@@ -8,7 +8,7 @@ import { repositoryRoot } from "./repository.ts";
 const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<Record<string, string>> }> = [
   { name: "agent", files: { "adapters/kernel/build/kernel.node": "build/kernel.node", "bpf/build": "bpf" } },
   { name: "apiserver", files: { "adapters/kubernetes-server/crds": "crds" } },
-  { name: "cilium", files: {} },
+  { name: "cilium", files: { "adapters/kubernetes-server/crds": "crds" } },
   { name: "cilium-dbg", files: { "adapters/kernel/build/kernel.node": "build/kernel.node" } },
   { name: "hubble", files: {} },
   { name: "relay", files: {} },

@@ -12,5 +12,7 @@ export {
 export { explanationLines, remediesOf } from "./explain/explanation-text.ts";
 export type { DirectionQuestion, Party } from "./explain/policy-changes.ts";
 export type { Observation, ObservedEnd, ObservedFlow } from "./flows/observed-flow.ts";
+export { type Check, checks, type Finding, type LintCluster, type LintContext } from "./lint/finding.ts";
+export { lintPolicies } from "./lint/lint.ts";
 export { PolicySuggestions, type Suggestion, type SuggestOptions } from "./suggest/suggest.ts";
 export { type ChangedFlows, WhatIf, type WhatIfOptions, type WhatIfReport } from "./what-if/what-if.ts";

@@ -185,3 +185,101 @@ test("suggest wants to know for whom", async () => {
   assert.match((await cluster.cilium("policy suggest --flows -")).error, /--namespace says whose pods/);
   assert.match((await cluster.cilium("policy suggest -n shop --world-addresses many --flows -")).error, /is a whole number/);
 });
+
+const suspicious = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: first
+  namespace: shop
+spec:
+  endpointSelector:
+    matchLabels:
+      app: web
+      k8s:io.kubernetes.pod.namespace: elsewhere
+  ingress:
+    - fromEndpoints:
+        - matchLabels:
+            app: dp
+    - fromCIDR:
+        - 10.0.1.3/32
+      toPorts:
+        - ports:
+            - port: "80"
+  ingressDeny:
+    - fromEndpoints:
+        - {}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: np, namespace: shop }
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  ingress:
+    - {}
+`;
+
+test("lint tells what is surely not meant, where it stands, without a cluster and with one", async () => {
+  const path = file("suspicious.yaml", suspicious);
+  const findings = async (flags: string): Promise<string[]> => {
+    const { code, out, error } = await cluster.cilium(`policy lint ${path} ${flags}`);
+    assert.deepEqual([code, error], [2, ""]);
+    return out
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replace(`${path}:`, "").replace(/ warning: (\S+): .*\[(.*)\]$/, " $1 $2"));
+  };
+  const inTheText = [
+    "10:7: spec.endpointSelector.matchLabels.k8s:io.kubernetes.pod.namespace namespace-ignored",
+    "12:7: spec.ingress[0] shadowed-by-deny",
+    "30:3: spec.ingress direction-ignored",
+  ];
+  assert.deepEqual(await findings(""), inTheText);
+  const ofPods = "15:7: spec.ingress[1] cidr-of-pods";
+  assert.deepEqual(await findings("--pod-cidr 10.0.0.0/8"), [...inTheText.slice(0, 2), ofPods, ...inTheText.slice(2)]);
+  const nobody = "12:7: spec.ingress[0] selects-nothing";
+  assert.deepEqual((await findings("--cluster")).sort(), [...inTheText, nobody, ofPods].sort());
+});
+
+test("lint tells what would be rejected, by the schema and beyond it, once for each field", async () => {
+  const bad = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: bad }
+spec:
+  endpointSelector: {}
+  ingress:
+    - fromCIDR: [10.0.0.0/33]
+      toPorts:
+        - ports: [{ port: "80", protocol: TPC }]
+  egres: []
+---
+kind: CiliumNetworkPolicy
+metadata: {name: bad}
+---
+a: [
+`;
+  const { code, out } = await cluster.cilium(`policy lint ${file("bad2.yaml", bad)} -o json`, {});
+  assert.equal(code, 1);
+  const findings: { line: number; column: number; severity: string; check: string; path: string }[] = JSON.parse(out);
+  assert.deepEqual(
+    findings.map(({ line, path, check }) => `${line} ${check} ${path}`),
+    [
+      "7 schema spec.ingress[0].fromCIDR[0]",
+      "9 schema spec.ingress[0].toPorts[0].ports[0].protocol",
+      "10 schema spec.egres",
+      "12 schema apiVersion",
+      "12 invalid spec",
+      "13 written-twice metadata.name",
+      "16 yaml ",
+    ],
+  );
+});
+
+test("lint has nothing to say of policies that are as they should be, and says what it did not look at", async () => {
+  const good = file("good.yaml", JSON.stringify({ apiVersion: "cilium.io/v2", kind: "CiliumNetworkPolicy", ...allowing("web", "db") }));
+  assert.deepEqual(await cluster.cilium(`policy lint ${good}`, {}), { code: 0, out: "", error: "" });
+  assert.deepEqual(await cluster.cilium(`policy lint ${good} --cluster`), { code: 0, out: "", error: "" });
+  const other = await cluster.cilium(`policy lint ${file("other.yaml", "kind: Whatever\n")}`);
+  assert.match(other.out, /other\.yaml:1:1: warning: Whatever is of no kind that is known here, and is not checked \[not-checked\]/);
+  assert.match((await cluster.cilium("policy lint /nowhere")).error, /\/nowhere cannot be read/);
+});

@@ -10,7 +10,7 @@ import { PolicyJudge } from "./policy-judge.ts";
 const clusters = process.env.CILIUM_TS_LONG === "1" ? 3_000 : 300;
 
 test(`a judge of many packets says what is said of one packet asked alone, on ${clusters} generated clusters`, () => {
-  const seen = { allowed: 0, denied: 0, dropped: 0 };
+  const seen = { allowed: 0, denied: 0, dropped: 0, audited: 0 };
   for (let seed = 1; seed <= clusters; seed += 1) {
     const random = createRandom(seed);
     const { ends, policies, cidrGroups, services, families } = generateCluster(random);
@@ -29,10 +29,15 @@ test(`a judge of many packets says what is said of one packet asked alone, on ${
       const { verdict, egress, ingress } = judge.judge(question);
       const alone = explainPacket(question, world);
       const story = `seed ${seed}: ${question.from.labels} to ${question.to.labels} ${question.protocol}/${question.port}`;
-      assert.deepEqual([verdict, egress?.verdict, ingress?.verdict], [alone.verdict, alone.egress?.verdict, alone.ingress?.verdict], story);
+      const told = [egress, ingress].map((direction) => [direction?.verdict, direction?.audited]);
+      assert.deepEqual(
+        told,
+        [alone.egress, alone.ingress].map((direction) => [direction?.verdict, direction?.audited]),
+        story,
+      );
       assert.deepEqual(egress?.origins, alone.egress?.origins, story);
       seen[verdict] += 1;
     }
   }
-  for (const count of Object.values(seen)) assert.ok(count > clusters, JSON.stringify(seen));
+  for (const count of Object.values(seen)) assert.ok(count > clusters / 10, JSON.stringify(seen));
 });

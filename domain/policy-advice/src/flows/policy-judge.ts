@@ -23,9 +23,12 @@ import {
   type Verdict,
 } from "@cilium-ts/policy";
 
+/** Audited: rules would deny or drop it that are only audited, so that it passes. */
+export type Outcome = Verdict["verdict"] | "audited";
+
 /** What becomes of the first packet of a connection. */
 export interface Judgement {
-  readonly verdict: Verdict["verdict"];
+  readonly verdict: Outcome;
   /** Undefined: no policy is about the sender. */
   readonly egress: Verdict | undefined;
   readonly ingress: Verdict | undefined;
@@ -55,13 +58,15 @@ export class PolicyJudge {
   judge(question: PacketQuestion): Judgement {
     const { from, to, protocol, port } = question;
     const [source, destination] = [this.#numberOf(from), this.#numberOf(to)];
-    if (source === undefined || destination === undefined) return explainPacket(question, this.#world);
+    if (source === undefined || destination === undefined) {
+      const alone = explainPacket(question, this.#world);
+      return { egress: alone.egress, ingress: alone.ingress, verdict: outcomeOf(alone.egress, alone.ingress) };
+    }
     const decide = (self: PacketEnd, peer: number, direction: "ingress" | "egress"): Verdict | undefined =>
       isEndpoint(self.labels) ? this.#engine.explain(this.#subjectOf(self), peer, direction, protocol, port) : undefined;
     const egress = decide(from, destination, "egress");
     const ingress = decide(to, source, "ingress");
-    const verdicts = [egress?.verdict, ingress?.verdict];
-    return { verdict: verdicts.includes("denied") ? "denied" : verdicts.includes("dropped") ? "dropped" : "allowed", egress, ingress };
+    return { verdict: outcomeOf(egress, ingress), egress, ingress };
   }
 
   /** Every prefix that rules tell apart has an identity, as on a node. */
@@ -119,6 +124,13 @@ export class PolicyJudge {
     this.#nextNumber += 1;
     return this.#nextNumber;
   }
+}
+
+function outcomeOf(egress: Verdict | undefined, ingress: Verdict | undefined): Outcome {
+  const barring = [egress, ingress].filter((direction) => direction !== undefined && direction.verdict !== "allowed");
+  const inEarnest = barring.filter((direction) => direction?.audited === false).map((direction) => direction?.verdict);
+  if (inEarnest.length > 0) return inEarnest.includes("denied") ? "denied" : "dropped";
+  return barring.length > 0 ? "audited" : "allowed";
 }
 
 /** Peers that are no endpoints of any node: nodes, and what is outside. */

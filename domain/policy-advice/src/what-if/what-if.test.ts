@@ -130,3 +130,11 @@ test("what cannot be judged is counted by reason, and what was recorded under ot
   ]);
   assert.deepEqual([report.flows, report.unchanged, report.recordedOtherwise], [7, 3, 2]);
 });
+
+test("a policy that is only audited shows what it would stop, and that it passes", () => {
+  const { changed } = ask(policies(), policies(rule("db", "db", [], { audit: true })), flow(pod("web"), pod("db"), 80));
+  assert.deepEqual(
+    changed.map(({ before, after, because }) => [before, after, because]),
+    [["allowed", "audited", "ingress: only audited: dropped, no rule of CiliumNetworkPolicy shop/db allows it"]],
+  );
+});

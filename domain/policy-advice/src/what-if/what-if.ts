@@ -1,7 +1,7 @@
 import { type Direction, type NamedPort, type PacketQuestion, type PolicyWorld, protocols, type Verdict } from "@cilium-ts/policy";
 import type { Observation, ObservedEnd, ObservedFlow } from "../flows/observed-flow.ts";
 import { endText, packetEndOf } from "../flows/packet-end.ts";
-import { type Judgement, PolicyJudge } from "../flows/policy-judge.ts";
+import { type Judgement, type Outcome, PolicyJudge } from "../flows/policy-judge.ts";
 
 export interface WhatIfOptions {
   /** What is in force now. */
@@ -20,8 +20,8 @@ export interface ChangedFlows {
   readonly protocol: string;
   /** Of the destination; the type of ICMP. */
   readonly port: number;
-  readonly before: Verdict["verdict"];
-  readonly after: Verdict["verdict"];
+  readonly before: Outcome;
+  readonly after: Outcome;
   /** How many flows, and when the first and the last were seen. */
   readonly count: number;
   readonly firstMs: number;
@@ -104,7 +104,7 @@ export class WhatIf {
     let recordedOtherwise = 0;
     for (const row of this.#rows.values()) {
       const [was, becomes] = [before.judge(row.question), after.judge(row.question)];
-      recordedOtherwise += was.verdict === "allowed" ? row.count - row.passed : row.passed;
+      recordedOtherwise += was.verdict === "allowed" || was.verdict === "audited" ? row.count - row.passed : row.passed;
       if (was.verdict === becomes.verdict) unchanged += row.count;
       else changed.push(changeOf(row, was, becomes, then));
     }
@@ -145,7 +145,9 @@ function changeOf({ question, example, count, firstMs, lastMs }: Row, was: Judge
     firstMs,
     lastMs,
     because: (["egress", "ingress"] as const)
-      .filter((direction) => was[direction]?.verdict !== becomes[direction]?.verdict)
+      .filter(
+        (direction) => was[direction]?.verdict !== becomes[direction]?.verdict || was[direction]?.audited !== becomes[direction]?.audited,
+      )
       .map((direction) => `${direction}: ${reasonOf(direction, question, becomes[direction], then)}`)
       .join("; "),
   };
@@ -155,13 +157,14 @@ const policiesShownMax = 5;
 
 function reasonOf(direction: Direction, { from, to }: PacketQuestion, verdict: Verdict | undefined, { rules }: PolicyWorld): string {
   if (verdict === undefined) return "no policy is about it";
+  const audited = verdict.audited ? "only audited: " : "";
   if (verdict.verdict === "dropped") {
     const self = direction === "ingress" ? to : from;
     const closing = rules.filter((rule) => rule.enableDefaultDeny[direction] && rule.endpointSelector.matches(self.labels));
-    return `dropped, no rule of ${listed(closing.map(({ policy }) => policyName(policy)))} allows it`;
+    return `${audited}dropped, no rule of ${listed(closing.map(({ policy }) => policyName(policy)))} allows it`;
   }
   const places = verdict.origins.map(({ policy, path }) => (path === "" ? policy.name : `${path} of ${policyName(policy)}`));
-  return `${verdict.verdict} by ${listed(places)}`;
+  return `${audited}${verdict.verdict} by ${listed(places)}`;
 }
 
 function listed(texts: readonly string[]): string {
