@@ -29,13 +29,14 @@ enum policy_entry_flags {
 	POLICY_ENTRY_MATCH_PROTOCOL = 2,
 	POLICY_ENTRY_MATCH_PORT = 4,
 	POLICY_ENTRY_UNALLOWED = 8, /* No rule allows it, where a wider entry says otherwise. */
-	POLICY_ENTRY_AUDIT = 16,    /* What DENY or UNALLOWED would drop passes, and is reported. */
+	POLICY_ENTRY_AUDIT = 16,    /* What DENY, UNALLOWED or a missing proxy would drop passes, and is reported. */
+	POLICY_ENTRY_REDIRECT = 32, /* A proxy decides: the one at proxy_port, or (0) nobody. */
 };
 
 struct policy_entry {
 	__u32 precedence;
 	__u32 cookie;     /* Names the rules behind the entry; carried in verdict events. */
-	__be16 proxy_port; /* 0: no proxy. Otherwise the packet is dropped (180) until there is a proxy. */
+	__be16 proxy_port; /* Of a redirect: where the proxy listens. Packets are dropped (180) until there is one. */
 	__u8 flags;
 	__u8 auth_type;    /* 0: none. Otherwise the packet is dropped (189) until there is authentication. */
 };

@@ -55,7 +55,7 @@ static __always_inline fault verdict_of(const struct policy_entry *entry)
 		return FAULT(DROP_POLICY_DENIED);
 	if (entry->auth_type)
 		return FAULT(DROP_AUTH_REQUIRED);
-	if (entry->proxy_port)
+	if (entry->flags & POLICY_ENTRY_REDIRECT)
 		return FAULT(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
 	return 0;
 }

@@ -61,6 +61,7 @@ export interface Rule {
   readonly audit?: boolean;
   readonly precedence?: number;
   readonly cookie?: number;
+  /** A proxy decides; 0: there is none. */
   readonly proxyPort?: number;
   readonly authType?: number;
 }
@@ -230,6 +231,7 @@ export class PodPrograms implements Disposable {
       (rule.deny === true ? policyEntryFlags.deny : 0) |
       (rule.unallowed === true ? policyEntryFlags.unallowed : 0) |
       (rule.audit === true ? policyEntryFlags.audit : 0) |
+      (rule.proxyPort === undefined ? 0 : policyEntryFlags.redirect) |
       (protocol === 0 ? 0 : policyEntryFlags.matchProtocol) |
       (portBits === 0 ? 0 : policyEntryFlags.matchPort);
     const { precedence = 0, cookie = 0, proxyPort = 0, authType = 0 } = rule;

@@ -282,9 +282,10 @@ describe("an endpoint that only audits", { skip }, () => {
 });
 
 describe("a rule that only audits", { skip }, () => {
-  for (const [what, parts] of [
-    ["deny", { deny: true }],
-    ["leave unallowed", { unallowed: true }],
+  for (const [what, parts, reason] of [
+    ["deny", { deny: true }, dropReason.policyDeny],
+    ["leave unallowed", { unallowed: true }, dropReason.policyDenied],
+    ["hand to a proxy that is not there", { proxyPort: 0 }, dropReason.proxyRedirectionNotSupportedForProtocol],
   ] as const) {
     for (const family of families) {
       test(`IPv${family}: what it would ${what} is reported and forwarded, and other rules deny as they mean it`, () => {
@@ -297,7 +298,7 @@ describe("a rule that only audits", { skip }, () => {
         const [, verdict] = verdictsOf(audited);
         assert.deepEqual([verdict?.verdict, verdict?.audited, verdict?.cookie], [0, true, 3]);
         const dropped = to(81);
-        assert.equal(dropped.dropReason, what === "deny" ? dropReason.policyDeny : dropReason.policyDenied);
+        assert.equal(dropped.dropReason, reason);
         assert.deepEqual([verdictsOf(dropped)[1]?.audited, verdictsOf(dropped)[1]?.cookie], [false, 4]);
       });
     }

@@ -59,6 +59,8 @@ export interface InspectedPolicyEntry {
   readonly unallowed: boolean;
   /** What it would drop passes, and is reported. */
   readonly audit: boolean;
+  /** A proxy decides: the one at `proxyPort`, or (0) nobody. */
+  readonly redirect: boolean;
   readonly proxyPort: number;
   readonly authType: number;
   readonly precedence: number;
@@ -123,6 +125,7 @@ export function decodePolicy(dump: MapDump): InspectedPolicyEntry[] {
     deny: (entry.flags & policyEntryFlags.deny) !== 0,
     unallowed: (entry.flags & policyEntryFlags.unallowed) !== 0,
     audit: (entry.flags & policyEntryFlags.audit) !== 0,
+    redirect: (entry.flags & policyEntryFlags.redirect) !== 0,
     proxyPort: entry.proxyPort,
     authType: entry.authType,
     precedence: entry.precedence,

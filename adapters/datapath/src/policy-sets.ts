@@ -14,8 +14,10 @@ export interface PolicySetEntry {
   readonly deny: boolean;
   /** No rule allows it, where a wider entry says otherwise. */
   readonly unallowed?: boolean;
-  /** What `deny` or `unallowed` would drop passes, and is reported. */
+  /** What `deny`, `unallowed` or a missing proxy would drop passes, and is reported. */
   readonly audit?: boolean;
+  /** A proxy decides: the one at this port, or (0) nobody. */
+  readonly proxyPort?: number | undefined;
   readonly precedence: number;
   /** Names the rules behind the entry in verdict events. */
   readonly cookie: number;
@@ -149,9 +151,10 @@ function encodeEntries(entries: readonly PolicySetEntry[]): { keys: Uint8Array; 
       (entry.deny ? policyEntryFlags.deny : 0) |
       (entry.unallowed ? policyEntryFlags.unallowed : 0) |
       (entry.audit ? policyEntryFlags.audit : 0) |
+      (entry.proxyPort === undefined ? 0 : policyEntryFlags.redirect) |
       (entry.protocol === 0 ? 0 : policyEntryFlags.matchProtocol) |
       (entry.portPrefixLength === 0 ? 0 : policyEntryFlags.matchPort);
-    const value = { precedence: entry.precedence, cookie: entry.cookie, proxyPort: 0, flags, authType: 0 };
+    const value = { precedence: entry.precedence, cookie: entry.cookie, proxyPort: entry.proxyPort ?? 0, flags, authType: 0 };
     encodePolicyEntry(value, values, index * valueSizeBytes);
   }
   return { keys, values, content: contentOf(keys, values, entries.length) };

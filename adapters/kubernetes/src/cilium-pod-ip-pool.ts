@@ -1,8 +1,8 @@
 import { Labels, type Selector } from "@cilium-ts/labels";
 import { formatPrefix, type Prefix, prefixContains } from "@cilium-ts/net";
-import { parseCidr } from "./cidr.ts";
-import { parseLabelSelector } from "./label-selector.ts";
-import { FieldReader, joinPath, type Problem } from "./object-fields.ts";
+import { parseCidr } from "./policies/cidr.ts";
+import { parseLabelSelector } from "./policies/label-selector.ts";
+import { FieldReader, joinPath, type Problem } from "./policies/object-fields.ts";
 
 /** One family of a pool. */
 export interface PodIPPoolFamily {

@@ -1,12 +1,6 @@
 export type { ClusterAccess } from "./access.ts";
-export { parseCiliumCidrGroup } from "./cilium-cidr-group.ts";
 export { ciliumEndpointObject, type PublishedEndpoint } from "./cilium-endpoint.ts";
 export { type CiliumIdentity, ciliumIdentityFrom, ciliumIdentityObject } from "./cilium-identity.ts";
-export {
-  type NetworkPolicyOptions,
-  parseCiliumClusterwideNetworkPolicy,
-  parseCiliumNetworkPolicy,
-} from "./cilium-network-policy.ts";
 export {
   type CiliumNode,
   ciliumNodeFrom,
@@ -39,16 +33,22 @@ export type { KubernetesList, KubernetesObject, ObjectMeta, ObjectReference, Own
 export { campaign, type ElectionOptions, type ElectionState, type Leadership } from "./leader-election.ts";
 export { type Lease, leaseFrom, leaseObject } from "./lease.ts";
 export { type Namespace, namespaceFrom } from "./namespace.ts";
-export { parseNetworkPolicy } from "./network-policy.ts";
 export { type Node, type NodeAddress, nodeFrom } from "./node.ts";
-export type { Problem } from "./object-fields.ts";
 export { type NamedPort, type Pod, podFrom, type Workload } from "./pod.ts";
+export { parseCiliumCidrGroup } from "./policies/cilium-cidr-group.ts";
+export {
+  type NetworkPolicyOptions,
+  parseCiliumClusterwideNetworkPolicy,
+  parseCiliumNetworkPolicy,
+} from "./policies/cilium-network-policy.ts";
+export { parseNetworkPolicy } from "./policies/network-policy.ts";
+export type { Problem } from "./policies/object-fields.ts";
+export { ciliumPolicyFromRule } from "./policies/policy-from-rule.ts";
+export { auditAnnotation, type ParsedPolicy } from "./policies/policy-object.ts";
+export { policyServiceFrom, type ServiceSlice, serviceSliceFrom } from "./policies/policy-service.ts";
 export { type ManifestObject, type Manifests, type Place, parseManifests } from "./policy-cluster/manifest.ts";
 export { policyKey, policyKinds } from "./policy-cluster/policy-kinds.ts";
 export { type PolicyCluster, type PolicyPod, policyWorldOf, readPolicyCluster } from "./policy-cluster/read-policy-cluster.ts";
-export { ciliumPolicyFromRule } from "./policy-from-rule.ts";
-export { auditAnnotation, type ParsedPolicy } from "./policy-object.ts";
-export { policyServiceFrom, type ServiceSlice, serviceSliceFrom } from "./policy-service.ts";
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";
 export { type ObjectName, type Resource, resources } from "./resource.ts";

@@ -32,6 +32,7 @@ import { AuditMode } from "./policy/audit-mode.ts";
 import { FormerIdentities } from "./policy/former-identities.ts";
 import { IdentitiesDirectory } from "./policy/identities-directory.ts";
 import { PolicyUpdates } from "./policy/policy-updates.ts";
+import { noProxies } from "./policy/proxies.ts";
 import { RealisedPolicies } from "./policy/realised-policies.ts";
 import type { Readiness } from "./readiness.ts";
 import type { AgentOptions } from "./settings.ts";
@@ -121,7 +122,7 @@ export function createNode(foundation: Foundation): Node {
   });
   const published = createPublished(foundation, pods, hostAddresses);
   const remotePart = createRemotePart(foundation, policy, published);
-  const realised = new RealisedPolicies(datapath.policySets, policy.cookies);
+  const realised = new RealisedPolicies(datapath.policySets, policy.cookies, noProxies);
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     datapath,

@@ -77,7 +77,7 @@ export function policyTable(entries: readonly InspectedPolicyEntry[], labels: Re
     const peer = entry.identity === 0 ? "ANY" : (labels.get(entry.identity) ?? String(entry.identity));
     const prefix = entry.protocol === 0 ? 0 : 8 + entry.portPrefixLength;
     return stackedRows([
-      `${entry.deny ? "Deny" : entry.unallowed ? "Unallowed" : "Allow"}${entry.audit ? " (Audit)" : ""}`,
+      `${entry.deny ? "Deny" : entry.unallowed ? "Unallowed" : entry.redirect ? "Redirect" : "Allow"}${entry.audit ? " (Audit)" : ""}`,
       entry.direction === "ingress" ? "Ingress" : "Egress",
       peer,
       portText(entry),

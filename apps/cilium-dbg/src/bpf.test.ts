@@ -51,6 +51,7 @@ const entry: InspectedPolicyEntry = {
   deny: false,
   unallowed: false,
   audit: false,
+  redirect: false,
   proxyPort: 0,
   authType: 0,
   precedence: 24,

@@ -11,8 +11,20 @@ export {
   type PacketEnd,
   type PacketQuestion,
   type PolicyWorld,
+  verdictOfBoth,
 } from "./explain/explain.ts";
+export { canonicalName, matchesPattern, nameProblem } from "./names/name-pattern.ts";
 export { icmpTypeByName } from "./rules/icmp-types.ts";
+export {
+  type HttpHeaderMatch,
+  type HttpRule,
+  type KafkaRule,
+  type Layer7,
+  type Layer7Rule,
+  type NameRule,
+  parserOf,
+  type Redirect,
+} from "./rules/layer7.ts";
 export { entryOriginsMax } from "./rules/origin-lists.ts";
 export { originsKey, reservedOrigins } from "./rules/origins.ts";
 export {
@@ -31,5 +43,8 @@ export {
   type Rule,
   type RuleOrigin,
   type RuleSection,
+  type Tier,
+  type TierSection,
 } from "./rules/rule.ts";
+export { unmetNeeds } from "./rules/unmet-needs.ts";
 export type { ChosenPeers } from "./selectors/selector-cache.ts";

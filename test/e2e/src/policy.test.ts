@@ -146,6 +146,35 @@ describe("a policy between pods", { skip: requireKernel() }, () => {
     }
   });
 
+  test("that asks for a proxy closes its ports, tells why, and closes nothing else", async () => {
+    const toPorts = [{ ports: [tcp("8081")], rules: { http: [{ method: "GET" }] } }];
+    await cluster.apply(
+      policy("web", "server", {
+        ingress: [
+          { fromEndpoints: [client], toPorts },
+          { fromEndpoints: [client], toPorts: ports(tcp("8082")) },
+        ],
+      }),
+    );
+    await check(`
+      client  tcp/8081  server  dropped
+      client  tcp/8082  server  answered
+    `);
+    const drops = await cluster.flows(
+      "--verdict",
+      "DROPPED",
+      "--type",
+      "drop",
+      "--to-pod",
+      "default/server",
+      "--to-port",
+      "8081",
+      "--last",
+      "5",
+    );
+    assert.equal(drops.at(-1)?.drop_reason_desc, "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL");
+  });
+
   test("cuts established connections that it no longer allows, and leaves the others alone", async () => {
     const names = families.flatMap((family) => [`kept ${family}`, `cut ${family}`]);
     for (const family of families) {

@@ -36,7 +36,7 @@ export function isAllowed(
     matching.filter((entry) => entry.identity === identity).sort((left, right) => lengthOf(right) - lengthOf(left))[0];
   const [specific, any] = [longest(packet.identity), longest(0)];
   const chosen = specific !== undefined && any !== undefined && any.precedence > specific.precedence ? any : (specific ?? any);
-  return chosen !== undefined && (chosen.audit || !(chosen.deny || chosen.unallowed));
+  return chosen !== undefined && (chosen.audit || !(chosen.deny || chosen.unallowed || chosen.redirect));
 }
 
 /** Bits of the port that do not count. */

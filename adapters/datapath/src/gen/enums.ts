@@ -274,6 +274,8 @@ export const policyEntryFlags = {
   unallowed: 8,
   /** POLICY_ENTRY_AUDIT */
   audit: 16,
+  /** POLICY_ENTRY_REDIRECT */
+  redirect: 32,
 } as const;
 export type PolicyEntryFlags = (typeof policyEntryFlags)[keyof typeof policyEntryFlags];
 

@@ -1,6 +1,10 @@
-import { type NetworkPolicyOptions, parseCiliumClusterwideNetworkPolicy, parseCiliumNetworkPolicy } from "../cilium-network-policy.ts";
-import { parseNetworkPolicy } from "../network-policy.ts";
-import type { ParsedPolicy } from "../policy-object.ts";
+import {
+  type NetworkPolicyOptions,
+  parseCiliumClusterwideNetworkPolicy,
+  parseCiliumNetworkPolicy,
+} from "../policies/cilium-network-policy.ts";
+import { parseNetworkPolicy } from "../policies/network-policy.ts";
+import type { ParsedPolicy } from "../policies/policy-object.ts";
 import { type Resource, resources } from "../resource.ts";
 
 /** Kinds of objects that hold rules. */

@@ -9,7 +9,6 @@ import {
   protocols,
   type Rule,
 } from "@cilium-ts/policy";
-import { parseCiliumCidrGroup } from "../cilium-cidr-group.ts";
 import { ciliumNodeFrom } from "../cilium-node.ts";
 import type { KubernetesClient } from "../client.ts";
 import { recordAt, textAt, textMapAt, textsAt } from "../fields.ts";
@@ -17,9 +16,10 @@ import { KubernetesError } from "../kubernetes-error.ts";
 import type { KubernetesObject } from "../kubernetes-object.ts";
 import { namespaceFrom } from "../namespace.ts";
 import { nodeFrom } from "../node.ts";
-import type { Problem } from "../object-fields.ts";
 import { podFrom } from "../pod.ts";
-import { policyServiceFrom, serviceSliceFrom } from "../policy-service.ts";
+import { parseCiliumCidrGroup } from "../policies/cilium-cidr-group.ts";
+import type { Problem } from "../policies/object-fields.ts";
+import { policyServiceFrom, serviceSliceFrom } from "../policies/policy-service.ts";
 import { type Resource, resources } from "../resource.ts";
 import { policyKey, policyKinds } from "./policy-kinds.ts";
 

@@ -16,7 +16,13 @@ function watch() {
     upsertCidrGroup: (group: CidrGroup) => void groups.set(group.name, group),
     removeCidrGroup: (name: string) => void groups.delete(name),
   };
-  const log = { error: (message: string) => void errors.push(message), warn() {}, info() {}, debug() {} };
+  const warnings: string[] = [];
+  const log = {
+    error: (message: string) => void errors.push(message),
+    warn: (message: string) => void warnings.push(message),
+    info() {},
+    debug() {},
+  };
   const watched = policyObjects({
     updates: updates as never,
     flows: { setService() {} },
@@ -29,7 +35,7 @@ function watch() {
     assert.ok(found !== undefined, kind);
     return found.handlers;
   };
-  return { rules, groups, errors, of };
+  return { rules, groups, errors, warnings, of };
 }
 
 const object = (metadata: object, spec: object): KubernetesObject => ({ metadata, spec }) as KubernetesObject;
@@ -55,4 +61,14 @@ test("an object that is not valid is named with the reason, and leaves what was 
   assert.equal(rules.size, 0);
   assert.match(errors[0] ?? "", /^CiliumCIDRGroup\/office is not applied: spec\.externalCIDRs\[0\]: "10\.0\.0\.0\/33" is no CIDR/);
   assert.match(errors[1] ?? "", /^CiliumClusterwideNetworkPolicy\/hosts is not applied: spec\.nodeSelector: .*not enforced yet/);
+});
+
+test("a policy that needs a proxy is in force, and what no node can give it is said", async () => {
+  const { rules, errors, warnings, of } = watch();
+  const toPorts = [{ ports: [{ port: "80", protocol: "TCP" }], rules: { http: [{ method: "GET" }] } }];
+  await of("CiliumNetworkPolicy").onUpsert(object({ name: "one", namespace: "shop" }, { endpointSelector: {}, ingress: [{ toPorts }] }));
+  assert.deepEqual([rules.size, errors], [1, []]);
+  assert.deepEqual(warnings, [
+    "CiliumNetworkPolicy/shop/one: ingress[0].toPorts[0] needs a proxy for http, and no node has one: connections to its ports are dropped",
+  ]);
 });

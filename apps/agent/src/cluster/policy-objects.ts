@@ -13,6 +13,7 @@ import {
   serviceSliceFrom,
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
+import { unmetNeeds } from "@cilium-ts/policy";
 import type { FlowHistory } from "../flow-history.ts";
 import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
@@ -51,7 +52,9 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       const valid = isValid(object, resource, problems, options.log);
       options.onPolicy?.(valid ? "success" : "fail");
       if (!valid) return;
-      updates.upsertPolicy(keyOf(resource, object.metadata), rules);
+      const key = keyOf(resource, object.metadata);
+      for (const need of unmetNeeds(rules)) options.log.warn(`${key}: ${need}`);
+      updates.upsertPolicy(key, rules);
       options.agentEvents.policyUpdated(rules, updates.revision);
     };
     return {

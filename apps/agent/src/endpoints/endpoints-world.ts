@@ -14,6 +14,7 @@ import { createSimulatedClock } from "@cilium-ts/std/testing";
 import type { CniRequest } from "../cni/cni-request.ts";
 import { IpcacheTable } from "../ipcache-table.ts";
 import { PolicyUpdates } from "../policy/policy-updates.ts";
+import { noProxies } from "../policy/proxies.ts";
 import { RealisedPolicies } from "../policy/realised-policies.ts";
 import { EndpointFiles } from "./endpoint-files.ts";
 import { Endpoints } from "./endpoints.ts";
@@ -82,7 +83,7 @@ export class TestEndpoints implements PodPlumbing {
     const { routerIPv4, routerIPv6 } = this.pool;
     this.datapath = openDatapath(this.kernel, { ...datapathDefaults, objects, bpfRoot: "/bpf", routerIPv4, routerIPv6 });
     const cookies = new CookieTable();
-    this.realised = new RealisedPolicies(this.datapath.policySets, cookies);
+    this.realised = new RealisedPolicies(this.datapath.policySets, cookies, noProxies);
     this.ipcache = new IpcacheTable(this.datapath.ipcache, () => {});
     this.files = new (failingFiles(this))(world.directory);
     this.updates = new PolicyUpdates({

@@ -1,5 +1,6 @@
 import type { PolicySetEntry, PolicySets } from "@cilium-ts/datapath";
 import type { CookieTable, ResolvedPolicy } from "@cilium-ts/policy";
+import type { Proxies } from "./proxies.ts";
 
 interface Realised {
   readonly set: number;
@@ -14,11 +15,13 @@ interface Realised {
 export class RealisedPolicies {
   readonly #sets: PolicySets;
   readonly #cookies: CookieTable;
+  readonly #proxies: Proxies;
   readonly #byFingerprint = new Map<string, Realised>();
 
-  constructor(sets: PolicySets, cookies: CookieTable) {
+  constructor(sets: PolicySets, cookies: CookieTable, proxies: Proxies) {
     this.#sets = sets;
     this.#cookies = cookies;
+    this.#proxies = proxies;
   }
 
   /** How many are in the kernel, those that await the sweep included. */
@@ -65,7 +68,8 @@ export class RealisedPolicies {
       const entries = policy.entries.map((entry): PolicySetEntry => {
         const cookie = this.#cookies.acquire(entry.origins);
         cookies.push(cookie);
-        return { ...entry, cookie };
+        const { redirect, direction } = entry;
+        return { ...entry, cookie, proxyPort: redirect && this.#proxies.portFor(redirect, direction) };
       });
       const set = this.#sets.acquire(entries);
       this.#byFingerprint.set(policy.fingerprint, { set, cookies, users: 1 });

@@ -11,6 +11,7 @@ import {
   textMapAt,
   textsAt,
 } from "@cilium-ts/kubernetes";
+import { unmetNeeds } from "@cilium-ts/policy";
 import { canonicalJson } from "./canonical-json.ts";
 import type {
   AgentPodRow,
@@ -145,11 +146,17 @@ export function policyRow(object: KubernetesObject, kind: PolicyRow["kind"], clu
 
 const problemsToldMax = 10;
 
-function verdictOf({ problems }: ParsedPolicy): PolicyVerdict {
-  if (problems.length === 0) return { status: "True", message: "Policy validation succeeded" };
-  const told = problems.slice(0, problemsToldMax).map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
-  const rest = problems.length - told.length;
-  return { status: "False", message: `${told.join("; ")}${rest > 0 ? `; and ${rest} more` : ""}` };
+function verdictOf({ rules, problems }: ParsedPolicy): PolicyVerdict {
+  const needs = unmetNeeds(rules);
+  const valid = "Policy validation succeeded";
+  if (problems.length === 0) return { status: "True", message: needs.length === 0 ? valid : `${valid}, but ${firstOf(needs)}` };
+  return { status: "False", message: firstOf(problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`))) };
+}
+
+function firstOf(sentences: readonly string[]): string {
+  const told = sentences.slice(0, problemsToldMax);
+  const rest = sentences.length - told.length;
+  return `${told.join("; ")}${rest > 0 ? `; and ${rest} more` : ""}`;
 }
 
 export function sliceRow(object: KubernetesObject): SliceRow {

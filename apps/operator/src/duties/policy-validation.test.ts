@@ -56,3 +56,13 @@ test("conditions of others stay", async () => {
     ),
   );
 });
+
+test("what a valid policy asks for in vain is said in its status", async () => {
+  await using cluster = await TestCluster.start();
+  const name = { namespace: "default", name: "p" };
+  const toPorts = [{ ports: [{ port: "80", protocol: "TCP" }], rules: { http: [{ path: "/a" }] } }];
+  await cluster.create(cnps, { metadata: name, spec: { endpointSelector: {}, ingress: [{ toPorts }] } });
+  cluster.startOperator(settings);
+  const said = /^True Valid: Policy validation succeeded, but ingress\[0\]\.toPorts\[0\] needs a proxy for http, and no node has one/;
+  await cluster.becomes(cnps, name, (object) => assert.match(valid(object), said));
+});

@@ -113,6 +113,7 @@ function reasonOf(
     return `${traffic} is dropped at ${self.text}: ${why}`;
   }
   const deciding = rules.map((rule) => (rule.path === "" ? rule.name : `${rule.path} of ${policyText(rule)}`)).join(", ");
+  if (verdict === "redirected") return `${traffic} goes to a proxy at ${self.text}, and is dropped where there is none, by ${deciding}`;
   return `${traffic} is ${verdict} at ${self.text} by ${deciding === "" ? "the system itself" : deciding}`;
 }
 

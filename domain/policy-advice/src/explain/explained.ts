@@ -1,3 +1,5 @@
+import type { Verdict } from "@cilium-ts/policy";
+
 /** IP protocols by the names that people give them. */
 export const explainedProtocols = ["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"] as const;
 export type ExplainedProtocol = (typeof explainedProtocols)[number];
@@ -18,8 +20,8 @@ export interface PolicyExplanation<Remedy> {
   readonly ingress: ExplainedDirection<Remedy>;
 }
 
-/** Dropped: allowed by no rule. Denied: forbidden by one. */
-export type PolicyVerdict = "allowed" | "denied" | "dropped";
+/** Dropped: allowed by no rule. Denied: forbidden by one. Redirected: a proxy decides; without one it is dropped. */
+export type PolicyVerdict = Verdict["verdict"];
 
 export interface ExplainedParty {
   /** 0: not known. */

@@ -65,7 +65,8 @@ export function whatWouldChange(question: DirectionQuestion, world: PolicyWorld,
   // What is in force may be newer than the rules that were asked for; then nothing is claimed of a change.
   if (explained?.verdict !== now.verdict) return only();
   switch (now.verdict) {
-    case "allowed": {
+    case "allowed":
+    case "redirected": {
       const denial = `an ${direction}Deny rule that selects ${peer.text} on ${portText} would deny it: denials win over everything that allows`;
       return only(...withoutPolicies(question, world, now), denial);
     }

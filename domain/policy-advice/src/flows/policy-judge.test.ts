@@ -10,7 +10,7 @@ import { PolicyJudge } from "./policy-judge.ts";
 const clusters = process.env.CILIUM_TS_LONG === "1" ? 3_000 : 300;
 
 test(`a judge of many packets says what is said of one packet asked alone, on ${clusters} generated clusters`, () => {
-  const seen = { allowed: 0, denied: 0, dropped: 0, audited: 0 };
+  const seen = { allowed: 0, redirected: 0, denied: 0, dropped: 0, audited: 0 };
   for (let seed = 1; seed <= clusters; seed += 1) {
     const random = createRandom(seed);
     const { ends, policies, cidrGroups, services, families } = generateCluster(random);
@@ -39,5 +39,5 @@ test(`a judge of many packets says what is said of one packet asked alone, on ${
       seen[verdict] += 1;
     }
   }
-  for (const count of Object.values(seen)) assert.ok(count > clusters / 10, JSON.stringify(seen));
+  for (const count of Object.values(seen)) assert.ok(count > clusters / 20, JSON.stringify(seen));
 });

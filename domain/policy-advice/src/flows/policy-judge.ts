@@ -21,6 +21,7 @@ import {
   subjectCountMax,
   subjectKey,
   type Verdict,
+  verdictOfBoth,
 } from "@cilium-ts/policy";
 
 /** Audited: rules would deny or drop it that are only audited, so that it passes. */
@@ -127,10 +128,9 @@ export class PolicyJudge {
 }
 
 function outcomeOf(egress: Verdict | undefined, ingress: Verdict | undefined): Outcome {
-  const barring = [egress, ingress].filter((direction) => direction !== undefined && direction.verdict !== "allowed");
-  const inEarnest = barring.filter((direction) => direction?.audited === false).map((direction) => direction?.verdict);
-  if (inEarnest.length > 0) return inEarnest.includes("denied") ? "denied" : "dropped";
-  return barring.length > 0 ? "audited" : "allowed";
+  const verdict = verdictOfBoth(egress, ingress);
+  const audited = verdict === "allowed" && [egress, ingress].some((direction) => direction?.audited === true);
+  return audited ? "audited" : verdict;
 }
 
 /** Peers that are no endpoints of any node: nodes, and what is outside. */

@@ -6,6 +6,7 @@ import { anyPortKey, type PortKey, portKeyOf, widerPortKey } from "../rules/port
 import type { Direction, NamedPort, RuleOrigin } from "../rules/rule.ts";
 import type { CachedSelector, SelectorWatcher } from "../selectors/selector-cache.ts";
 import { Block, BlockList } from "./entry-blocks.ts";
+import { Redirects } from "./redirects.ts";
 import { type AnybodyOutcomes, type Ground, type StatementCells, settleAnybody, settleIdentity } from "./settle.ts";
 
 /** What a table looks at beside its rules. */
@@ -43,6 +44,7 @@ export class DirectionTable implements SelectorWatcher {
   readonly #origins = new OriginLists();
   /** Lists in use when they were last counted. */
   #originsKept = 0;
+  readonly #redirects = new Redirects();
   #touched: Set<number> | "all" = "all";
   #selecting = 0;
   #closing = 0;
@@ -51,6 +53,7 @@ export class DirectionTable implements SelectorWatcher {
   /** Statements have to be settled for each block of ports, not just denials left out. */
   #settling = 0;
   readonly #auditedDefaultDenies = new Set<CompiledRule>();
+  #auditing = 0;
   #naming = 0;
   /** Of rules about anybody with port names, in egress: they are about everybody who has that name. */
   #namesOfAnybody = 0;
@@ -228,7 +231,15 @@ export class DirectionTable implements SelectorWatcher {
       .sort(compareRules)
       .map((rule) => rule[this.#direction].auditedDefaultDeny)
       .filter((origin) => origin !== undefined);
-    return { direction: this.#direction, closed: this.#closed, open: open[0], auditedDefaultDenies, lists: this.#origins };
+    return {
+      direction: this.#direction,
+      closed: this.#closed,
+      open: open[0],
+      auditedDefaultDenies,
+      lists: this.#origins,
+      audits: this.#auditing > 0,
+      redirect: (allowing, lenient) => this.#redirects.of(allowing, lenient),
+    };
   }
 
   #cellsOf(identity: number, statements: readonly Statement[]): StatementCells {
@@ -376,6 +387,7 @@ export class DirectionTable implements SelectorWatcher {
     if (defaultDeny) this.#closing += difference;
     if (defaultDeny && auditedDefaultDeny === undefined) this.#closingInEarnest += difference;
     if (needsSettling) this.#settling += difference;
+    if (rule.audit) this.#auditing += difference;
     if (auditedDefaultDeny !== undefined) {
       if (difference > 0) this.#auditedDefaultDenies.add(rule);
       else this.#auditedDefaultDenies.delete(rule);

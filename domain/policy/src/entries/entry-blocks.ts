@@ -1,9 +1,24 @@
+import { hash } from "node:crypto";
+import type { Redirect } from "../rules/layer7.ts";
 import { mixBits } from "../rules/mix-bits.ts";
 import type { OriginLists, OriginSet } from "../rules/origin-lists.ts";
 import { decodePortKey, type PortKey } from "../rules/port-prefix.ts";
 import type { Direction } from "../rules/rule.ts";
 import type { Outcome } from "./settle.ts";
 import { matchTypeOf, precedenceOf, settledPrecedenceOf, type VerdictEntry } from "./verdict.ts";
+
+/** 64 bits that stand for the redirect. */
+const redirectHashes = new WeakMap<Redirect, readonly [high: number, low: number]>();
+
+function redirectHash(redirect: Redirect): readonly [high: number, low: number] {
+  let known = redirectHashes.get(redirect);
+  if (known === undefined) {
+    const digest = hash("sha256", redirect.key, "buffer");
+    known = [digest.readInt32LE(0), digest.readInt32LE(4)];
+    redirectHashes.set(redirect, known);
+  }
+  return known;
+}
 
 const noOrigins: VerdictEntry["origins"] = Object.freeze([]);
 const outcomeCodes: Readonly<Record<Outcome["says"], number>> = { allow: 1, deny: 2, drop: 3 };
@@ -30,6 +45,7 @@ export class Block {
       deny,
       unallowed: false,
       audit: false,
+      redirect: undefined,
       precedence: precedenceOf(deny, protocol, length),
       match: matchTypeOf(this.identity, protocol, length),
       origins: lists.listOf(origins),
@@ -37,7 +53,7 @@ export class Block {
     this.#mix(deny ? ~key : key, origins);
   }
 
-  addSettled(direction: Direction, key: PortKey, { says, audit, origins }: Outcome, lists: OriginLists): void {
+  addSettled(direction: Direction, key: PortKey, { says, audit, redirect, origins }: Outcome, lists: OriginLists): void {
     const { protocol, port, length } = decodePortKey(key);
     this.entries.push({
       direction,
@@ -48,11 +64,13 @@ export class Block {
       deny: says === "deny",
       unallowed: says === "drop",
       audit,
+      redirect,
       precedence: settledPrecedenceOf(this.identity, protocol, length),
       match: matchTypeOf(this.identity, protocol, length),
       origins: origins === undefined ? noOrigins : lists.listOf(origins),
     });
-    this.#mix(mixBits(key) ^ (outcomeCodes[says] + (audit ? 4 : 0)), origins);
+    const [high, low] = redirect === undefined ? [0, 0] : redirectHash(redirect);
+    this.#mix(mixBits(key ^ high) ^ (outcomeCodes[says] + (audit ? 4 : 0)) ^ low, origins);
   }
 
   #mix(word: number, origins: OriginSet | undefined): void {

@@ -1,4 +1,5 @@
-import { compareStatements, type Statement } from "../rules/compiled-rule.ts";
+import { compareStatements, normalPlace, type Statement } from "../rules/compiled-rule.ts";
+import type { Redirect } from "../rules/layer7.ts";
 import type { OriginLists, OriginSet } from "../rules/origin-lists.ts";
 import { anyPortKey, type PortKey, widerPortKey } from "../rules/port-prefix.ts";
 import type { Direction, RuleOrigin } from "../rules/rule.ts";
@@ -14,6 +15,7 @@ export interface Outcome {
   /** It would be denied or dropped, by audited rules alone. */
   readonly audit: boolean;
   readonly origins: OriginSet | undefined;
+  readonly redirect: Redirect | undefined;
 }
 
 /** What holds in a direction where no statement says anything. */
@@ -26,6 +28,10 @@ export interface Ground {
   /** Audited rules that close the direction. */
   readonly auditedDefaultDenies: readonly RuleOrigin[];
   readonly lists: OriginLists;
+  /** Some of the rules are only audited. */
+  readonly audits: boolean;
+  /** Where what the statements allow goes. `lenient`: those that are only audited want no proxy. */
+  redirect(allowing: readonly Statement[], lenient: boolean): Redirect | undefined;
 }
 
 /** Outcomes of the entries for anybody, by their blocks. */
@@ -73,35 +79,45 @@ export function settleIdentity(
 }
 
 function decide(statements: readonly Statement[], always: RuleOrigin | undefined, ground: Ground): Outcome {
+  const strict = weigh(statements, always, ground, false);
+  if (ground.audits === false || (strict.says === "allow" && strict.redirect === undefined)) return strict;
+  const lenient = weigh(statements, always, ground, true);
+  if (lenient.says !== "allow") return lenient;
+  if (strict.says !== "allow" || lenient.redirect === undefined) return { ...strict, audit: true };
+  // What is only audited does not stand in the way of a parser that is meant.
+  return strict.redirect?.conflicts.length === lenient.redirect.conflicts.length ? strict : lenient;
+}
+
+/** `lenient`: audited rules allow, and keep nothing from passing. The statements are in order. */
+function weigh(statements: readonly Statement[], always: RuleOrigin | undefined, ground: Ground, lenient: boolean): Outcome {
   const { closed, open, auditedDefaultDenies, lists } = ground;
-  const denying = statements.filter(({ deny }) => deny);
-  const meant = denying.filter(({ audit }) => !audit);
-  if (meant.length > 0) return { says: "deny", audit: false, origins: originsOf(denying, lists) };
-  const allowing = statements.filter(({ deny }) => !deny);
-  const allowed = allowing.length > 0 || always !== undefined;
-  const passes = allowed || closed !== "enforced";
-  if (denying.length > 0) {
-    if (passes) return { says: "deny", audit: true, origins: originsOf(denying, lists) };
-    return { says: "drop", audit: false, origins: undefined };
-  }
-  if (allowed) {
+  const bars = ({ rule }: Statement): boolean => !(lenient && rule.audit);
+  const first = statements.find((statement) => statement.rule.place < normalPlace && !(statement.deny && !bars(statement)));
+  if (first !== undefined && !first.pass) return told(first.deny ? "deny" : "allow", lists.with(undefined, first.origin));
+  const normal = statements.filter(({ rule }) => rule.place === normalPlace);
+  const denying = normal.filter(({ deny }) => deny);
+  if (denying.some(bars)) return told("deny", originsOf(denying, lists));
+  const allowing = normal.filter(({ deny }) => !deny);
+  if (allowing.length > 0 || always !== undefined) {
     const origins = originsOf(allowing, lists);
-    return { says: "allow", audit: false, origins: always === undefined ? origins : lists.with(origins, always) };
+    const redirect = allowing.length > 0 ? ground.redirect(allowing, lenient) : undefined;
+    return told("allow", always === undefined ? origins : lists.with(origins, always), redirect);
   }
-  switch (closed) {
-    case "no":
-      return { says: "allow", audit: false, origins: lists.with(undefined, open) };
-    case "audited":
-      return { says: "drop", audit: true, origins: originsOfAll(auditedDefaultDenies, lists) };
-    case "enforced":
-      return { says: "drop", audit: false, origins: undefined };
-  }
+  if (closed === "enforced") return told("drop", undefined);
+  if (closed === "audited" && !lenient) return told("drop", originsOfAll(auditedDefaultDenies, lists));
+  const last = statements.find((statement) => statement.rule.place > normalPlace && !(statement.deny && !bars(statement)));
+  if (last !== undefined && !last.pass) return told(last.deny ? "deny" : "allow", lists.with(undefined, last.origin));
+  return told("allow", lists.with(undefined, open));
+}
+
+function told(says: Outcome["says"], origins: OriginSet | undefined, redirect?: Redirect): Outcome {
+  return { says, audit: false, origins, redirect };
 }
 
 /** Of a block for which there is no entry, nobody allows anything. */
-function isSame({ says, audit, origins }: Outcome, other: Outcome | undefined): boolean {
+function isSame({ says, audit, origins, redirect }: Outcome, other: Outcome | undefined): boolean {
   if (other === undefined) return says === "drop" && !audit;
-  return says === other.says && audit === other.audit && origins === other.origins;
+  return says === other.says && audit === other.audit && origins === other.origins && redirect?.key === other.redirect?.key;
 }
 
 function originsOf(statements: readonly Statement[], lists: OriginLists): OriginSet | undefined {

@@ -1,3 +1,4 @@
+import type { Redirect } from "../rules/layer7.ts";
 import type { Direction, Protocol, RuleOrigin } from "../rules/rule.ts";
 
 /** What an entry matches on; numbers as in policy verdict events. */
@@ -24,6 +25,8 @@ export interface VerdictEntry {
   readonly unallowed: boolean;
   /** Only audited: what `deny` or `unallowed` would drop passes, and is reported. */
   readonly audit: boolean;
+  /** Allowed connections go to a proxy. Where there is none, nobody can let them through. */
+  readonly redirect: Redirect | undefined;
   /**
    * 32 bits: bit 31 deny; bits 0 to 7 the bits matched of protocol (8) and port (16), so 0, or 8 to 24. From the low byte and the
    * identity the match type follows. In a settled direction bit 31 is 0, and bit 8 says that the entry is for one identity: these
@@ -45,20 +48,25 @@ export interface ResolvedPolicy {
   readonly fingerprint: string;
 }
 
-/** What happens to a packet, and the rules that decided it. Dropped: allowed by no rule. Denied: forbidden by one. */
+/**
+ * What happens to a packet, and the rules that decided it. Dropped: allowed by no rule. Denied: forbidden by one. Redirected: a proxy
+ * lets through what `redirect` says; where no proxy is, nothing passes.
+ */
 export interface Verdict {
-  readonly verdict: "allowed" | "denied" | "dropped";
+  readonly verdict: "allowed" | "redirected" | "denied" | "dropped";
   /** The rules that deny it, or leave it unallowed, are only audited: it passes, and is reported. */
   readonly audited: boolean;
+  readonly redirect?: Redirect | undefined;
   readonly match: MatchType;
   readonly origins: readonly RuleOrigin[];
 }
 
 /** Undefined: no entry matches. */
 export function verdictOf(entry: VerdictEntry | undefined): Verdict {
-  if (entry === undefined) return { verdict: "dropped", audited: false, match: matchTypes.none, origins: [] };
-  const { deny, unallowed, audit, match, origins } = entry;
-  return { verdict: deny ? "denied" : unallowed ? "dropped" : "allowed", audited: audit, match, origins };
+  if (entry === undefined) return { verdict: "dropped", audited: false, redirect: undefined, match: matchTypes.none, origins: [] };
+  const { deny, unallowed, audit, redirect, match, origins } = entry;
+  const passes = redirect === undefined ? "allowed" : "redirected";
+  return { verdict: deny ? "denied" : unallowed ? "dropped" : passes, audited: audit, redirect, match, origins };
 }
 
 /** Of an entry in a direction that is settled (`settle`): what is said about one identity wins. */

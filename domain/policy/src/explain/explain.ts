@@ -47,7 +47,7 @@ export interface PolicyWorld {
 /** A rule that has something to say about the packet, or nearly. */
 export interface Opinion {
   readonly origin: RuleOrigin;
-  readonly says: "allow" | "deny";
+  readonly says: "allow" | "deny" | "pass";
 }
 
 export interface NearMiss extends Opinion {
@@ -81,9 +81,14 @@ export function explainPacket(question: PacketQuestion, world: PolicyWorld): Exp
   const { from, to } = question;
   const egress = isEndpoint(from.labels) ? explainDirection("egress", from, to, question, world) : undefined;
   const ingress = isEndpoint(to.labels) ? explainDirection("ingress", to, from, question, world) : undefined;
-  const verdicts = [egress, ingress].map((direction) => direction?.verdict ?? "allowed");
-  const verdict = verdicts.includes("denied") ? "denied" : verdicts.includes("dropped") ? "dropped" : "allowed";
-  return { verdict, egress, ingress };
+  return { verdict: verdictOfBoth(egress, ingress), egress, ingress };
+}
+
+/** What is not allowed anywhere does not arrive; what is only audited does. Undefined: no policy is asked there. */
+export function verdictOfBoth(...directions: ReadonlyArray<Pick<Verdict, "verdict" | "audited"> | undefined>): Verdict["verdict"] {
+  const verdicts = directions.map((direction) => (direction === undefined || direction.audited ? "allowed" : direction.verdict));
+  const worst = (["denied", "dropped", "redirected"] as const).find((verdict) => verdicts.includes(verdict));
+  return worst ?? "allowed";
 }
 
 /** Peers that are no endpoints of any node: nodes, and what is outside. */
@@ -114,7 +119,7 @@ function explainDirection(
   const runnersUp: Opinion[] = [];
   const nearMisses: NearMiss[] = [];
   for (const statement of rules.flatMap((rule) => group.heldFor(rule)[direction].statements)) {
-    const opinion: Opinion = { origin: statement.origin, says: statement.deny ? "deny" : "allow" };
+    const opinion: Opinion = { origin: statement.origin, says: statement.deny ? "deny" : statement.pass ? "pass" : "allow" };
     const isPeer = statement.anyPeer || statement.selectors.some(({ identities }) => identities.has(number));
     const isPort = coversPort(statement, protocol, port, receiver.namedPorts ?? []);
     if (isPeer && isPort) {
@@ -137,9 +142,10 @@ function createGroup(subject: PacketEnd, peer: PacketEnd, world: PolicyWorld): {
   for (const cidrGroup of world.cidrGroups) cache.setCidrGroup(cidrGroup.name, cidrGroup);
   for (const service of world.services) cache.setService(`${service.namespace}/${service.name}`, service);
   cache.upsertIdentity(numberOf(peer), peer.labels);
-  const rules = world.rules
-    .filter((rule) => rule.endpointSelector.matches(subject.labels))
-    .map((rule, index) => new CompiledRule(rule, { policy: { rank: 0 }, index }, cache));
+  const selecting = world.rules.filter((rule) => rule.endpointSelector.matches(subject.labels));
+  // Of one priority in a tier, policies are asked by their names.
+  const names = [...new Set(selecting.map(nameOf))].sort();
+  const rules = selecting.map((rule, index) => new CompiledRule(rule, { policy: { rank: names.indexOf(nameOf(rule)) }, index }, cache));
   const group = new SubjectGroup({
     init: subject.labels.has("reserved", "init"),
     namedPorts: subject.namedPorts ?? [],
@@ -151,6 +157,10 @@ function createGroup(subject: PacketEnd, peer: PacketEnd, world: PolicyWorld): {
   });
   group.change([], rules);
   return { group, rules };
+}
+
+function nameOf({ policy: { kind, namespace, name } }: Rule): string {
+  return `${kind}/${namespace}/${name}`;
 }
 
 /** A name means what the receiver of the traffic calls so. */

@@ -1,5 +1,6 @@
 import type { Selector } from "@cilium-ts/labels";
 import type { CachedSelector, SelectorCache } from "../selectors/selector-cache.ts";
+import type { Layer7 } from "./layer7.ts";
 import { originHash } from "./origins.ts";
 import { type PortKey, portBlocks, portKeyOf } from "./port-prefix.ts";
 import {
@@ -12,6 +13,8 @@ import {
   type Rule,
   type RuleOrigin,
   type RuleSection,
+  type Tier,
+  type TierSection,
 } from "./rule.ts";
 
 export interface NamedPortMatch {
@@ -25,8 +28,9 @@ export interface Statement {
   /** Its place among the statements of the rule in this direction. */
   readonly index: number;
   readonly deny: boolean;
-  /** It denies, and is only audited. */
-  readonly audit: boolean;
+  /** Of a tier: neither allowed nor denied here, but as the next tier says. */
+  readonly pass: boolean;
+  readonly layer7: Layer7 | undefined;
   readonly origin: RuleOrigin;
   readonly selectors: readonly CachedSelector[];
   /** No peers were named, or one of the selectors is a wildcard: everybody. */
@@ -63,6 +67,9 @@ export type Requirements = Readonly<Record<"ingress" | "ingressDeny" | "egress" 
 export class CompiledRule {
   readonly rule: Rule;
   readonly order: RuleOrder;
+  /** Rules are asked in the order of their tiers, and in a tier by priority; those of no tier stand together at `normalPlace`. */
+  readonly place: number;
+  readonly audit: boolean;
   readonly ingress: CompiledDirection;
   readonly egress: CompiledDirection;
   /** Undefined: it requires nothing. */
@@ -71,6 +78,8 @@ export class CompiledRule {
   constructor(rule: Rule, order: RuleOrder, cache: SelectorCache) {
     this.rule = rule;
     this.order = order;
+    this.place = placeOf(rule.tier);
+    this.audit = rule.audit === true;
     this.ingress = compileDirection(this, "ingress", cache);
     this.egress = compileDirection(this, "egress", cache);
     this.requirements = requirementsOf(rule);
@@ -88,8 +97,17 @@ export function compareStatements(a: Statement, b: Statement): number {
   return compareRules(a.rule, b.rule) || a.index - b.index;
 }
 
-export function compareRules({ order: one }: CompiledRule, { order: other }: CompiledRule): number {
-  return one.policy.rank - other.policy.rank || one.index - other.index;
+export function compareRules(one: CompiledRule, other: CompiledRule): number {
+  if (one.place !== other.place) return one.place - other.place;
+  return one.order.policy.rank - other.order.policy.rank || one.order.index - other.order.index;
+}
+
+/** Of rules that stand in no tier. */
+export const normalPlace = 1 << 20;
+
+function placeOf(tier: Tier | undefined): number {
+  if (tier === undefined) return normalPlace;
+  return tier.kind === "admin" ? tier.priority : normalPlace + 1 + tier.priority;
 }
 
 /** True when a port of an endpoint is what a name in a rule asks for. */
@@ -102,8 +120,9 @@ function compileDirection(compiled: CompiledRule, direction: Direction, cache: S
   const { rule } = compiled;
   const [allow, deny] = direction === "ingress" ? [rule.ingress, rule.ingressDeny] : [rule.egress, rule.egressDeny];
   const statements: Statement[] = [];
-  for (const section of allow) compileSection(compiled, section, false, cache, statements);
-  for (const section of deny) compileSection(compiled, section, true, cache, statements);
+  for (const section of allow) compileSection(compiled, section, "accept", cache, statements);
+  for (const section of deny) compileSection(compiled, section, "deny", cache, statements);
+  for (const section of rule.tier?.[direction] ?? []) compileSection(compiled, section, section.action, cache, statements);
   const defaultDeny = rule.enableDefaultDeny[direction];
   const usesPortNames = statements.some(({ named }) => named.length > 0);
   const selects = defaultDeny || statements.length > 0;
@@ -111,19 +130,26 @@ function compileDirection(compiled: CompiledRule, direction: Direction, cache: S
     selects,
     defaultDeny,
     auditedDefaultDeny: rule.audit === true && defaultDeny ? originOf(rule, `enableDefaultDeny.${direction}`) : undefined,
-    needsSettling: selects && rule.audit === true,
+    needsSettling: selects && (compiled.audit || rule.tier !== undefined || statements.some(({ layer7 }) => layer7 !== undefined)),
     usesPortNames,
     statements,
   };
 }
 
-function compileSection(rule: CompiledRule, section: RuleSection, deny: boolean, cache: SelectorCache, statements: Statement[]): void {
-  for (const { path, ports } of section.ports ?? [{ path: section.path, ports: undefined }]) {
+function compileSection(
+  rule: CompiledRule,
+  section: RuleSection,
+  action: TierSection["action"],
+  cache: SelectorCache,
+  statements: Statement[],
+): void {
+  for (const { path, ports, layer7 } of section.ports ?? [{ path: section.path, ports: undefined, layer7: undefined }]) {
     const selectors = acquireAll(section.peers ?? [], cache);
     const anyPeer = section.peers === undefined || selectors.some((selector) => selector.wildcard);
     const index = statements.length;
-    const audit = deny && rule.rule.audit === true;
-    statements.push({ rule, index, deny, audit, origin: originOf(rule.rule, path), selectors, anyPeer, ...compilePorts(ports) });
+    const origin = originOf(rule.rule, path);
+    const says = { deny: action === "deny", pass: action === "pass", layer7 };
+    statements.push({ rule, index, ...says, origin, selectors, anyPeer, ...compilePorts(ports) });
   }
 }
 

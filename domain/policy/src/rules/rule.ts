@@ -1,4 +1,5 @@
 import type { Label, Labels, Selector } from "@cilium-ts/labels";
+import type { Layer7 } from "./layer7.ts";
 
 export type Direction = "ingress" | "egress";
 
@@ -50,6 +51,8 @@ export interface PortGroup {
   /** `ingress[0].toPorts[1]` */
   readonly path: string;
   readonly ports: readonly PortMatch[];
+  /** Of what is allowed on these ports, a proxy lets through what this says. Never of a section that denies. */
+  readonly layer7?: Layer7;
 }
 
 /** One item of an ingress or egress list. Peers and ports must both match. */
@@ -100,6 +103,25 @@ export interface Rule {
   readonly log?: string;
   /** Only audited: what the rule alone denies, or leaves unallowed, passes and is reported. What it allows is allowed. */
   readonly audit?: boolean;
+  /** The rule stands in a tier of its own; then the lists above are empty, and it closes nothing. */
+  readonly tier?: Tier;
+}
+
+/**
+ * Rules that stand above or below all others. Admin rules come first: the first that matches accepts, denies, or passes the question
+ * on. Baseline rules are asked last, where nothing else closes the direction.
+ */
+export interface Tier {
+  readonly kind: "admin" | "baseline";
+  /** 0 is asked first; equal ones by the key of the policy. */
+  readonly priority: number;
+  readonly ingress: readonly TierSection[];
+  readonly egress: readonly TierSection[];
+}
+
+/** One rule of a tier; the first that matches decides. */
+export interface TierSection extends RuleSection {
+  readonly action: "accept" | "deny" | "pass";
 }
 
 /** A named list of prefixes that rules refer to. */

@@ -4,6 +4,7 @@ import { Labels, Selector, type SelectorOperator } from "@cilium-ts/labels";
 import { formatPrefix, maskAddress, parseAddress, parsePrefix, prefixContains, prefixContainsAddress } from "@cilium-ts/net";
 import type { Random } from "@cilium-ts/testing";
 import type { PolicyEngine } from "../engine.ts";
+import type { Layer7 } from "../rules/layer7.ts";
 import {
   type CidrGroup,
   entities,
@@ -15,6 +16,7 @@ import {
   protocols,
   type Rule,
   type RuleSection,
+  type TierSection,
 } from "../rules/rule.ts";
 import type { OracleEnd } from "./oracle.ts";
 
@@ -50,11 +52,14 @@ export function generateCluster(random: Random): GeneratedCluster {
   const families: readonly (4 | 6)[] = random.chance(0.6) ? [4, 6] : random.chance(0.7) ? [4] : [6];
   const policies = new Map<string, readonly Rule[]>();
   const policyCount = 1 + random.below(5);
-  const audits = random.chance(0.3);
+  const [audits, proxies, tiers] = [random.chance(0.3), random.chance(0.3), random.chance(0.3)];
   for (let index = 0; index < policyCount; index += 1) {
     const name = `policy-${index}`;
     const audit = audits && random.chance(0.5);
-    const rules = Array.from({ length: random.chance(0.2) ? 2 : 1 }, (_, spec) => generateRule(random, name, spec, { families, audit }));
+    const tiered = tiers && random.chance(0.4);
+    const make = tiered ? generateTierRule : generateRule;
+    const specs = !tiered && random.chance(0.2) ? 2 : 1;
+    const rules = Array.from({ length: specs }, (_, spec) => make(random, name, spec, { families, audit, proxies }));
     policies.set(name, rules);
   }
   const extraPrefixes = cidrsOf(families).filter((cidr) => !cidr.endsWith("/0") && random.chance(0.15));
@@ -162,12 +167,18 @@ interface RuleOptions {
   readonly families: readonly (4 | 6)[];
   /** The object is only audited. */
   readonly audit: boolean;
+  /** Some ports have rules of layer 7. */
+  readonly proxies: boolean;
 }
 
-function generateRule(random: Random, name: string, spec: number, { families, audit }: RuleOptions): Rule {
+function generateRule(random: Random, name: string, spec: number, { families, audit, proxies }: RuleOptions): Rule {
   const sections = (kind: string, probability: number): RuleSection[] => {
     if (!random.chance(probability)) return [];
-    return Array.from({ length: 1 + random.below(3) }, (_, index) => generateSection(random, `specs[${spec}].${kind}[${index}]`, families));
+    const layer7 = proxies && !kind.endsWith("Deny");
+    return Array.from({ length: 1 + random.below(3) }, (_, index) => {
+      const section = generateSection(random, `specs[${spec}].${kind}[${index}]`, families);
+      return layer7 ? withLayer7(random, section) : section;
+    });
   };
   const ingress = sections("ingress", 0.6);
   const ingressDeny = sections("ingressDeny", 0.4);
@@ -183,6 +194,43 @@ function generateRule(random: Random, name: string, spec: number, { families, au
     egressDeny,
     enableDefaultDeny: { ingress: choose(ingress.length + ingressDeny.length > 0), egress: choose(egress.length + egressDeny.length > 0) },
     ...(audit && { audit }),
+  };
+}
+
+function withLayer7(random: Random, section: RuleSection): RuleSection {
+  if (section.ports === undefined) return section;
+  return { ...section, ports: section.ports.map((group) => (random.chance(0.6) ? { ...group, layer7: generateLayer7(random) } : group)) };
+}
+
+function generateLayer7(random: Random): Layer7 {
+  const some = <T>(rules: readonly T[]): T[] => (random.chance(0.15) ? [] : rules.filter(() => random.chance(0.6)));
+  switch (random.pick(["http", "http", "http", "kafka", "dns", "generic"] as const)) {
+    case "http":
+      return { parser: "http", rules: some([{ path: "/a" }, { path: "/b", method: "GET" }, { headers: ["X-A: b"] }]) };
+    case "kafka":
+      return { parser: "kafka", rules: some([{ topic: "a" }, { role: "produce" }]) };
+    case "dns":
+      return { parser: "dns", rules: some([{ matchName: "a.example" }, { matchPattern: "*.example" }]) };
+    case "generic":
+      return { parser: "generic", protocol: random.pick(["memcache", "http"]), rules: some([{ command: "get" }]) };
+  }
+}
+
+/** One rule of a tier, in an object of its own. */
+function generateTierRule(random: Random, name: string, _spec: number, { families, audit }: RuleOptions): Rule {
+  const sections = (kind: string): TierSection[] =>
+    Array.from({ length: random.below(4) }, (_item, index) => {
+      const { requires: _requires, ...section } = generateSection(random, `${kind}[${index}]`, families);
+      return { ...section, action: random.pick(["accept", "deny", "pass"]) };
+    });
+  const kind = random.pick(["admin", "admin", "baseline"] as const);
+  return {
+    policy: { kind: "ClusterNetworkPolicy", namespace: "", name, uid: `uid-${name}`, labels: [] },
+    endpointSelector: generateSelector(random),
+    ...{ ingress: [], ingressDeny: [], egress: [], egressDeny: [] },
+    enableDefaultDeny: { ingress: false, egress: false },
+    ...(audit && { audit }),
+    tier: { kind, priority: random.below(3), ingress: sections("ingress"), egress: sections("egress") },
   };
 }
 

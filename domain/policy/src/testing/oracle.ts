@@ -4,6 +4,7 @@
  */
 import type { Labels, Selector } from "@cilium-ts/labels";
 import { formatPrefix, parseAddress, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
+import type { Layer7 } from "../rules/layer7.ts";
 import type { CidrGroup, Direction, Entity, NamedPort, Peer, PolicyService, PortMatch, Rule, RuleSection } from "../rules/rule.ts";
 
 export interface OracleEnd {
@@ -31,9 +32,11 @@ export interface OracleSettings {
 }
 
 export interface OracleVerdict {
-  readonly verdict: "allowed" | "denied" | "dropped";
+  readonly verdict: "allowed" | "redirected" | "denied" | "dropped";
   /** Were it not for audited rules, it would pass; so it does. */
   readonly audited: boolean;
+  /** Of what is redirected: the parsers that rules want, and the rules of layer 7 as texts; undefined where one allows all. */
+  readonly redirect?: { readonly parsers: ReadonlySet<string>; readonly rules: ReadonlySet<string> | undefined };
   /** Paths (`policy/section`) of every rule item that matches with this verdict. */
   readonly reasons: ReadonlySet<string>;
 }
@@ -43,27 +46,30 @@ export function judge(packet: OraclePacket, rules: readonly Rule[], settings: Or
   if (settings.mode === "never") return { verdict: "allowed", audited: false, reasons: new Set(["allow-any"]) };
   const selecting = rules.filter((rule) => selects(rule.endpointSelector, subject.labels) && speaksOf(rule, direction));
   const strict = judgeBy(selecting, () => true, packet, settings);
-  if (strict.verdict === "allowed") return { ...strict, audited: false };
+  if (strict.verdict === "allowed") return strict;
   const lenient = judgeBy(selecting, (rule) => rule.audit !== true, packet, settings);
-  if (lenient.verdict !== "allowed")
-    return { ...lenient, reasons: lenient.verdict === "denied" ? strict.reasons : new Set(), audited: false };
-  if (strict.verdict === "denied") return { ...strict, audited: true };
+  if (lenient.verdict === "denied") return { ...lenient, reasons: new Set([...lenient.reasons, ...strict.reasons]) };
+  if (lenient.verdict === "dropped") return lenient;
+  if (strict.verdict === "redirected" && lenient.verdict === "redirected") return conflicts(strict) > conflicts(lenient) ? lenient : strict;
+  if (strict.verdict !== "dropped") return { ...strict, audited: true };
   const closing = selecting.filter((rule) => rule.audit === true && rule.enableDefaultDeny[direction]);
   return { ...strict, reasons: new Set(closing.map(({ policy }) => `${policy.name}/enableDefaultDeny.${direction}`)), audited: true };
 }
 
-/** `bars`: whether the rule can keep a packet from passing. */
-function judgeBy(
-  selecting: readonly Rule[],
-  bars: (rule: Rule) => boolean,
-  packet: OraclePacket,
-  settings: OracleSettings,
-): Omit<OracleVerdict, "audited"> {
-  const { direction, subject, peer } = packet;
-  const forced = settings.mode === "always" || subject.labels.has("reserved", "init");
+function conflicts({ redirect }: OracleVerdict): number {
+  return redirect === undefined ? 0 : redirect.parsers.size - 1;
+}
 
+/** `bars`: whether the rule can keep a packet from passing. */
+function judgeBy(selecting: readonly Rule[], bars: (rule: Rule) => boolean, packet: OraclePacket, settings: OracleSettings): OracleVerdict {
+  const { direction, subject, peer } = packet;
+  const admin = firstInTier("admin", selecting, bars, packet, settings);
+  if (admin !== undefined) return admin;
+
+  const forced = settings.mode === "always" || subject.labels.has("reserved", "init");
   const denying = new Set<string>();
   const allowing = new Set<string>();
+  const layer7s: (Layer7 | undefined)[] = [];
   const denySections = (rule: Rule): readonly RuleSection[] => (direction === "ingress" ? rule.ingressDeny : rule.egressDeny);
   const allowSections = (rule: Rule): readonly RuleSection[] => (direction === "ingress" ? rule.ingress : rule.egress);
   const fulfils = (sectionsOf: typeof denySections): boolean =>
@@ -74,34 +80,76 @@ function judgeBy(
   const fulfilsAllow = fulfils(allowSections);
   for (const rule of selecting) {
     for (const section of bars(rule) ? denySections(rule) : []) {
-      for (const path of matchingPaths(section, packet, settings, fulfilsDeny)) denying.add(`${rule.policy.name}/${path}`);
+      for (const { path } of matching(section, packet, settings, fulfilsDeny)) denying.add(`${rule.policy.name}/${path}`);
     }
     for (const section of allowSections(rule)) {
-      for (const path of matchingPaths(section, packet, settings, fulfilsAllow)) allowing.add(`${rule.policy.name}/${path}`);
+      for (const { path, layer7 } of matching(section, packet, settings, fulfilsAllow)) {
+        allowing.add(`${rule.policy.name}/${path}`);
+        layer7s.push(bars(rule) ? layer7 : undefined);
+      }
     }
   }
+  if (denying.size > 0) return { verdict: "denied", audited: false, reasons: denying };
   const closed = forced || selecting.some((rule) => bars(rule) && rule.enableDefaultDeny[direction]);
-  if (!closed) allowing.add("allow-any");
-  if (closed && direction === "ingress" && settings.allowLocalhost && peer.labels.has("reserved", "host")) allowing.add("allow-localhost");
+  const everClosed = forced || selecting.some((rule) => rule.enableDefaultDeny[direction]);
+  if (everClosed && direction === "ingress" && settings.allowLocalhost && peer.labels.has("reserved", "host"))
+    allowing.add("allow-localhost");
+  if (allowing.size > 0) return allowed(closed ? allowing : allowing.add("allow-any"), layer7s);
+  if (closed) return { verdict: "dropped", audited: false, reasons: new Set() };
+  const baseline = firstInTier("baseline", selecting, bars, packet, settings);
+  return baseline ?? { verdict: "allowed", audited: false, reasons: new Set(["allow-any"]) };
+}
 
-  if (denying.size > 0) return { verdict: "denied", reasons: denying };
-  if (allowing.size > 0) return { verdict: "allowed", reasons: allowing };
-  return { verdict: "dropped", reasons: new Set() };
+/** Undefined: nobody there has decided. */
+function firstInTier(
+  kind: "admin" | "baseline",
+  selecting: readonly Rule[],
+  bars: (rule: Rule) => boolean,
+  packet: OraclePacket,
+  settings: OracleSettings,
+): OracleVerdict | undefined {
+  const rules = selecting.filter(({ tier }) => tier?.kind === kind);
+  const inOrder = rules.toSorted((a, b) => (a.tier?.priority ?? 0) - (b.tier?.priority ?? 0) || (a.policy.name < b.policy.name ? -1 : 1));
+  for (const rule of inOrder) {
+    for (const section of rule.tier?.[packet.direction] ?? []) {
+      const [match] = matching(section, packet, settings, true);
+      if (match === undefined || (section.action === "deny" && !bars(rule))) continue;
+      if (section.action === "pass") return undefined;
+      const reasons = new Set([`${rule.policy.name}/${match.path}`]);
+      return { verdict: section.action === "deny" ? "denied" : "allowed", audited: false, reasons };
+    }
+  }
+  return undefined;
+}
+
+function allowed(reasons: ReadonlySet<string>, layer7s: ReadonlyArray<Layer7 | undefined>): OracleVerdict {
+  const wanted = layer7s.filter((layer7) => layer7 !== undefined);
+  if (wanted.length === 0) return { verdict: "allowed", audited: false, reasons };
+  const parsers = new Set(wanted.map((layer7) => (layer7.parser === "generic" ? layer7.protocol : layer7.parser)));
+  const all = layer7s.some((layer7) => layer7 === undefined || layer7.rules.length === 0);
+  const rules = all ? undefined : new Set(wanted.flatMap((layer7) => layer7.rules.map((rule) => JSON.stringify(rule))));
+  return { verdict: "redirected", audited: false, reasons, redirect: { parsers, rules } };
 }
 
 function speaksOf(rule: Rule, direction: Direction): boolean {
   if (rule.enableDefaultDeny[direction]) return true;
-  return direction === "ingress" ? rule.ingress.length + rule.ingressDeny.length > 0 : rule.egress.length + rule.egressDeny.length > 0;
+  const [allow, deny] = direction === "ingress" ? [rule.ingress, rule.ingressDeny] : [rule.egress, rule.egressDeny];
+  return allow.length + deny.length + (rule.tier?.[direction].length ?? 0) > 0;
 }
 
 /** `fulfils`: the peer is as all rules together require of endpoints that are named by selector. */
-function matchingPaths(section: RuleSection, packet: OraclePacket, settings: OracleSettings, fulfils: boolean): string[] {
+function matching(
+  section: RuleSection,
+  packet: OraclePacket,
+  settings: OracleSettings,
+  fulfils: boolean,
+): ReadonlyArray<{ readonly path: string; readonly layer7?: Layer7 }> {
   const isNamed = (peer: Peer): boolean => isPeer(peer, packet.peer, settings) && (peer.kind !== "endpoints" || fulfils);
   if (section.peers !== undefined && !section.peers.some(isNamed)) return [];
-  if (section.ports === undefined) return [section.path];
+  if (section.ports === undefined) return [section];
   // A name means what the receiving end calls so.
   const receiver = packet.direction === "ingress" ? packet.subject : packet.peer;
-  return section.ports.filter((group) => group.ports.some((port) => isPort(port, packet, receiver.namedPorts))).map((group) => group.path);
+  return section.ports.filter((group) => group.ports.some((port) => isPort(port, packet, receiver.namedPorts)));
 }
 
 function isPeer(peer: Peer, end: OracleEnd, settings: OracleSettings): boolean {

@@ -15,9 +15,10 @@ export function simulateKernel(
   const any = longest(policy, direction, 0, protocol, port);
   let entry = specific ?? any;
   if (specific !== undefined && any !== undefined) entry = specific.precedence >= any.precedence ? specific : any;
-  if (entry === undefined) return { verdict: "dropped", audited: false, match: 0, origins: [], entry };
-  const { deny, unallowed, audit, match, origins } = entry;
-  return { verdict: deny ? "denied" : unallowed ? "dropped" : "allowed", audited: audit, match, origins, entry };
+  if (entry === undefined) return { verdict: "dropped", audited: false, redirect: undefined, match: 0, origins: [], entry };
+  const { deny, unallowed, audit, redirect, match, origins } = entry;
+  const passes = redirect === undefined ? "allowed" : "redirected";
+  return { verdict: deny ? "denied" : unallowed ? "dropped" : passes, audited: audit, redirect, match, origins, entry };
 }
 
 function longest(

@@ -25,7 +25,7 @@ function again(rule: Rule): Rule | undefined {
   return rules[0];
 }
 
-const folder = new URL("../testdata/cilium-network-policies/", import.meta.url);
+const folder = new URL("../../testdata/cilium-network-policies/", import.meta.url);
 for (const file of readdirSync(folder)) {
   test(`the rules of ${file} are written and read again as they were`, () => {
     const { rules } = parseCiliumNetworkPolicy(parseYaml(readFileSync(new URL(file, folder), "utf8")), options);

@@ -42,7 +42,7 @@ export function parseSection(value: unknown, path: string, origin: string, name:
   }
   const peers = parsePeers(fields, path, side, context);
   const requires = parseRequires(fields[`${side}Requires`], joinPath(path, `${side}Requires`), context);
-  const toPorts = parseToPorts(fields.toPorts, joinPath(path, "toPorts"), origin, name.endsWith("Deny"), reader);
+  const toPorts = parseToPorts(fields.toPorts, joinPath(path, "toPorts"), origin, name, reader);
   const icmps = parseIcmps(fields.icmps, joinPath(path, "icmps"), origin, reader);
   if (toPorts !== undefined && icmps !== undefined) {
     reader.problem(joinPath(path, "icmps"), "cannot stand beside toPorts; write a rule of its own for each");

@@ -1,6 +1,6 @@
 import { clusterLabelKey, namespaceLabelKey, type Requirement, type Selector } from "@cilium-ts/labels";
-import { type Peer, type PortGroup, type PortMatch, protocols, type Rule, type RuleSection } from "@cilium-ts/policy";
-import type { KubernetesObject } from "./kubernetes-object.ts";
+import { type Layer7, type Peer, type PortGroup, type PortMatch, protocols, type Rule, type RuleSection } from "@cilium-ts/policy";
+import type { KubernetesObject } from "../kubernetes-object.ts";
 import { auditAnnotation } from "./policy-object.ts";
 
 /**
@@ -47,9 +47,13 @@ function sectionFields(section: RuleSection, side: "from" | "to", namespace: str
   for (const group of section.ports ?? []) {
     const isIcmp = group.ports.some(({ protocol }) => protocol === protocols.icmp || protocol === protocols.icmpv6);
     if (isIcmp) append("icmps", { fields: group.ports.flatMap(icmpFields) });
-    else append("toPorts", { ports: portFields(group) });
+    else append("toPorts", { ports: portFields(group), ...(group.layer7 !== undefined && { rules: layer7Fields(group.layer7) }) });
   }
   return fields;
+}
+
+function layer7Fields(layer7: Layer7): Record<string, unknown> {
+  return layer7.parser === "generic" ? { l7proto: layer7.protocol, l7: layer7.rules } : { [layer7.parser]: layer7.rules };
 }
 
 function peerField(peer: Peer, namespace: string): [kind: string, value: unknown] {

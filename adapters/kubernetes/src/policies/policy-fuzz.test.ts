@@ -10,7 +10,7 @@ import { parseNetworkPolicy } from "./network-policy.ts";
 import { ciliumPolicyFromRule } from "./policy-from-rule.ts";
 import { policyServiceFrom, serviceSliceFrom } from "./policy-service.ts";
 
-const folder = new URL("../testdata/cilium-network-policies/", import.meta.url);
+const folder = new URL("../../testdata/cilium-network-policies/", import.meta.url);
 const options = { clusterName: "default", nodeSelectorLabels: true };
 
 const samples: readonly unknown[] = [

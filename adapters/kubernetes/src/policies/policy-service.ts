@@ -1,8 +1,8 @@
 import { Labels, Selector } from "@cilium-ts/labels";
 import { formatAddress, parseAddress } from "@cilium-ts/net";
 import type { PolicyService } from "@cilium-ts/policy";
-import { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
-import type { KubernetesObject } from "./kubernetes-object.ts";
+import { listAt, recordAt, textAt, textMapAt, textsAt } from "../fields.ts";
+import type { KubernetesObject } from "../kubernetes-object.ts";
 import { inCluster, inNamespace } from "./selector-scope.ts";
 
 /** A Service as policies see it. The addresses of one without a selector are told by its slices. */

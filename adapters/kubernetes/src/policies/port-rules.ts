@@ -1,5 +1,8 @@
-import { icmpTypeByName, type PortGroup, type PortMatch, type Protocol, protocols } from "@cilium-ts/policy";
-import { describe, type FieldReader, joinPath } from "./object-fields.ts";
+import { icmpTypeByName, type Layer7, type PortGroup, type PortMatch, type Protocol, parserOf, protocols } from "@cilium-ts/policy";
+import { parseLayer7 } from "./layer7-rules.ts";
+import { describe, type FieldReader, type Fields, joinPath } from "./object-fields.ts";
+import { isPresent } from "./policy-object.ts";
+import type { SectionName } from "./rule-section.ts";
 
 /** Of one list of ports, and of one list of ICMP fields. */
 const portCountMax = 40;
@@ -14,25 +17,60 @@ const protocolNames: Readonly<Record<string, Protocol>> = {
 };
 
 /** The items of `toPorts` as groups; `origin` is the path that verdicts name. Undefined: no restriction. */
-export function parseToPorts(value: unknown, path: string, origin: string, deny: boolean, reader: FieldReader): PortGroup[] | undefined {
+export function parseToPorts(
+  value: unknown,
+  path: string,
+  origin: string,
+  name: SectionName,
+  reader: FieldReader,
+): PortGroup[] | undefined {
   const items = reader.list(value, path);
   if (items === undefined || items.length === 0) return undefined;
   return items.map((item, index) => ({
     path: `${origin}.toPorts[${index}]`,
-    ports: parsePortRule(item, `${path}[${index}]`, deny, reader),
+    ...parsePortRule(item, `${path}[${index}]`, name, reader),
   }));
 }
 
-const layer7Fields = ["listener", "originatingTLS", "rules", "serverNames", "terminatingTLS"];
+/** Known to the schema, not enforced by this version. */
+const laterFields = ["listener", "originatingTLS", "serverNames", "terminatingTLS"];
 
-function parsePortRule(value: unknown, path: string, deny: boolean, reader: FieldReader): PortMatch[] {
-  const fields = reader.object(value, path, deny ? ["ports"] : ["ports", ...layer7Fields]);
-  if (fields === undefined) return [];
-  for (const name of deny ? [] : layer7Fields) {
-    const given = fields[name];
-    if (given === undefined || given === null || (name === "rules" && isEmptyObject(given))) continue;
-    reader.problem(joinPath(path, name), "is not supported yet (it needs a proxy); allow by ports alone, or leave the policy out");
+function parsePortRule(value: unknown, path: string, name: SectionName, reader: FieldReader): Pick<PortGroup, "ports" | "layer7"> {
+  const denies = name === "ingressDeny" || name === "egressDeny";
+  const fields = reader.object(value, path, denies ? ["ports"] : ["ports", "rules", ...laterFields]);
+  if (fields === undefined) return { ports: [] };
+  const ports = parsePortList(fields, path, reader);
+  if (denies) return { ports };
+  for (const later of laterFields) {
+    if (isPresent(fields[later]))
+      reader.problem(joinPath(path, later), "is not supported yet (it needs a proxy); allow by ports alone, or leave the policy out");
   }
+  const layer7 = parseLayer7(fields.rules, joinPath(path, "rules"), name === "ingress" ? "ingress" : "egress", reader);
+  if (layer7 === undefined) return { ports };
+  checkLayer7Ports(ports, layer7, joinPath(path, "ports"), reader);
+  return { ports, layer7 };
+}
+
+/** A parser takes single ports of its own transport. */
+function checkLayer7Ports(ports: readonly PortMatch[], layer7: Layer7, path: string, reader: FieldReader): void {
+  const parser = parserOf(layer7);
+  if (ports.length === 0) reader.problem(path, `must name the ports whose connections the rules for ${parser} are about`);
+  for (const [index, match] of ports.entries()) {
+    const itemPath = `${path}[${index}]`;
+    const { protocol } = match;
+    if (match.kind === "number" && match.first === 0)
+      reader.problem(joinPath(itemPath, "port"), `must be one that speaks ${parser}: rules of layer 7 cannot be about every port`);
+    else if (match.kind === "number" && match.first !== match.last && layer7.parser === "dns")
+      reader.problem(joinPath(itemPath, "endPort"), "cannot stand beside rules for dns, which are about single ports");
+    if (layer7.parser === "dns" ? protocol === protocols.sctp : protocol !== protocols.tcp)
+      reader.problem(
+        joinPath(itemPath, "protocol"),
+        `must be ${layer7.parser === "dns" ? "UDP, TCP or ANY" : "TCP"} beside rules for ${parser}`,
+      );
+  }
+}
+
+function parsePortList(fields: Fields, path: string, reader: FieldReader): PortMatch[] {
   const portsPath = joinPath(path, "ports");
   const items = reader.list(fields.ports, portsPath) ?? [];
   if (items.length > portCountMax)
@@ -117,8 +155,4 @@ function icmpType(family: 4 | 6, value: unknown): number | undefined {
 
 function isPortNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 65_535;
-}
-
-function isEmptyObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
 }

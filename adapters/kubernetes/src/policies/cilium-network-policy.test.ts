@@ -117,12 +117,51 @@ const rows: readonly [name: string, object: unknown, path: string, message: RegE
     /no IPv4 ICMP type/,
   ],
   ["ICMP type 256", ingress({ icmps: [{ fields: [{ type: 256 }] }] }), "spec.ingress[0].icmps[0].fields[0].type", /from 0 to 255/],
+  ["two kinds of rules of layer 7", web({ http: [], kafka: [] }), "spec.ingress[0].toPorts[0].rules.kafka", /^cannot stand beside http/],
   [
-    "HTTP rules",
-    ingress({ toPorts: [{ ports: [{ port: "80" }], rules: { http: [{}] } }] }),
-    "spec.ingress[0].toPorts[0].rules",
+    "rules of layer 7 for every port",
+    web({ http: [{}] }, { port: "0" }),
+    "spec.ingress[0].toPorts[0].ports[0].port",
+    /cannot be about every port/,
+  ],
+  [
+    "rules of layer 7 without ports",
+    ingress({ toPorts: [{ rules: { http: [{}] } }] }),
+    "spec.ingress[0].toPorts[0].ports",
+    /must name the ports/,
+  ],
+  ["HTTP over UDP", web({ http: [{}] }, { protocol: "UDP" }), "spec.ingress[0].toPorts[0].ports[0].protocol", /must be TCP/],
+  ["HTTP over anything", web({ http: [{}] }, { protocol: "ANY" }), "spec.ingress[0].toPorts[0].ports[0].protocol", /must be TCP/],
+  ["an expression that is none", web({ http: [{ path: "/(" }] }), "spec.ingress[0].toPorts[0].rules.http[0].path", /no regular expression/],
+  ["an expression that looks ahead", web({ http: [{ host: "(?=a)" }] }), "spec.ingress[0].toPorts[0].rules.http[0].host", /RE2/],
+  ["a header that is none", web({ http: [{ headers: [" : x"] }] }), "spec.ingress[0].toPorts[0].rules.http[0].headers[0]", /is no header/],
+  [
+    "a header from a secret",
+    web({ http: [{ headerMatches: [{ name: "a", secret: { name: "s" } }] }] }),
+    "spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0].secret",
     /not supported yet/,
   ],
+  [
+    "an unknown mismatch",
+    web({ http: [{ headerMatches: [{ name: "a", mismatch: "DROP" }] }] }),
+    "spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0].mismatch",
+    /must be one of LOG/,
+  ],
+  [
+    "a Kafka role beside a key",
+    web({ kafka: [{ role: "produce", apiKey: "fetch" }] }),
+    "spec.ingress[0].toPorts[0].rules.kafka[0].apiKey",
+    /role/,
+  ],
+  ["a Kafka topic that is none", web({ kafka: [{ topic: "a b" }] }), "spec.ingress[0].toPorts[0].rules.kafka[0].topic", /no topic/],
+  ["generic rules without a parser", web({ l7: [{ a: "b" }] }), "spec.ingress[0].toPorts[0].rules.l7proto", /must name the parser/],
+  ["a parser beside HTTP rules", web({ l7proto: "x", http: [{}] }), "spec.ingress[0].toPorts[0].rules.http", /cannot stand beside l7proto/],
+  ["DNS rules in ingress", web({ dns: [{ matchPattern: "*" }] }), "spec.ingress[0].toPorts[0].rules.dns", /stands in egress alone/],
+  ["DNS rules for a range", names({ matchPattern: "*" }, { endPort: 54 }), "spec.egress[0].toPorts[0].ports[0].endPort", /single ports/],
+  ["a DNS rule of two kinds", names({ matchPattern: "*", matchName: "a" }), "spec.egress[0].toPorts[0].rules.dns[0]", /one of them/],
+  ["a DNS rule of no kind", names({}), "spec.egress[0].toPorts[0].rules.dns[0]", /one of them/],
+  ["a name with an asterisk", names({ matchName: "*.a" }), "spec.egress[0].toPorts[0].rules.dns[0].matchName", /no name of DNS/],
+  ["a pattern with a space", names({ matchPattern: "* a" }), "spec.egress[0].toPorts[0].rules.dns[0].matchPattern", /no pattern of DNS/],
   [
     "rules in a deny",
     policy({ endpointSelector: {}, ingressDeny: [{ toPorts: [{ rules: {} }] }] }),
@@ -175,6 +214,15 @@ const rows: readonly [name: string, object: unknown, path: string, message: RegE
   ],
   ["a long log value", policy({ endpointSelector: {}, ingress: [{}], log: { value: "x".repeat(33) } }), "spec.log.value", /more than 32/],
 ];
+
+function web(rules: object, port: object = {}): unknown {
+  return ingress({ toPorts: [{ ports: [{ port: "80", protocol: "TCP", ...port }], rules }] });
+}
+
+function names(rule: object, port: object = {}): unknown {
+  const toPorts = [{ ports: [{ port: "53", protocol: "ANY", ...port }], rules: { dns: [rule] } }];
+  return policy({ endpointSelector: {}, egress: [{ toPorts }] });
+}
 
 function ports(port: unknown): unknown {
   return ingress({ toPorts: [{ ports: [port] }] });
@@ -448,6 +496,21 @@ test("the policy's labels are the user's and those of its place", () => {
   assert.equal(rule.log, "mine");
 });
 
+test("rules of layer 7 stand with their ports, names without their case", () => {
+  const of = (object: unknown) => {
+    const { ingress: into, egress: out } = parseOne(object);
+    return [...into, ...out][0]?.ports?.[0]?.layer7;
+  };
+  const http = { path: "/a.*", method: "GET", host: "a", headers: ["X-A: b"], headerMatches: [{ name: "X", value: "y", mismatch: "LOG" }] };
+  assert.deepEqual(of(web({ http: [http, {}] })), { parser: "http", rules: [http, {}] });
+  assert.deepEqual(of(web({ http: [] })), { parser: "http", rules: [] });
+  assert.deepEqual(of(web({ kafka: [{ role: "produce", topic: "t" }] })), { parser: "kafka", rules: [{ role: "produce", topic: "t" }] });
+  const generic = { parser: "generic", protocol: "memcache", rules: [{ command: "get" }] };
+  assert.deepEqual(of(web({ l7proto: "memcache", l7: [{ command: "get" }] })), generic);
+  assert.deepEqual(of(names({ matchName: "Www.Example." })), { parser: "dns", rules: [{ matchName: "www.example" }] });
+  assert.equal(of(web({})), undefined);
+});
+
 test("an annotation makes a policy one that is only audited", () => {
   const annotated = (value: unknown): unknown => ({
     metadata: { name: "rule", namespace: "shop", annotations: { "policy.cilium.io/audit-mode": value } },
@@ -466,7 +529,7 @@ test("an annotation makes a policy one that is only audited", () => {
   });
 });
 
-const folder = new URL("../testdata/cilium-network-policies/", import.meta.url);
+const folder = new URL("../../testdata/cilium-network-policies/", import.meta.url);
 for (const file of readdirSync(folder)) {
   test(`${file} is a policy without problems`, () => {
     const { rules, problems } = parseCiliumNetworkPolicy(parseYaml(readFileSync(new URL(file, folder), "utf8")));
