@@ -1,20 +1,22 @@
 import { type Datapath, type DatapathObjects, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
-import type { KubernetesClient } from "@cilium-ts/kubernetes";
+import type { KubernetesClient, KubernetesObject } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import type { Table, Target } from "@cilium-ts/state";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { LocalNode } from "./cluster/local-node.ts";
-import { resolvePodRanges } from "./cluster/pod-ranges.ts";
 import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { Controllers } from "./controllers.ts";
-import { createNodePool, type NodePool } from "./endpoints/node-pool.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
+import { followPools } from "./ipam/follow-pools.ts";
+import { MultiPool } from "./ipam/multi-pool.ts";
+import type { NodePool } from "./ipam/node-pool.ts";
+import { openNodePool } from "./ipam/open-node-pool.ts";
 import { AgentMetrics } from "./metrics/agent-metrics.ts";
 import { processMetrics } from "./metrics/process-metrics.ts";
 import { sampledMetrics } from "./metrics/sampled-metrics.ts";
@@ -70,10 +72,10 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   await using client = metrics.countedClient(await world.openClient());
   await using netlink = world.openNetlink();
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
-  const pool = createNodePool(await resolvePodRanges({ ...world, options, client, localNode, netlink, signal: parent }), clock);
+  const pool = await openNodePool({ ...world, options, client, localNode, netlink, signal: parent });
   const routers = { ipv4: formatAddress(pool.routerIPv4), ipv6: formatAddress(pool.routerIPv6) };
   using network = await openNodeNetwork(world, netlink, options, pool);
-  const { datapath, mtu, devices, podPrefixes } = network;
+  const { datapath, mtu, devices } = network;
 
   // Opened last and so closed first: no task outlives what it uses.
   await using tasks = new TaskGroup(parent);
@@ -81,9 +83,14 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
     localNode.publish(underlay, routers);
     masquerading.addressesChanged();
   };
+  const onOwnNode = (object: KubernetesObject | undefined): void => {
+    if (object === undefined) localNode.gone();
+    if (pool instanceof MultiPool) pool.takeNode(object);
+  };
   const given = { ...world, options, datapath, netlink, client, pool, readiness, mtu };
-  const node = createNode({ ...given, ...metrics.nodeObserver, onAddressesChanged, signal: tasks.signal });
-  const masquerading = new Masquerading({ netlink, datapath, remoteNodes: node.remoteNodes, devices, podPrefixes });
+  const node = createNode({ ...given, ...metrics.nodeObserver, onAddressesChanged, onOwnNode, signal: tasks.signal });
+  const masquerading = new Masquerading({ netlink, datapath, remoteNodes: node.remoteNodes, devices, podPrefixes: () => pool.prefixes() });
+  pool.watchPrefixes(() => masquerading.addressesChanged());
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, clock, log });
@@ -101,7 +108,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
   tasks.run("serve the API", (signal) => door.serve(operations, signal, { onFailure, onServed: (request) => metrics.served(request) }));
   if (options.masquerade) tasks.run("masquerade", (signal) => masquerading.run(signal));
-  const parts = { world, options, node, network, localNode, pool, routers, controllers, readiness };
+  const parts = { world, options, client, node, network, localNode, pool, routers, controllers, readiness };
   startFollowing(tasks, parts);
   startKeeping(tasks, parts);
   startRepeating(tasks, parts);
@@ -115,6 +122,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
 interface AgentParts {
   readonly world: World;
   readonly options: AgentOptions;
+  readonly client: KubernetesClient;
   readonly node: Node;
   readonly network: NodeNetwork;
   readonly localNode: LocalNode;
@@ -125,8 +133,10 @@ interface AgentParts {
 }
 
 /** What others tell. */
-function startFollowing(tasks: TaskGroup, { world, node, network, readiness }: AgentParts): void {
+function startFollowing(tasks: TaskGroup, { world, options, client, node, network, pool, readiness }: AgentParts): void {
   const { datapath } = network;
+  const { nodeName } = options;
+  if (pool instanceof MultiPool) tasks.run("follow pools", (signal) => followPools({ ...world, client, nodeName, pool }, signal));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
   tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
   tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
@@ -141,6 +151,7 @@ function startKeeping(tasks: TaskGroup, { node, network, localNode, controllers 
     tasks.run(task, (signal) => controllers.keep(what, table, target, signal));
   keep("publish the node", "CiliumNode", localNode.table, localNode.target);
   keep("route to other nodes", "route", node.remoteNodes.routes, network.remoteRoutes);
+  keep("route to nobody", "route of our own", network.ownRoutes.table, network.ownRoutes.target);
   keep("publish endpoints", "CiliumEndpoint", node.published.table, node.published.target);
   keep("program the ipcache", "ipcache", node.ipcache.table, node.ipcache.target);
 }

@@ -4,7 +4,7 @@ import { EndpointIdAllocator } from "@cilium-ts/endpoint";
 import { FlowRing } from "@cilium-ts/flow";
 import { LocalIdentityAllocator, reservedIdentities, reservedPeers } from "@cilium-ts/identity";
 import type { Kernel } from "@cilium-ts/kernel";
-import type { KubernetesClient } from "@cilium-ts/kubernetes";
+import type { KubernetesClient, KubernetesObject } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { formatAddress, type Prefix, parsePrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
@@ -20,9 +20,9 @@ import { ClusterWatch } from "./cluster/watch-cluster.ts";
 import { NodeWatch } from "./cluster/watch-nodes.ts";
 import { EndpointFiles } from "./endpoints/endpoint-files.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
-import type { NodePool } from "./endpoints/node-pool.ts";
 import { FlowHistory } from "./flow-history.ts";
 import { AgentEvents } from "./hubble/agent-events.ts";
+import type { NodePool } from "./ipam/node-pool.ts";
 import { IpcacheTable } from "./ipcache-table.ts";
 import { DeviceNames } from "./network/device-names.ts";
 import { HostAddresses } from "./network/host-addresses.ts";
@@ -58,6 +58,8 @@ export interface Foundation {
   onRegenerated(outcome: "success" | "fail"): void;
   /** The node's own addresses are other ones now. */
   onAddressesChanged(underlay: readonly string[]): void;
+  /** This node's own object as it is now; undefined: it is gone. */
+  onOwnNode(object: KubernetesObject | undefined): void;
 }
 
 /** Everything that the node keeps in memory. */
@@ -182,12 +184,12 @@ async function adopt(endpoints: Endpoints, log: Log, namespace: string, name: st
 }
 
 function plumbingWays({ pool, mtu }: Foundation): Parameters<typeof createPodPlumbing>[1] {
-  const { routerIPv4, routerIPv6, pools } = pool;
-  return { routerIPv4, routerIPv6, routeMtu: mtu.route, podPrefixes: [pools.ipv4.prefix, pools.ipv6.prefix] };
+  const { routerIPv4, routerIPv6 } = pool;
+  return { routerIPv4, routerIPv6, routeMtu: mtu.route, podPrefixes: () => pool.prefixes() };
 }
 
 function createRemotePart(
-  { client, clock, log, options }: Foundation,
+  { client, clock, log, options, onOwnNode }: Foundation,
   { ipcache, flows }: PolicyPart,
   published: PublishedEndpoints,
 ): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
@@ -200,7 +202,16 @@ function createRemotePart(
   return {
     remoteNodes,
     remoteEndpoints,
-    nodeWatch: new NodeWatch({ client, clock, log, nodes: remoteNodes, endpoints: remoteEndpoints, published }),
+    nodeWatch: new NodeWatch({
+      client,
+      clock,
+      log,
+      nodes: remoteNodes,
+      endpoints: remoteEndpoints,
+      published,
+      nodeName: options.nodeName,
+      onOwnNode,
+    }),
   };
 }
 

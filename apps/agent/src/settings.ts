@@ -40,7 +40,14 @@ const settings = [
     name: "ipam",
     value: "MODE",
     fallback: "host-scope",
-    says: "who gives this node its pods' ranges: host-scope (the flags), cluster-pool or kubernetes",
+    says: "who gives this node its pods' ranges: host-scope (the flags), cluster-pool, kubernetes or multi-pool",
+  },
+  { name: "ipam-default-ip-pool", value: "POOL", fallback: "default", says: "pool of pods that say nothing, in the mode multi-pool" },
+  {
+    name: "ipam-multi-pool-pre-allocation",
+    value: "POOL=N,...",
+    fallback: "default=8",
+    says: "addresses of pools that are held ready, in the mode multi-pool",
   },
   { name: "routing-mode", value: "MODE", fallback: "tunnel", says: "how pods of other nodes are reached: tunnel (VXLAN) or native" },
   {
@@ -98,7 +105,10 @@ export interface AgentOptions {
   readonly bpfRoot: string;
   readonly ipv4Range: Prefix;
   readonly ipv6Range: Prefix;
-  readonly ipam: "host-scope" | "cluster-pool" | "kubernetes";
+  readonly ipam: "host-scope" | "cluster-pool" | "kubernetes" | "multi-pool";
+  /** Of the mode multi-pool: where pods get their addresses of that name no other, and addresses held ready, by pool. */
+  readonly defaultPool: string;
+  readonly poolReserves: ReadonlyArray<readonly [pool: string, addresses: number]>;
   readonly routingMode: "tunnel" | "native";
   /** Empty: found out. */
   readonly directRoutingDevice: string;
@@ -190,7 +200,9 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     bpfRoot: reader.required("bpf-root"),
     ipv4Range: range("ipv4-range", 4, 8),
     ipv6Range: range("ipv6-range", 6, 64),
-    ipam: reader.choice("ipam", ["host-scope", "cluster-pool", "kubernetes"], "host-scope"),
+    ipam: reader.choice("ipam", ["host-scope", "cluster-pool", "kubernetes", "multi-pool"], "host-scope"),
+    defaultPool: reader.required("ipam-default-ip-pool"),
+    poolReserves: readReserves(reader),
     routingMode: reader.choice("routing-mode", ["tunnel", "native"], "tunnel"),
     directRoutingDevice: reader.text("direct-routing-device"),
     masquerade: reader.boolean("enable-bpf-masquerade"),
@@ -233,6 +245,18 @@ function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFil
   else if (tlsCertFile === "" && tlsClientCaFiles.length > 0)
     problems.push("--hubble-tls-client-ca-files needs --hubble-tls-cert-file and --hubble-tls-key-file");
   return problems;
+}
+
+function readReserves(reader: SettingsReader<SettingName>): Array<readonly [string, number]> {
+  const name = "ipam-multi-pool-pre-allocation";
+  const reserves: Array<readonly [string, number]> = [];
+  for (const part of reader.text(name).split(/[\s,]+/)) {
+    if (part === "") continue;
+    const [, pool = "", count = ""] = /^([^=]+)=([0-9]{1,5})$/.exec(part) ?? [];
+    if (pool === "") reader.problems.push(`--${name} is a list such as default=8,blue=4, not "${reader.text(name)}"`);
+    else reserves.push([pool, Number(count)]);
+  }
+  return reserves;
 }
 
 function usage(): string {

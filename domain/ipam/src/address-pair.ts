@@ -1,9 +1,12 @@
 import type { AddressPool, Allocation, AllocationResult, Expiration } from "./address-pool.ts";
 
+/** Where the addresses of one family come from. */
+export type FamilyAddresses = Pick<AddressPool, "prefix" | "capacity" | "size" | "allocateNext" | "allocate" | "release" | "snapshot">;
+
 /** Addresses of a node; a family that is off has no pool. */
 export interface AddressPools {
-  readonly ipv4?: AddressPool;
-  readonly ipv6?: AddressPool;
+  readonly ipv4?: FamilyAddresses;
+  readonly ipv6?: FamilyAddresses;
 }
 
 /** One address of each family that is on. Both carry deadlines of their own. */

@@ -1,3 +1,4 @@
+import { usableAddresses } from "@cilium-ts/ipam";
 import { addressToBigInt, type Family, familyOf, formatPrefix, type Prefix, parsePrefix, prefixContains } from "@cilium-ts/net";
 import type { PodCIDRPoolOptions } from "./pod-cidr-allocator.ts";
 import { PodCIDRPool } from "./pod-cidr-pool.ts";
@@ -147,14 +148,14 @@ export class PodPoolAllocator {
         familyOf(holding.prefix.address) === family &&
         pools.some((each) => prefixContains(each.prefix, holding.prefix)),
     );
-    let [count, usable] = [own.length, own.reduce((sum, { prefix }) => sum + usableOf(prefix), 0)];
+    let [count, usable] = [own.length, own.reduce((sum, { prefix }) => sum + usableAddresses(prefix), 0)];
     for (; usable < needed; count += 1) {
       if (count >= cidrsOfNodeMax)
         return `the node asks for ${needed} addresses of pool ${pool}: ${cidrsOfNodeMax} pod CIDRs of a node are the most`;
       const prefix = allocateFrom(pools);
       if (prefix === undefined) return exhausted(pool, family, pools);
       this.#hold(name, held, { pool, prefix });
-      usable += usableOf(prefix);
+      usable += usableAddresses(prefix);
     }
     return undefined;
   }
@@ -206,12 +207,6 @@ function allocateFrom(pools: readonly PodCIDRPool[]): Prefix | undefined {
     return prefix;
   }
   return undefined;
-}
-
-/** As agents count them: the first address and the last are nobody's, unless there are at most two. */
-function usableOf({ address, length }: Prefix): number {
-  const bits = address.length * 8 - length;
-  return bits <= 1 ? 2 ** bits : 2 ** bits - 2;
 }
 
 function sorted(holdings: Iterable<Holding>): PodPoolClaim[] {

@@ -4,13 +4,13 @@ import { parseSettings as parseOperatorSettings, runOperator } from "@cilium-ts/
 import { errorMessage } from "@cilium-ts/std";
 import type { Random } from "@cilium-ts/testing";
 import { SimulatedApi } from "./simulated-api.ts";
-import { SimulatedNode } from "./simulated-node.ts";
+import { type IpamMode, SimulatedNode } from "./simulated-node.ts";
 import { SimulatedTime } from "./simulated-time.ts";
 
 export interface ClusterShape {
   readonly nodes: number;
   readonly routingMode: "tunnel" | "native";
-  readonly ipam: "cluster-pool" | "host-scope";
+  readonly ipam: IpamMode;
   /** Nodes for which there are pod CIDRs; a power of two. */
   readonly podCIDRs: number;
   /** Changes that the API server remembers. */
@@ -29,6 +29,8 @@ export interface SimulatedPod {
   readonly namespace: string;
   readonly name: string;
   readonly node: SimulatedNode;
+  /** Of which its addresses must be. */
+  readonly pool: string;
 }
 
 const operatorSettings: Readonly<Record<string, string>> = {
@@ -44,9 +46,12 @@ const operatorSettings: Readonly<Record<string, string>> = {
 };
 
 /** Pools of so many pod CIDRs. */
-function poolSettings({ podCIDRs }: ClusterShape): Readonly<Record<string, string>> {
+function poolSettings({ podCIDRs, ipam }: ClusterShape): Readonly<Record<string, string>> {
   const bits = Math.log2(podCIDRs);
+  const families = [`ipv4-cidrs:10.0.0.0/${26 - bits}`, "ipv4-mask-size:26", `ipv6-cidrs:fd00::/${120 - bits}`, "ipv6-mask-size:120"];
   return {
+    ipam: ipam === "host-scope" ? "cluster-pool" : ipam,
+    "auto-create-cilium-pod-ip-pools": `default=${families.join(";")}`,
     "cluster-pool-ipv4-cidr": `10.0.0.0/${26 - bits}`,
     "cluster-pool-ipv4-mask-size": "26",
     "cluster-pool-ipv6-cidr": `fd00::/${120 - bits}`,
@@ -79,6 +84,7 @@ export class SimulatedCluster implements AsyncDisposable {
     const time = new SimulatedTime();
     const api = await SimulatedApi.open({ time, random, revisionsMax: shape.revisionsMax });
     const cluster = new SimulatedCluster(time, api, shape);
+    await cluster.setPool("10.1.0.0/23");
     await cluster.create(resources.namespaces, { metadata: { name: "prod", labels: { team: "red" } } });
     for (let count = 0; count < shape.nodes; count += 1) await cluster.addNode();
     cluster.startOperator();
@@ -90,7 +96,8 @@ export class SimulatedCluster implements AsyncDisposable {
     const number = this.#nodeCount;
     const { routingMode, ipam } = this.shape;
     const name = `n${number}`;
-    await this.create(resources.nodes, { metadata: { name }, spec: {} } as KubernetesObject);
+    const podCIDRs = [`10.100.${number}.0/24`, `fd00:100:0:${number}::/112`];
+    await this.create(resources.nodes, { metadata: { name }, spec: ipam === "kubernetes" ? { podCIDRs } : {} } as KubernetesObject);
     const node = new SimulatedNode({ name, number, routingMode, ipam, time: this.time, api: this.api });
     this.nodes.push(node);
     await node.boot();
@@ -170,12 +177,15 @@ export class SimulatedCluster implements AsyncDisposable {
     await node.readdress(this.#nodeCount);
   }
 
-  async createPod(namespace: string, name: string, app: string, node: SimulatedNode): Promise<void> {
-    const metadata = { namespace, name, labels: { app } };
+  /** Of the pool that its annotation names, where it has one. */
+  async createPod(options: { namespace: string; name: string; app: string; node: SimulatedNode; pool?: string }): Promise<void> {
+    const { namespace, name, app, node, pool } = options;
+    const annotations = pool === undefined ? {} : { "ipam.cilium.io/ip-pool": pool };
+    const metadata = { namespace, name, labels: { app }, annotations };
     const spec = { nodeName: node.name, containers: [{ name: "main", image: "none" }] };
     const object = await this.create(resources.pods, { metadata, spec } as KubernetesObject);
     const { uid } = object.metadata as unknown as { readonly uid: string };
-    this.pods.set(uid, { uid, namespace, name, node });
+    this.pods.set(uid, { uid, namespace, name, node, pool: pool ?? "default" });
     node.addPod({ uid, namespace, name });
   }
 
@@ -206,8 +216,16 @@ export class SimulatedCluster implements AsyncDisposable {
     await this.time.still(() => this.api.layer.delete(resource, { namespace, name }));
   }
 
-  /** Whether there are no faults, and everybody runs. */
-  heal(): void {
+  /** The pool "blue" is cut from this from now on. */
+  async setPool(cidr: string): Promise<void> {
+    const spec = { ipv4: { cidrs: [cidr], maskSize: 29 }, ipv6: { cidrs: ["fd00:1::/112"], maskSize: 125 } };
+    if (this.shape.ipam === "multi-pool")
+      await this.apply(resources.ciliumPodIPPools, { metadata: { name: "blue" }, spec } as KubernetesObject);
+  }
+
+  /** There are no faults, everybody runs, and there is room for all. */
+  async heal(): Promise<void> {
+    await this.setPool("10.1.0.0/23");
     Object.assign(this.api.faults, { failure: 0, latencyMsMax: 5 });
     this.api.setDown(false);
     if (this.#operators.length === 0) this.startOperator();

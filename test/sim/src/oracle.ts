@@ -54,6 +54,7 @@ export async function differences(cluster: SimulatedCluster, random: Random): Pr
   const kernels = new Map(cluster.nodes.map((node) => [node, node.inspect()]));
   const truth = readTruth(cluster, kernels);
   const found: string[] = [];
+  for (const { uid, name } of truth.pods) checkPool(cluster, uid, (text) => found.push(`${name}: ${text}`));
   for (const pod of truth.pods)
     if (pod.addresses.length !== 2) found.push(`${pod.name} on ${pod.node.name} has no addresses: ADD never succeeded`);
   if (found.length > 0) return found;
@@ -65,6 +66,15 @@ export async function differences(cluster: SimulatedCluster, random: Random): Pr
     await checkRoutes(node, cluster, truth, say);
   }
   return found;
+}
+
+/** Addresses of a pod are of its pool. */
+function checkPool(cluster: SimulatedCluster, uid: string, say: (text: string) => void): void {
+  const pod = cluster.pods.get(uid);
+  if (pod === undefined || cluster.shape.ipam !== "multi-pool") return;
+  const expected = pod.pool === "blue" ? /^(10\.1\.|fd00:1::)/ : /^(10\.0\.|fd00::)/;
+  for (const address of pod.node.sandboxes.get(uid)?.addresses ?? [])
+    if (!expected.test(address)) say(`${address} is not of pool ${pod.pool}`);
 }
 
 function readTruth({ api, pods: placed, nodes }: SimulatedCluster, kernels: ReadonlyMap<SimulatedNode, KernelState>): Truth {
@@ -158,9 +168,11 @@ function checkIpcache(
   const host = (address: string): string => `${address}/${address.includes(":") ? 128 : 32}`;
   const tunnelTo = (other: SimulatedNode): string =>
     other === node || cluster.shape.routingMode === "native" ? "-" : (other.underlay[0] ?? "");
-  for (const { name, addresses } of truth.nodes) {
+  for (const { name, addresses, podCIDRs } of truth.nodes) {
     const other = cluster.nodes.find((candidate) => candidate.name === name);
     if (other === undefined) continue;
+    // Behind a tunnel, whoever nobody has heard of yet is of the world.
+    for (const cidr of podCIDRs) if (tunnelTo(other) !== "-") expected.set(cidr, `${cidr.includes(":") ? 10 : 9} ${tunnelTo(other)}`);
     for (const { type, ip } of addresses)
       expected.set(host(ip), other === node ? "1 -" : `6 ${type === "CiliumInternalIP" ? tunnelTo(other) : "-"}`);
   }

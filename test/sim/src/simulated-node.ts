@@ -34,6 +34,8 @@ const never = new AbortController().signal;
 /** Between two looks of the container runtime at what should run. */
 const runtimeIntervalMs = 500;
 
+export type IpamMode = "cluster-pool" | "host-scope" | "kubernetes" | "multi-pool";
+
 /** One pod of the container runtime. */
 export interface Sandbox {
   readonly uid: string;
@@ -57,7 +59,7 @@ export interface SimulatedNodeOptions {
   /** From 1. */
   readonly number: number;
   readonly routingMode: "tunnel" | "native";
-  readonly ipam: "cluster-pool" | "host-scope";
+  readonly ipam: IpamMode;
   readonly time: SimulatedTime;
   readonly api: SimulatedApi;
 }
@@ -322,6 +324,7 @@ export class SimulatedNode implements Disposable {
       "bpf-root": "/bpf",
       "routing-mode": routingMode,
       ipam,
+      "ipam-multi-pool-pre-allocation": "default=2",
       "ipv4-range": `10.200.${number}.0/24`,
       "ipv6-range": `fd00:200:0:${number}::/112`,
       "agent-health-port": "0",

@@ -43,7 +43,7 @@ export async function simulate(options: SimulationOptions): Promise<string[]> {
       {
         nodes: options.nodes ?? 2 + random.below(3),
         routingMode: random.pick(["tunnel", "native"]),
-        ipam: random.pick(["cluster-pool", "cluster-pool", "host-scope"]),
+        ipam: random.pick(["cluster-pool", "cluster-pool", "multi-pool", "multi-pool", "kubernetes", "host-scope"]),
         podCIDRs: options.nodes === undefined ? random.pick([4, 4, 1_024]) : 1_024,
         revisionsMax: random.pick([40, 200, 10_000]),
       },
@@ -86,7 +86,7 @@ class Simulation {
     const { time } = this.#cluster;
     const endMs = time.elapsedMs + durationMs;
     let found: string[] = [];
-    this.#cluster.heal();
+    await this.#cluster.heal();
     const untold = await this.#removeNodesInExcess();
     if (untold.length > 0) return untold;
     while (time.elapsedMs < endMs) {
@@ -103,7 +103,7 @@ class Simulation {
   /** Nodes for which there was no pod CIDR must have been told so; they are taken away, as their pods cannot be. */
   async #removeNodesInExcess(): Promise<string[]> {
     const { nodes, shape, time, api } = this.#cluster;
-    if (shape.ipam !== "cluster-pool" || nodes.length <= shape.podCIDRs) return [];
+    if ((shape.ipam !== "cluster-pool" && shape.ipam !== "multi-pool") || nodes.length <= shape.podCIDRs) return [];
     await time.advance(tellMs);
     const untold: string[] = [];
     for (const object of api.layer.list(resources.ciliumNodes).items as unknown as KubernetesObject[]) {
@@ -137,6 +137,8 @@ class Simulation {
       [1, () => this.#cluster.setOperatorClocks(random.pick([-3_600_000, -60_000, 60_000, 3_600_000]))],
       [1, () => this.#readdress(random.pick(this.#cluster.nodes))],
       [1, () => this.#addNode()],
+      [1, () => this.#deleteCiliumNode()],
+      [2, () => this.#changePool()],
       [1, () => this.#deleteIdentity()],
       [1, () => this.#movePod()],
       [1, () => this.#replaceNode()],
@@ -153,7 +155,8 @@ class Simulation {
     const { nodes, pods } = this.#cluster;
     if (pods.size >= nodes.length * podsPerNodeMax) return;
     this.#names += 1;
-    await this.#cluster.createPod(this.#random.pick(namespaces), `p${this.#names}`, this.#random.pick(apps), this.#random.pick(nodes));
+    const { node, ...rest } = { node: this.#random.pick(nodes), namespace: this.#random.pick(namespaces), app: this.#random.pick(apps) };
+    await this.#cluster.createPod({ ...rest, name: `p${this.#names}`, node, ...this.#pool() });
   }
 
   async #deletePod(): Promise<void> {
@@ -167,12 +170,32 @@ class Simulation {
     if (pods.length === 0) return;
     const pod = this.#random.pick(pods);
     await this.#cluster.deletePod(pod);
-    await this.#cluster.createPod(pod.namespace, pod.name, this.#random.pick(apps), this.#random.pick(this.#cluster.nodes));
+    const { namespace, name } = pod;
+    const place = { app: this.#random.pick(apps), node: this.#random.pick(this.#cluster.nodes) };
+    await this.#cluster.createPod({ namespace, name, ...place, ...this.#pool() });
   }
 
   async #replaceNode(): Promise<void> {
     await this.#cluster.removeNode(this.#random.pick(this.#cluster.nodes));
     await this.#cluster.addNode();
+  }
+
+  #pool(): { pool?: string } {
+    return this.#cluster.shape.ipam === "multi-pool" && this.#random.chance(0.4) ? { pool: "blue" } : {};
+  }
+
+  /** It shrinks, moves, grows or is gone, whoever uses it. */
+  async #changePool(): Promise<void> {
+    if (this.#cluster.shape.ipam !== "multi-pool") return;
+    const isThere = this.#cluster.api.layer.list(resources.ciliumPodIPPools).items.length > 1;
+    if (isThere && this.#random.chance(0.25)) await this.#cluster.remove(resources.ciliumPodIPPools, { name: "blue" });
+    else await this.#cluster.setPool(this.#random.pick(["10.1.0.0/24", "10.1.1.0/24", "10.1.0.0/28", "10.1.0.0/23"]));
+  }
+
+  /** By hand; its node is as it was. */
+  async #deleteCiliumNode(): Promise<void> {
+    const objects = this.#cluster.api.layer.list(resources.ciliumNodes).items as unknown as KubernetesObject[];
+    if (objects.length > 0) await this.#cluster.remove(resources.ciliumNodes, { name: this.#random.pick(objects).metadata.name ?? "" });
   }
 
   /** Perhaps one more than there are pod CIDRs for. */

@@ -1,5 +1,15 @@
 import { readFileSync } from "node:fs";
-import { ciliumNodeObject, type KubernetesClient, type Node as KubernetesNode, nodeFrom, resources } from "@cilium-ts/kubernetes";
+import {
+  ciliumNodeObject,
+  type KubernetesClient,
+  KubernetesError,
+  type Node as KubernetesNode,
+  type KubernetesObject,
+  type NodePools,
+  nodeFrom,
+  podPoolRequests,
+  resources,
+} from "@cilium-ts/kubernetes";
 import { Table, type Target } from "@cilium-ts/state";
 import type { Routers } from "../cni/cni-result.ts";
 
@@ -21,6 +31,10 @@ export class LocalNode {
   readonly #options: LocalNodeOptions;
   #node: KubernetesNode | undefined;
   #written: string | undefined;
+  #published: readonly [underlay: readonly string[], routers: Routers | undefined] | undefined;
+  #requested: NodePools["requested"] = [];
+  /** What of `spec.ipam` is the operator's to write, but this node's to know: an object that is made anew must begin with it. */
+  #held: () => object | undefined = () => undefined;
 
   constructor(options: LocalNodeOptions) {
     this.#options = options;
@@ -33,9 +47,27 @@ export class LocalNode {
     return this.#node;
   }
 
+  /** The node's addresses are of these pod CIDRs: an object that somebody deletes is made anew with them. */
+  holds(ipam: () => object): void {
+    this.#held = ipam;
+  }
+
+  /** What the node needs of pools. */
+  request(requested: NodePools["requested"]): void {
+    this.#requested = requested;
+    if (this.#published !== undefined) this.publish(...this.#published);
+  }
+
+  /** The object is gone: it is made anew. */
+  gone(): void {
+    this.#written = undefined;
+    for (const row of [...this.table.rows()]) this.table.upsert({ ...row });
+  }
+
   /** `underlay`: how other nodes reach this one. Routers are undefined until the node has its pod CIDRs. */
   publish(underlay: readonly string[], routers: Routers | undefined): void {
     const { name, podCIDRs } = this.#options;
+    this.#published = [underlay, routers];
     const node = this.#node;
     const internal = underlay.map((ip) => ({ type: "InternalIP", ip }));
     const own = routers === undefined ? [] : [routers.ipv4, routers.ipv6].map((ip) => ({ type: "CiliumInternalIP", ip }));
@@ -47,6 +79,7 @@ export class LocalNode {
     );
     const fields = { ...(spec as Record<string, unknown>) };
     if (podCIDRs === undefined) delete fields.ipam; // Whoever applies a field owns it, and these are the operator's.
+    if (this.#requested.length > 0) fields.ipam = { pools: { requested: podPoolRequests(this.#requested) } };
     const content = JSON.stringify({ metadata, spec: fields });
     if (this.table.get(name)?.content !== content) this.table.upsert({ name, content });
   }
@@ -56,12 +89,24 @@ export class LocalNode {
     return {
       apply: async (row, signal) => {
         if (this.#written === row.content) return;
+        if (this.#written === undefined) await this.#restore(signal);
         await client.patch(resources.ciliumNodes, { name }, { type: "apply", body: JSON.parse(row.content), force: true }, { signal });
         this.#written = row.content;
       },
       remove: async () => {}, // A node that stops is still a node; the operator removes the object with the Node.
       realised: async () => (this.#written === undefined ? [] : [name]),
     };
+  }
+
+  /** Where there is no object, an operator that leads since a moment ago cannot know what is ours, and might give it to others. */
+  async #restore(signal: AbortSignal): Promise<void> {
+    const { client, name } = this.#options;
+    const ipam = this.#held();
+    if (ipam === undefined || (await client.get(resources.ciliumNodes, { name }, { signal })) !== undefined) return;
+    const object: KubernetesObject = { metadata: { name }, spec: { ipam } };
+    await client.create(resources.ciliumNodes, object, { signal }).catch((cause) => {
+      if (!(cause instanceof KubernetesError) || cause.status !== 409) throw cause;
+    });
   }
 }
 

@@ -67,6 +67,15 @@ export class Pods implements PodSource {
       cluster: this.#clusterName,
       ...(pod.serviceAccount === "" ? {} : { serviceAccount: pod.serviceAccount }),
     });
-    return { uid: pod.uid, labels, namedPorts: pod.namedPorts, workloads: pod.workloads, serviceAccount: pod.serviceAccount };
+    const { name, annotations } = pod;
+    const placement = {
+      namespace: pod.namespace,
+      name,
+      annotations,
+      labels: pod.labels,
+      namespaceAnnotations: namespace?.annotations ?? {},
+      namespaceLabels: namespace?.labels ?? {},
+    };
+    return { uid: pod.uid, labels, placement, namedPorts: pod.namedPorts, workloads: pod.workloads, serviceAccount: pod.serviceAccount };
   }
 }

@@ -1,4 +1,4 @@
-import { ciliumNodeFrom, type KubernetesClient, reflect, resources } from "@cilium-ts/kubernetes";
+import { ciliumNodeFrom, type KubernetesClient, type KubernetesObject, reflect, resources } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { PublishedEndpoints } from "./published-endpoints.ts";
@@ -13,6 +13,9 @@ export interface WatchNodesOptions {
   readonly endpoints: RemoteEndpoints;
   /** Our own pods' objects are among those of all nodes. */
   readonly published: Pick<PublishedEndpoints, "observe" | "observeAll">;
+  readonly nodeName: string;
+  /** This node's own object as it is now; undefined: it is gone. */
+  onOwnNode(object: KubernetesObject | undefined): void;
 }
 
 /** The other nodes and their pods, brought into the ipcache and the routes. */
@@ -33,7 +36,7 @@ export class NodeWatch {
 
   /** Until aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, clock, log, nodes, endpoints, published } = this.#options;
+    const { client, clock, log, nodes, endpoints, published, nodeName, onOwnNode } = this.#options;
     const watch = { client, clock, signal };
     const say = (what: string, failure: Error): void =>
       log.warn(`${what} cannot be watched: ${errorMessage(failure)}; what is known stays in force`);
@@ -42,10 +45,14 @@ export class NodeWatch {
         ...watch,
         resource: resources.ciliumNodes,
         onUpsert(object) {
+          if (object.metadata.name === nodeName) onOwnNode(object);
           nodes.upsert(ciliumNodeFrom(object));
           endpoints.refresh();
         },
-        onDelete: ({ name }) => nodes.remove(name),
+        onDelete({ name }) {
+          if (name === nodeName) onOwnNode(undefined);
+          nodes.remove(name);
+        },
         onListed: () => {
           if (!this.#listed) nodes.routes.markSynced("nodes");
           this.#listed = true;

@@ -12,13 +12,13 @@ import { parsePrefix } from "@cilium-ts/net";
 import { CookieTable, type Peer, PolicyEngine, protocols, type Rule } from "@cilium-ts/policy";
 import { createSimulatedClock } from "@cilium-ts/std/testing";
 import type { CniRequest } from "../cni/cni-request.ts";
+import { createNodePool, type NodePool } from "../ipam/node-pool.ts";
 import { IpcacheTable } from "../ipcache-table.ts";
 import { PolicyUpdates } from "../policy/policy-updates.ts";
 import { noProxies } from "../policy/proxies.ts";
 import { RealisedPolicies } from "../policy/realised-policies.ts";
 import { EndpointFiles } from "./endpoint-files.ts";
 import { Endpoints } from "./endpoints.ts";
-import { createNodePool, type NodePool } from "./node-pool.ts";
 import type { PlumbingRequest, PodPlumbing } from "./pod-plumbing.ts";
 import type { PodFacts } from "./pod-source.ts";
 

@@ -140,7 +140,7 @@ test("a removal happens once, whoever asks for it at the same time", async () =>
   await agent.add("db"); // Takes the only address.
   await second;
   await agent.endpoints.remove(row);
-  assert.equal(agent.pool.pools.ipv4.get("10.0.1.2")?.owner, "shop/db");
+  assert.equal(agent.pool.pools.ipv4.snapshot().find(({ address }) => address === "10.0.1.2")?.owner, "shop/db");
   assert.equal(agent.identities.references(256), 0);
 });
 
@@ -152,7 +152,7 @@ test("a removal that fails half-way can be asked for again, and gives nothing aw
   const row = await agent.add("web");
   agent.failing.add("disconnect");
   await assert.rejects(agent.endpoints.remove(row), /disconnect fails/);
-  assert.equal(agent.pool.pools.ipv4.get("10.0.1.2")?.owner, "shop/web");
+  assert.equal(agent.pool.pools.ipv4.snapshot().find(({ address }) => address === "10.0.1.2")?.owner, "shop/web");
   assert.equal(agent.datapath.endpoints.read(row.id), undefined, "the kernel has forgotten it");
   await agent.endpoints.remove(row);
   assert.deepEqual(agent.taken(), before);

@@ -17,11 +17,11 @@ import type { PolicyEngine, ResolvedPolicy } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { CniEndpoints } from "../cni/cni-handler.ts";
 import { CniError, type CniRequest, cniErrorCode } from "../cni/cni-request.ts";
+import type { AddressPool } from "../ipam/address-pool.ts";
 import type { IpcacheTable } from "../ipcache-table.ts";
 import { hostDeviceName, randomMac } from "../network/pod-network.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import type { RealisedPolicies } from "../policy/realised-policies.ts";
-import type { AddressPool } from "./address-pool.ts";
 import type { EndpointFiles } from "./endpoint-files.ts";
 import { Enforcement } from "./enforcement.ts";
 import { addressesOf, kernelKey, policyPorts } from "./kernel-shape.ts";
@@ -103,17 +103,18 @@ export class Endpoints implements CniEndpoints {
     await using undo = new Undo((message) => log.error(message));
     const id = takeId(ids);
     undo.release(`endpoint id ${id}`, () => ids.release(id));
-    const pair = addresses.allocate(request.pod === undefined ? request.containerId : `${request.pod.namespace}/${request.pod.name}`);
-    for (const address of [pair.ipv4, pair.ipv6]) undo.release(`address ${formatAddress(address)}`, () => addresses.release(address));
     const hostDevice = hostDeviceName(`${request.containerId}:${request.interfaceName}`);
     const hostMac = randomMac();
     const facts = this.#factsOf(request);
+    facts.catch(() => {}); // Awaited below; what comes before may fail first.
     // Not waited for: the plumbing may fail while the cluster still thinks about its answer.
     const releaseIdentity = (): void => void facts.then(({ identity }) => this.#releaseIdentity(identity.id)).catch(() => {});
     undo.add("the identity", releaseIdentity);
+    const owner = request.pod === undefined ? request.containerId : `${request.pod.namespace}/${request.pod.name}`;
+    const pair = await addresses.allocate(owner, () => facts.then(({ pod }) => pod?.placement));
+    for (const address of [pair.ipv4, pair.ipv6]) undo.release(`address ${formatAddress(address)}`, () => addresses.release(address));
     undo.add(`device ${hostDevice}`, () => plumbing.disconnect(hostDevice));
     const { namespacePath, interfaceName, mtu = this.#options.mtu } = request;
-    facts.catch(() => {}); // Awaited below; the plumbing may fail first.
     const connected = await plumbing.connect({ namespacePath, interfaceName, hostDevice, mac, hostMac, mtu, ...pair });
     const { pod, identity } = await facts;
     const created = createEndpoint(

@@ -1,5 +1,6 @@
 import type { NamedPort, Workload } from "@cilium-ts/endpoint";
 import type { Labels } from "@cilium-ts/labels";
+import type { PodPlacement } from "../ipam/pool-choice.ts";
 
 /** What the cluster says of a pod. */
 export interface PodFacts {
@@ -9,6 +10,8 @@ export interface PodFacts {
   readonly namedPorts: readonly NamedPort[];
   readonly workloads: readonly Workload[];
   readonly serviceAccount: string;
+  /** What decides of which pools it gets its addresses. */
+  readonly placement?: PodPlacement;
 }
 
 /** Where endpoints learn about their pods. */

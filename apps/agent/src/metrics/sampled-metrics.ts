@@ -4,7 +4,7 @@ import { dropReasonText } from "@cilium-ts/flow";
 import { clusterIdentityMin } from "@cilium-ts/identity";
 import { Metrics } from "@cilium-ts/metrics";
 import type { Controllers } from "../controllers.ts";
-import type { NodePool } from "../endpoints/node-pool.ts";
+import type { NodePool } from "../ipam/node-pool.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
 import { agentVersion } from "../version.ts";

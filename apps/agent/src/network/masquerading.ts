@@ -11,7 +11,8 @@ export interface MasqueradingOptions {
   readonly remoteNodes: RemoteNodes;
   /** Devices that run our programs for other reasons. */
   readonly devices: DatapathDevices;
-  readonly podPrefixes: readonly Prefix[];
+  /** The node's own pod CIDRs, now. */
+  podPrefixes(): readonly Prefix[];
 }
 
 const allDevices = "devices";
@@ -50,7 +51,7 @@ export class Masquerading {
     const { netlink, datapath, remoteNodes, devices, podPrefixes } = this.#options;
     const [links, addresses] = await Promise.all([netlink.links.list(), netlink.addresses.list()]);
     const native = links.filter(isUplink).map((link) => ({ ifindex: link.index, ...addressesOf(link, addresses) }));
-    datapath.masquerade?.setExempt([...podPrefixes.map(formatPrefix), ...remoteNodes.routes.keys()]);
+    datapath.masquerade?.setExempt([...podPrefixes().map(formatPrefix), ...remoteNodes.routes.keys()]);
     datapath.masquerade?.setDevices(native);
     datapath.deviceLinks.apply({ ...devices, native: native.map(({ ifindex }) => ifindex) });
   }

@@ -1,6 +1,7 @@
 import type { Kernel } from "@cilium-ts/kernel";
 import { type AddressBytes, formatAddress, type Prefix } from "@cilium-ts/net";
 import { type Link, type Netlink, type Operation, throwFirstFailure } from "@cilium-ts/netlink";
+import { ownRoute } from "./own-routes.ts";
 
 /** The node's own end of the pods' network. */
 export interface NodeNetworkOptions {
@@ -39,17 +40,11 @@ export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ r
     { kind: "link.set", link: hostDevice, change: { up: true, arp: false, mtu } },
     { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv4, prefixLength: 32, scope: "link" } },
     { kind: "address.replace", address: { linkIndex: host.index, address: options.routerIPv6, prefixLength: 128, noDad: true } },
-    // An address of ours that no pod has must not leave by the default route and come back.
-    ...options.podPrefixes.map(
-      (destination): Operation => ({ kind: "route.replace", route: { destination, kind: "unreachable", metric: unreachableMetric } }),
-    ),
+    ...options.podPrefixes.map((destination): Operation => ({ kind: "route.replace", route: ownRoute(destination) })),
   ];
   throwFirstFailure(await netlink.batch(operations));
   return { hostDevice: host.index };
 }
-
-/** After every route to a pod. */
-const unreachableMetric = 4_000_000;
 
 /** Bytes that a VXLAN header, with UDP and IPv4 under it and Ethernet in it, takes of each packet. */
 const tunnelOverheadBytes = 50;

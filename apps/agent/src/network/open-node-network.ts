@@ -1,13 +1,13 @@
 import { type Datapath, type DatapathDevices, type DatapathOptions, datapathDefaults, openDatapath } from "@cilium-ts/datapath";
-import type { Prefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import type { Target } from "@cilium-ts/state";
 import type { World } from "../agent.ts";
 import type { RemoteRoute } from "../cluster/remote-nodes.ts";
-import type { NodePool } from "../endpoints/node-pool.ts";
+import type { NodePool } from "../ipam/node-pool.ts";
 import type { AgentOptions } from "../settings.ts";
 import { findDirectDevice } from "./direct-device.ts";
 import { applyNodeNetwork, findUplinkMtu, type PodMtu, podMtu } from "./node-network.ts";
+import { OwnRoutes } from "./own-routes.ts";
 import { createRemoteRoutes } from "./remote-routes.ts";
 import { openTunnel, removeTunnel } from "./tunnel.ts";
 
@@ -17,14 +17,15 @@ export interface NodeNetwork extends Disposable {
   /** Those of ours that run programs whatever else the node does. */
   readonly devices: DatapathDevices;
   readonly mtu: PodMtu;
-  readonly podPrefixes: readonly Prefix[];
+  /** Of pod CIDRs that are ours, to where nobody is. */
+  readonly ownRoutes: OwnRoutes;
   /** Routes of the node's own stack to the pods of other nodes. */
   readonly remoteRoutes: Target<string, RemoteRoute>;
 }
 
 export async function openNodeNetwork(world: World, netlink: Netlink, options: AgentOptions, pool: NodePool): Promise<NodeNetwork> {
   const { kernel } = world;
-  const { routerIPv4, routerIPv6, pools } = pool;
+  const { routerIPv4, routerIPv6 } = pool;
   const { routingMode: mode, tunnelPort: port } = options;
   const uplinkMtu = await findUplinkMtu(netlink);
   const mtu = podMtu(options.mtu === 0 ? uplinkMtu : options.mtu, mode);
@@ -34,14 +35,18 @@ export async function openNodeNetwork(world: World, netlink: Netlink, options: A
   using owned = new DisposableStack();
   const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex };
   const datapath = owned.use(openDatapath(kernel, datapathOptions(world, options, pool, ways)));
-  const podPrefixes = [pools.ipv4.prefix, pools.ipv6.prefix];
+  const podPrefixes = pool.prefixes();
   const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route });
   const native = directRoutingIfindex === 0 ? [] : [directRoutingIfindex];
   const devices = mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice };
   if (!options.masquerade) datapath.deviceLinks.apply(devices);
   const remoteRoutes = createRemoteRoutes({ netlink, mode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
+  const ownRoutes = new OwnRoutes(netlink);
+  ownRoutes.set(podPrefixes);
+  ownRoutes.table.markSynced("ipam");
+  owned.defer(pool.watchPrefixes(() => ownRoutes.set(pool.prefixes())));
   const held = owned.move();
-  return { datapath, devices, mtu, podPrefixes, remoteRoutes, [Symbol.dispose]: () => held.dispose() };
+  return { datapath, devices, mtu, ownRoutes, remoteRoutes, [Symbol.dispose]: () => held.dispose() };
 }
 
 function datapathOptions(

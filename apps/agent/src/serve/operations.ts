@@ -22,8 +22,8 @@ import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
 import type { ControllerState, Controllers } from "../controllers.ts";
 import { subjectOf } from "../endpoints/kernel-shape.ts";
-import type { NodePool } from "../endpoints/node-pool.ts";
 import type { NodeHubble } from "../hubble/node-hubble.ts";
+import type { NodePool } from "../ipam/node-pool.ts";
 import type { PodMtu } from "../network/node-network.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
@@ -112,8 +112,8 @@ function addressOperations({
   const poolOf = (address: string): NodePool["pools"]["ipv4"] => (address.includes(":") ? pool.pools.ipv6 : pool.pools.ipv4);
   const status = (reason: Extract<AllocationResult, { ok: false }>["reason"]): 400 | 409 => (reason === "in-use" ? 409 : 400);
   return {
-    async allocateAddresses({ family, owner, expiration }) {
-      const { ipv4, ipv6 } = pool.pools;
+    async allocateAddresses({ family, owner, pool: name, expiration }) {
+      const { ipv4, ipv6 } = pool.poolsNamed(name);
       const pools = { ...(family !== "ipv6" && { ipv4 }), ...(family !== "ipv4" && { ipv6 }) };
       const result = allocatePair(pools, owner, expiration ? { delayMs: addressExpirationMs } : undefined);
       if (!result.ok) return refused(502, result.problem);
@@ -263,7 +263,7 @@ function statusOf({ node, hubble, options, pool, datapath, readiness, controller
       allocations: Object.fromEntries([...ipv4, ...ipv6].map(({ address, owner }) => [address, owner])),
       ipv4: ipv4.map(({ address }) => address),
       ipv6: ipv6.map(({ address }) => address),
-      status: `IPv4: ${ipv4.length}/${pool.pools.ipv4.capacity} allocated, IPv6: ${ipv6.length}/${pool.pools.ipv6.capacity} allocated`,
+      status: `IPv4: ${ipv4.length}/${pool.pools.ipv4.capacity} allocated, IPv6: ${ipv6.length}/${pool.pools.ipv6.capacity} allocated${pool.problem() === undefined ? "" : `; ${pool.problem()}`}`,
     },
     cluster: { self: `${options.clusterName}/${options.nodeName}` },
     "identity-range": { "min-identity": clusterIdentityMin, "max-identity": clusterIdentityMax },

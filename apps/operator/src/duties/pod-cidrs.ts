@@ -3,6 +3,7 @@ import { PodCIDRAllocator } from "@cilium-ts/node";
 import type { CiliumNodeRow } from "../cluster/rows.ts";
 import type { OperatorOptions } from "../settings.ts";
 import { areSynced, type DutyWorld, keep } from "./duty.ts";
+import { MissingNodes } from "./missing-nodes.ts";
 import { byAge } from "./node-age.ts";
 
 /** How soon a node that waits for room, or for the end of a conflict, is looked at again. */
@@ -36,6 +37,7 @@ export async function givePodCIDRs(
 class PodCIDRGiver {
   readonly #world: DutyWorld;
   readonly #allocator: PodCIDRAllocator;
+  readonly #missing: MissingNodes;
   readonly #mode: OperatorOptions["ipam"];
   /** Nodes that lack something, and what is wrong. */
   readonly #waiting = new Map<string, string>();
@@ -44,6 +46,7 @@ class PodCIDRGiver {
 
   constructor(world: DutyWorld, allocator: PodCIDRAllocator, mode: OperatorOptions["ipam"]) {
     this.#world = world;
+    this.#missing = new MissingNodes(world.cluster, world.monotonicMs);
     this.#allocator = allocator;
     this.#mode = mode;
   }
@@ -76,6 +79,10 @@ class PodCIDRGiver {
 
   async settle(row: Readonly<CiliumNodeRow>, signal: AbortSignal): Promise<void> {
     const { writer, log, metrics } = this.#world;
+    if (this.#mode === "cluster-pool" && row.podCIDRs.length === 0 && this.#missing.areWaitedFor()) {
+      this.#waiting.set(row.name, "nodes whose CiliumNodes are missing come first");
+      return;
+    }
     const { podCIDRs, problem } = this.#give(row);
     if (problem === "") this.#waiting.delete(row.name);
     else this.#waiting.set(row.name, problem);

@@ -2,6 +2,7 @@ import { podPoolClaims, resources } from "@cilium-ts/kubernetes";
 import { PodPoolAllocator, type PodPoolClaim } from "@cilium-ts/node";
 import type { CiliumNodeRow } from "../cluster/rows.ts";
 import { areSynced, type DutyWorld, keep } from "./duty.ts";
+import { MissingNodes } from "./missing-nodes.ts";
 import { byAge } from "./node-age.ts";
 
 /** How soon a node that waits for room is looked at again, and how soon a change of a pool is. */
@@ -41,6 +42,7 @@ interface Settled {
 class PoolGiver {
   readonly #world: DutyWorld;
   readonly #allocator = new PodPoolAllocator();
+  readonly #missing: MissingNodes;
   readonly #settled = new Map<string, Settled>();
   /** On which version we last wrote: whatever became of that, an object of another version shows the truth. */
   readonly #written = new Map<string, { readonly resourceVersion: string; readonly isAnswered: boolean }>();
@@ -52,6 +54,7 @@ class PoolGiver {
 
   constructor(world: DutyWorld) {
     this.#world = world;
+    this.#missing = new MissingNodes(world.cluster, world.monotonicMs);
   }
 
   /** A pool whose object is not valid stays what it was. */
@@ -101,6 +104,7 @@ class PoolGiver {
   async settle(row: Readonly<CiliumNodeRow>, signal: AbortSignal): Promise<void> {
     const { name, uid, resourceVersion } = row;
     this.observe(row);
+    if (this.#missing.areWaitedFor()) return; // It is not settled, and so is looked at again.
     const { allocated, problems } = this.#allocator.assign(name, row.pools.requested);
     const problem = problems.join("; ");
     const isTold = problem === (this.#isSettled(row) ? this.#settled.get(name)?.problem : row.error);

@@ -5,9 +5,9 @@ import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { LocalNode } from "../cluster/local-node.ts";
 import { nodeAddresses } from "../network/node-network.ts";
 import type { AgentOptions } from "../settings.ts";
-import type { LocalNode } from "./local-node.ts";
 
 export interface PodRanges {
   readonly ipv4Range: Prefix;
@@ -58,15 +58,16 @@ async function ask(given: PodRangesOptions): Promise<PodRanges | string> {
   }
   const object = await client.get(resources.ciliumNodes, { name: options.nodeName }, { signal });
   if (object === undefined) {
-    await introduce(given);
+    await introduceNode(given);
     return `CiliumNode ${options.nodeName} has just been made`;
   }
   return rangesOf(ciliumNodeFrom(object).podCIDRs, `CiliumNode ${options.nodeName}`);
 }
 
 /** The operator gives ranges to nodes that it knows. */
-async function introduce({ localNode, netlink, signal }: PodRangesOptions): Promise<void> {
+export async function introduceNode({ localNode, netlink, signal }: PodRangesOptions): Promise<void> {
   await localNode.find(signal);
+  localNode.gone(); // Whatever we have written before: it is not there.
   localNode.publish((await nodeAddresses(netlink)).map(formatAddress), undefined);
   for (const row of localNode.table.rows()) await localNode.target.apply(row, signal);
 }
