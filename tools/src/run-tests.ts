@@ -36,7 +36,7 @@ async function testFiles(root: string, patterns: readonly string[]): Promise<str
 async function runFiles(files: string[], concurrency: number): Promise<TestSummary> {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   if (files.length === 0) return counts;
-  const stream = run({ files, concurrency, timeout: 600_000 });
+  const stream = run({ files, concurrency, timeout: process.env.CILIUM_TS_LONG === "1" ? 1_800_000 : 600_000 });
   stream.on("test:pass", (event) => {
     if (event.details.type === "suite") return;
     if (event.skip !== undefined) counts.skipped += 1;

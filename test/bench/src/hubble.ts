@@ -5,12 +5,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { FlowRing } from "@cilium-ts/flow";
 import { GrpcConnection, grpcHeaderBytes, observerpb, readResponseFields } from "@cilium-ts/observer";
+import { benchHistory } from "./hubble-history.ts";
 import { eventBatch, type RoleRequest } from "./hubble-role.ts";
 import { cpuSeconds, residentMegabytes } from "./process-usage.ts";
 import { createRow, percentile, type Row, type Samples } from "./report.ts";
 
 const signal = new AbortController().signal;
-const nodeCount = 20;
+const nodeCount = 50;
 
 /** Hubble: from the ring to clients, and over a relay. Figures of the incumbent are in docs/decisions. */
 export async function benchHubble(options: { repeats: number }): Promise<Row[]> {
@@ -22,7 +23,7 @@ export async function benchHubble(options: { repeats: number }): Promise<Row[]> 
   add({ name: "ring-memory-65535", unit: "MB", ours: [ringMegabytes()] });
   await benchNode(options.repeats, add, value);
   await benchRelay(add, value);
-  return rows;
+  return [...rows, ...(await benchHistory())];
 }
 
 type Add = (samples: Samples) => void;

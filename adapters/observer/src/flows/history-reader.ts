@@ -16,7 +16,6 @@ import type { FlowSink, FlowsReaderOptions, RingStart } from "./flows-reader.ts"
 import type { Turn } from "./turn.ts";
 
 const chunkBytes = 32_768;
-const noBlocks: readonly HistoryBlock[] = [];
 
 interface HistoryReaderOptions extends FlowsReaderOptions {
   readonly history: FlowHistory;
@@ -39,8 +38,10 @@ export async function sendHistory(
   let at = await reader.findStart(blocks);
   for (;;) {
     const readBefore = reader.readCount;
-    for (const block of at === undefined ? noBlocks : blocks.slice(at)) {
-      const outcome = await reader.readBlock(block, sink, signal);
+    for (let index = at ?? blocks.length; index < blocks.length; index += 1) {
+      const block = blocks[index];
+      if (block === undefined) break;
+      const outcome = await reader.readBlock(block, blocks[index + 1], sink, signal);
       if (signal.aborted || outcome === "done") return undefined;
       if (outcome === "ring") return reader.ringStart();
     }
@@ -75,6 +76,9 @@ class HistoryReader {
   #lostCount = 0;
   #lostSource: number = LostEventSource.hubbleRingBuffer;
   #lastTime: FlowTime | undefined;
+  /** Blocks that were looked through already. */
+  readonly #withoutMatch = new Set<number>();
+  #fetched: { readonly number: number; readonly content: Promise<Content> } | undefined;
   /** Events looked at or passed over. */
   readCount = 0;
 
@@ -109,28 +113,39 @@ class HistoryReader {
     const total = blocks.reduce((sum, { count }) => sum + count, 0);
     if (first || total <= number) return 0;
     let left = number;
+    let found: number | undefined;
     for (let at = blocks.length - 1; at >= 0; at -= 1) {
       const block = blocks[at];
       if (block === undefined || !this.#mayMatch(block)) continue;
-      const content = await block.load().catch(() => undefined); // Is told when it is read.
-      if (content === undefined) continue;
-      const found = await this.#countBack(block, content, left);
-      if (found.index !== undefined) {
-        this.#place = placeIn(block, content.events, found.index);
-        return at;
+      const content = await this.#load(block, blocks[at - 1]).catch(() => undefined);
+      if (content === undefined)
+        found = at; // What became of it is told when it is read.
+      else {
+        const { counted, index } = await this.#countBack(block, content, left);
+        if (index !== undefined) {
+          this.#place = placeIn(block, content.events, index);
+          return at;
+        }
+        if (counted > 0) found = at;
+        else if (block.summary !== undefined) this.#withoutMatch.add(block.number);
+        left -= counted;
       }
-      left -= found.counted;
     }
-    return 0;
+    return found;
   }
 
   /** Sends a block's flows. "on": go on with the next; "ring": the ring has what follows; "done": that was all. */
-  async readBlock(block: HistoryBlock, sink: FlowSink, signal: AbortSignal): Promise<"on" | "ring" | "done"> {
+  async readBlock(
+    block: HistoryBlock,
+    next: HistoryBlock | undefined,
+    sink: FlowSink,
+    signal: AbortSignal,
+  ): Promise<"on" | "ring" | "done"> {
     const place = this.#enter(block);
     if (this.#isInRing(place)) return await this.#flush(sink, "ring");
     if (this.#until !== undefined && block.earliest !== undefined && block.earliest > this.#until) return await this.#flush(sink, "done");
     const tooOld = this.#since !== undefined && block.latest !== undefined && block.latest < this.#since;
-    const content = tooOld || !this.#mayMatch(block) ? undefined : await block.load().catch(() => "damaged" as const);
+    const content = tooOld || !this.#mayMatch(block) ? undefined : await this.#load(block, next).catch(() => "damaged" as const);
     if (content === undefined || content === "damaged") {
       if (content === "damaged") this.#noteLost(block.count - place.index, LostEventSource.unknown);
       if (place.index === 0 && !tooOld) this.#noteLost(block.missed);
@@ -204,8 +219,20 @@ class HistoryReader {
     return { counted };
   }
 
-  #mayMatch({ summary }: HistoryBlock): boolean {
-    return summary === undefined || this.#query.mayMatch(summary);
+  #mayMatch({ number, summary }: HistoryBlock): boolean {
+    return summary === undefined || (!this.#withoutMatch.has(number) && this.#query.mayMatch(summary));
+  }
+
+  /** What it holds; the one that will be read after it is fetched meanwhile. */
+  #load(block: HistoryBlock, next: HistoryBlock | undefined): Promise<Content> {
+    const loading = this.#fetched?.number === block.number ? this.#fetched.content : block.load();
+    this.#fetched = undefined;
+    if (next?.summary !== undefined && this.#mayMatch(next)) {
+      const content = next.load();
+      content.catch(() => {}); // Whoever reads it is told.
+      this.#fetched = { number: next.number, content };
+    }
+    return loading;
   }
 
   /** The place in this block, and what was lost between it and the one before. */
