@@ -1,3 +1,3 @@
-export { readCiliumDefinitions } from "./cilium-definitions.ts";
+export { readCiliumDefinitions, readPolicyApiDefinitions } from "./cilium-definitions.ts";
 export type { Problem } from "./schema/problem.ts";
 export { createObjectChecker, type ObjectChecker } from "./serve/check-object.ts";

@@ -4,7 +4,16 @@ import type { Mutable } from "./schema/schema.ts";
 
 /** The CustomResourceDefinitions of Cilium, from `crds/`: the same files can be applied to any cluster. */
 export function readCiliumDefinitions(): Mutable[] {
-  const folder = join(import.meta.dirname, "..", "crds");
+  return readDefinitions("crds");
+}
+
+/** Those of the network policy API, which belong to Kubernetes: a cluster may have its own, or none. */
+export function readPolicyApiDefinitions(): Mutable[] {
+  return readDefinitions("crds/network-policy-api");
+}
+
+function readDefinitions(path: string): Mutable[] {
+  const folder = join(import.meta.dirname, "..", path);
   const names = readdirSync(folder)
     .filter((name) => name.endsWith(".json"))
     .sort();

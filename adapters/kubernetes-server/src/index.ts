@@ -1,4 +1,4 @@
-export { readCiliumDefinitions } from "./cilium-definitions.ts";
+export { readCiliumDefinitions, readPolicyApiDefinitions } from "./cilium-definitions.ts";
 export { parseServiceRanges, type ServiceRange } from "./resources/service-range.ts";
 export type { Problem } from "./schema/problem.ts";
 export type { Mutable, MutableJson } from "./schema/schema.ts";

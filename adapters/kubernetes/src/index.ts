@@ -41,6 +41,11 @@ export {
   parseCiliumClusterwideNetworkPolicy,
   parseCiliumNetworkPolicy,
 } from "./policies/cilium-network-policy.ts";
+export {
+  parseAdminNetworkPolicy,
+  parseBaselineAdminNetworkPolicy,
+  parseClusterNetworkPolicy,
+} from "./policies/cluster-network-policy.ts";
 export { parseNetworkPolicy } from "./policies/network-policy.ts";
 export type { Problem } from "./policies/object-fields.ts";
 export { ciliumPolicyFromRule } from "./policies/policy-from-rule.ts";

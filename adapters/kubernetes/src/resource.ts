@@ -23,6 +23,10 @@ function cilium(plural: string, kind: string, namespaced: boolean): Resource {
   return { group: "cilium.io", version: "v2", plural, kind, namespaced };
 }
 
+function policyApi(version: string, plural: string, kind: string): Resource {
+  return { group: "policy.networking.k8s.io", version, plural, kind, namespaced: false };
+}
+
 function namespaced(group: string, plural: string, kind: string): Resource {
   return { group, version: "v1", plural, kind, namespaced: true };
 }
@@ -40,6 +44,9 @@ export const resources = {
   services: core("services", "Service", true),
   ciliumCidrGroups: cilium("ciliumcidrgroups", "CiliumCIDRGroup", false),
   ciliumClusterwideNetworkPolicies: cilium("ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", false),
+  clusterNetworkPolicies: policyApi("v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy"),
+  adminNetworkPolicies: policyApi("v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy"),
+  baselineAdminNetworkPolicies: policyApi("v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy"),
   customResourceDefinitions: {
     group: "apiextensions.k8s.io",
     version: "v1",

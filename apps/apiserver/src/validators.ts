@@ -1,8 +1,11 @@
 import {
   type Problem,
+  parseAdminNetworkPolicy,
+  parseBaselineAdminNetworkPolicy,
   parseCiliumCidrGroup,
   parseCiliumClusterwideNetworkPolicy,
   parseCiliumNetworkPolicy,
+  parseClusterNetworkPolicy,
   parseNetworkPolicy,
 } from "@cilium-ts/kubernetes";
 import type { Validators } from "@cilium-ts/kubernetes-server";
@@ -15,6 +18,9 @@ export const validators: Validators = {
   CiliumNetworkPolicy: (object) => parseCiliumNetworkPolicy(object, options).problems.map(asCause),
   CiliumClusterwideNetworkPolicy: (object) => parseCiliumClusterwideNetworkPolicy(object, options).problems.map(asCause),
   CiliumCIDRGroup: (object) => parseCiliumCidrGroup(object).problems.map(asCause),
+  ClusterNetworkPolicy: (object) => parseClusterNetworkPolicy(object, options).problems.map(asCause),
+  AdminNetworkPolicy: (object) => parseAdminNetworkPolicy(object, options).problems.map(asCause),
+  BaselineAdminNetworkPolicy: (object) => parseBaselineAdminNetworkPolicy(object, options).problems.map(asCause),
   NetworkPolicy: (object) => parseNetworkPolicy(object).problems.map(asCause),
 };
 

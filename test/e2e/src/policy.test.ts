@@ -175,6 +175,36 @@ describe("a policy between pods", { skip: requireKernel() }, () => {
     assert.equal(drops.at(-1)?.drop_reason_desc, "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL");
   });
 
+  test("of the cluster's administrator decides before those of users, or after them", async () => {
+    const pods = (app: string): object => ({ pods: { podSelector: { matchLabels: { app } } } });
+    const rule = (action: string, port?: number): object => {
+      const protocols = port === undefined ? {} : { protocols: [{ tcp: { destinationPort: { number: port } } }] };
+      return { action, from: [pods("client")], ...protocols };
+    };
+    const tier = (name: string, tierName: string, ...ingress: object[]): object => ({
+      apiVersion: "policy.networking.k8s.io/v1alpha2",
+      kind: "ClusterNetworkPolicy",
+      metadata: { name },
+      spec: { tier: tierName, priority: 5, subject: pods("server"), ingress },
+    });
+    const tiers = [
+      tier("above", "Admin", rule("Accept", 8081), rule("Pass", 8082), rule("Deny", 8083)),
+      tier("below", "Baseline", rule("Deny", 8082)),
+    ];
+    await cluster.changing(2, () => cluster.lab.kubectl.apply(tiers.map((one) => JSON.stringify(one)).join("\n---\n")));
+    const rows = (port8081: string, port8082: string, port8083: string): Promise<void> =>
+      check(`
+        client  tcp/8081  server  ${port8081}
+        client  tcp/8082  server  ${port8082}
+        client  tcp/8083  server  ${port8083}
+      `);
+    await rows("answered", "dropped", "dropped");
+    await cluster.apply(policy("users", "server", { ingress: [{ fromEndpoints: [client], toPorts: ports(tcp("8082"), tcp("8083")) }] }));
+    await rows("answered", "answered", "dropped");
+    await cluster.changing(2, async () => void (await cluster.lab.kubectl.run(["delete", "clusternetworkpolicies", "above", "below"])));
+    await rows("dropped", "answered", "answered");
+  });
+
   test("cuts established connections that it no longer allows, and leaves the others alone", async () => {
     const names = families.flatMap((family) => [`kept ${family}`, `cut ${family}`]);
     for (const family of families) {

@@ -73,6 +73,18 @@ function complete(definition: Mutable): void {
   };
 }
 
+/** Where a definition of a protected group was approved, as a URL; or `unapproved` and why. */
+const approval = "api-approved.kubernetes.io";
+
+function isProtected(group: string): boolean {
+  return ["k8s.io", "kubernetes.io"].some((domain) => group === domain || group.endsWith(`.${domain}`));
+}
+
+function isApproved(definition: Mutable): boolean {
+  const text = textAt(definition, "metadata", "annotations", approval);
+  return URL.canParse(text) || text.startsWith("unapproved");
+}
+
 function* definitionProblems(definition: Mutable): Generator<Problem> {
   const group = textAt(definition, "spec", "group");
   const plural = textAt(definition, "spec", "names", "plural");
@@ -80,7 +92,8 @@ function* definitionProblems(definition: Mutable): Generator<Problem> {
   const groupProblem = subdomainNameProblem("spec.group", group);
   if (groupProblem !== undefined) yield groupProblem;
   else if (!group.includes(".")) yield invalid("spec.group", group, "should be a domain with at least one dot");
-  else if (group.endsWith(".k8s.io") || group === "k8s.io") yield forbidden("spec.group", "groups under k8s.io belong to Kubernetes");
+  else if (isProtected(group) && !isApproved(definition))
+    yield forbidden("spec.group", `groups under k8s.io belong to Kubernetes; its own definitions say so in the annotation ${approval}`);
   const pluralProblem = labelNameProblem("spec.names.plural", plural);
   if (pluralProblem !== undefined) yield pluralProblem;
   if (name !== `${plural}.${group}`)

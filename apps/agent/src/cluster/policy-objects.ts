@@ -3,9 +3,7 @@ import {
   type ParsedPolicy,
   type Problem,
   parseCiliumCidrGroup,
-  parseCiliumClusterwideNetworkPolicy,
-  parseCiliumNetworkPolicy,
-  parseNetworkPolicy,
+  policyKinds,
   policyServiceFrom,
   type ReflectOptions,
   type Resource,
@@ -33,13 +31,9 @@ export interface PolicyObjectsOptions {
 export interface WatchedPolicyObjects {
   readonly resource: Resource;
   readonly handlers: Pick<ReflectOptions, "onUpsert" | "onDelete" | "selector">;
+  /** A cluster need not serve it; then there are none. */
+  readonly optional?: true | undefined;
 }
-
-const parsers = [
-  [resources.ciliumNetworkPolicies, parseCiliumNetworkPolicy],
-  [resources.ciliumClusterwideNetworkPolicies, parseCiliumClusterwideNetworkPolicy],
-  [resources.networkPolicies, parseNetworkPolicy],
-] as const;
 
 /**
  * What rules are made of: policies of every kind and the groups that they name. An object that is not valid changes nothing: what it said
@@ -47,7 +41,7 @@ const parsers = [
  */
 export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjects[] {
   const { updates, clusterName } = options;
-  const policies = parsers.map(([resource, parse]): WatchedPolicyObjects => {
+  const policies = policyKinds.map(({ resource, parse, optional }): WatchedPolicyObjects => {
     const upsert = (object: KubernetesObject, { rules, problems }: ParsedPolicy): void => {
       const valid = isValid(object, resource, problems, options.log);
       options.onPolicy?.(valid ? "success" : "fail");
@@ -59,6 +53,7 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
     };
     return {
       resource,
+      optional,
       handlers: {
         onUpsert: (object) => upsert(object, parse(object, { clusterName })),
         onDelete(reference) {

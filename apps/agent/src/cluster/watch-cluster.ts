@@ -2,6 +2,7 @@ import { clusterIdentityMin } from "@cilium-ts/identity";
 import {
   ciliumIdentityFrom,
   type KubernetesClient,
+  KubernetesError,
   namespaceFrom,
   podFrom,
   type ReflectOptions,
@@ -106,12 +107,13 @@ export class ClusterWatch {
     const watchedObjects = policyObjects(this.#options);
     const waiting = new Set(watchedObjects.map(({ resource }) => resource));
     await Promise.all(
-      watchedObjects.map(({ resource, handlers }) =>
-        this.#reflectResource(resource.plural, resource, signal, handlers, () => {
+      watchedObjects.map(({ resource, handlers, optional }) => {
+        const known = (): void => {
           waiting.delete(resource);
           if (waiting.size === 0) this.#synced.get("policies")?.resolve();
-        }),
-      ),
+        };
+        return this.#reflectResource(resource.plural, resource, signal, handlers, known, optional);
+      }),
     );
   }
 
@@ -119,7 +121,15 @@ export class ClusterWatch {
     return this.#reflectResource(name, resource, signal, handlers, () => this.#synced.get(name)?.resolve());
   }
 
-  #reflectResource(name: string, resource: Resource, signal: AbortSignal, handlers: Handlers, onListed: () => void): Promise<void> {
+  /** `optional`: where the server does not know the resource, there are no objects of it; it is asked again. */
+  #reflectResource(
+    name: string,
+    resource: Resource,
+    signal: AbortSignal,
+    handlers: Handlers,
+    onListed: () => void,
+    optional?: true,
+  ): Promise<void> {
     const { client, clock, log } = this.#options;
     return reflect({
       client,
@@ -131,6 +141,7 @@ export class ClusterWatch {
       onState: (state) => {
         if (state.kind === "watching") this.#failures.delete(name);
         if (state.kind !== "waiting") return;
+        if (optional && state.failure instanceof KubernetesError && state.failure.status === 404) return onListed();
         const reason = `${resource.plural}: ${errorMessage(state.failure)}`;
         if (!this.#failures.has(name)) log.warn(`the API server does not serve ${reason}; what it last said stays in force`);
         this.#failures.set(name, reason);

@@ -1,6 +1,6 @@
 import { addOutputFlag, checkOutput, clean, ExitCode, type OutputOptions, show, UsageError } from "@cilium-ts/command-line";
 import { type PolicyCluster, readPolicyCluster } from "@cilium-ts/kubernetes";
-import { createObjectChecker, readCiliumDefinitions } from "@cilium-ts/kubernetes-server/check";
+import { createObjectChecker, readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server/check";
 import { formatPrefix, parsePrefix } from "@cilium-ts/net";
 import type { LintCluster } from "@cilium-ts/policy-advice";
 import type { Command } from "commander";
@@ -38,7 +38,7 @@ export function addLint(group: Command, context: Context): void {
 }
 
 async function lintWorld(options: LintFlags, context: Context): Promise<LintWorld> {
-  const check = createObjectChecker(readCiliumDefinitions());
+  const check = createObjectChecker([...readCiliumDefinitions(), ...readPolicyApiDefinitions()]);
   const podCidrs = options.podCidr.map((text) => {
     const prefix = parsePrefix(text);
     if (prefix === undefined) throw new UsageError(`--pod-cidr ${JSON.stringify(text)} is no prefix such as 10.0.0.0/16`);
