@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type EtcdCluster, startEtcd } from "@cilium-ts/kubernetes-server/testing";
 import { eventually } from "@cilium-ts/testing";
-import { ensureKubectl } from "@cilium-ts/tools/kubectl";
+import { Kubectl } from "./kubectl.ts";
 import { type RunningServer, runProgram, startProgram } from "./program.ts";
 
 // Two API servers on one etcd, and a real kubectl that talks to both.
@@ -15,16 +13,16 @@ import { type RunningServer, runProgram, startProgram } from "./program.ts";
 const folder = mkdtempSync(join(tmpdir(), "cilium-ts-apiserver-etcd-"));
 const servers: RunningServer[] = [];
 let etcd: EtcdCluster;
-let kubectl: string;
+const clients: Kubectl[] = [];
 
 before(async () => {
-  kubectl = await ensureKubectl();
   etcd = await startEtcd();
   servers.push(await start("one"));
   // Servers of one cluster have one authority.
   mkdirSync(join(folder, "two"), { mode: 0o700 });
   for (const name of ["ca.crt", "ca.key"]) cpSync(join(folder, "one", name), join(folder, "two", name));
   servers.push(await start("two"));
+  for (const [index, { kubeconfig }] of servers.entries()) clients.push(await Kubectl.open(kubeconfig, join(folder, `cache${index}`)));
 });
 after(async () => {
   for (const server of servers) await server.stop("SIGTERM");
@@ -36,21 +34,13 @@ function start(name: string): Promise<RunningServer> {
   return startProgram(join(folder, name), ["--etcd-servers", etcd.endpoints.join(",")]);
 }
 
-async function run(index: number, flags: string): Promise<{ code: number | null; output: string; errors: string }> {
-  const own = ["--kubeconfig", servers[index]?.kubeconfig ?? "", "--cache-dir", join(folder, `cache${index}`)];
-  const child = spawn(kubectl, [...own, ...flags.split(" ")], { stdio: ["ignore", "pipe", "pipe"] });
-  let [output, errors] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  await once(child, "close");
-  return { code: child.exitCode, output, errors };
+function client(index: number): Kubectl {
+  const found = clients[index];
+  assert.ok(found !== undefined);
+  return found;
 }
-
-async function succeed(index: number, flags: string): Promise<string> {
-  const { code, output, errors } = await run(index, flags);
-  assert.equal(code, 0, `kubectl ${flags}: ${errors}`);
-  return output;
-}
+const run = (index: number, flags: string) => client(index).run(flags);
+const succeed = (index: number, flags: string) => client(index).succeed(flags);
 
 test("what one server stores the other serves at once, kinds included", async () => {
   await succeed(0, "create ns demo");

@@ -1,54 +1,30 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { eventually } from "@cilium-ts/testing";
-import { ensureKubectl } from "@cilium-ts/tools/kubectl";
+import { Kubectl } from "./kubectl.ts";
 import { type RunningServer, startProgram } from "./program.ts";
 
 // A real, unmodified kubectl against the real program: what a user does, with the words that the user sees.
 
 const folder = mkdtempSync(join(tmpdir(), "cilium-ts-kubectl-"));
 let server: RunningServer;
-let kubectl: string;
+let kubectl: Kubectl;
 
 before(async () => {
-  kubectl = await ensureKubectl();
   server = await startProgram(join(folder, "state"));
+  kubectl = await Kubectl.open(server.kubeconfig, join(folder, "cache"));
 });
 after(async () => {
   await server.stop("SIGTERM");
   rmSync(folder, { recursive: true, force: true });
 });
 
-function start(flags: readonly string[], environment: Record<string, string> = {}): ChildProcess {
-  const own = ["--kubeconfig", server.kubeconfig, "--cache-dir", join(folder, "cache")];
-  return spawn(kubectl, [...own, ...flags], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...environment } });
-}
-
-/** Runs kubectl to its end; `input` goes to its standard input. */
-async function run(
-  flags: string,
-  input = "",
-  environment: Record<string, string> = {},
-): Promise<{ code: number | null; output: string; errors: string }> {
-  const child = start(flags.split(" "), environment);
-  let [output, errors] = ["", ""];
-  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr?.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  child.stdin?.end(input);
-  await once(child, "close");
-  return { code: child.exitCode, output, errors };
-}
-
-async function succeed(flags: string, input = "", environment: Record<string, string> = {}): Promise<string> {
-  const { code, output, errors } = await run(flags, input, environment);
-  assert.equal(code, 0, `kubectl ${flags}: ${errors}`);
-  return output;
-}
+const run: Kubectl["run"] = (...args) => kubectl.run(...args);
+const succeed: Kubectl["succeed"] = (...args) => kubectl.succeed(...args);
 
 const pod = `
 apiVersion: v1
@@ -148,7 +124,7 @@ test("explain, api-resources, api-versions, version", async () => {
 });
 
 test("get -w tells changes as they happen", async () => {
-  const watching = start(["-n", "demo", "get", "cm", "-w", "--output-watch-events", "-o", "name"]);
+  const watching = kubectl.start("-n demo get cm -w --output-watch-events -o name");
   try {
     let output = "";
     watching.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));

@@ -79,6 +79,18 @@ const strategicRows: readonly [string, Mutable, Mutable, Mutable][] = [
     containers({ name: "a", image: "1" }, { name: "b", image: "2" }, { name: "c" }),
   ],
   [
+    "an item that is new comes first, as Kubernetes has it",
+    containers({ name: "a" }, { name: "b" }),
+    containers({ name: "c" }),
+    containers({ name: "c" }, { name: "a" }, { name: "b" }),
+  ],
+  [
+    "items that the given order does not name stay in front of what they were in front of",
+    containers({ name: "a" }, { name: "b" }, { name: "c" }),
+    { spec: { "$setElementOrder/containers": [{ name: "d" }, { name: "b" }], containers: [{ name: "d" }] } },
+    containers({ name: "d" }, { name: "a" }, { name: "b" }, { name: "c" }),
+  ],
+  [
     "an item is deleted by directive",
     containers({ name: "a" }, { name: "b" }),
     containers({ name: "a", $patch: "delete" }),
@@ -106,7 +118,7 @@ const strategicRows: readonly [string, Mutable, Mutable, Mutable][] = [
     "finalizers merge and can be taken out one by one",
     { metadata: { finalizers: ["a", "b"] } },
     { metadata: { "$deleteFromPrimitiveList/finalizers": ["a"], finalizers: ["c"] } },
-    { metadata: { finalizers: ["b", "c"] } },
+    { metadata: { finalizers: ["c", "b"] } },
   ],
   [
     "a map is replaced by directive",

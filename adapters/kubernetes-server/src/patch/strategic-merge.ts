@@ -62,7 +62,7 @@ function mergeList(
   const key = schema["x-kubernetes-patch-merge-key"];
   if (key === undefined) {
     const added = patch.filter((item) => !target.some((present) => isDeepStrictEqual(present, item)));
-    return [...target, ...added.map((item) => structuredClone(item))];
+    return orderItems([...target, ...added.map((item) => structuredClone(item))], Array.isArray(order) ? order : patch, target, key);
   }
   if (patch.some((item) => isObject(item) && item.$patch === "replace" && item[key] === undefined)) {
     return patch.filter((item) => !(isObject(item) && item.$patch === "replace" && Object.keys(item).length === 1));
@@ -79,7 +79,7 @@ function mergeList(
     } else if (index >= 0) result[index] = merged;
     else result.push(merged);
   }
-  return Array.isArray(order) ? orderItems(result, order, (item) => (isObject(item) ? item[key] : undefined), key) : result;
+  return orderItems(result, Array.isArray(order) ? order : patch, target, key);
 }
 
 function deletePrimitives(result: Mutable, name: string, removed: MutableJson): void {
@@ -96,29 +96,38 @@ function orderLists(result: Mutable, schema: Schema, patch: Mutable): void {
     const list = result[name];
     if (!Array.isArray(list)) continue;
     const key = propertySchema(schema, name)?.["x-kubernetes-patch-merge-key"];
-    result[name] = orderItems(list, order, (item) => (key !== undefined && isObject(item) ? item[key] : item), key);
+    result[name] = orderItems(list, order, list, key);
   }
 }
 
-/** Items named by the order come in that order; the others stay where they were among them, behind their former neighbour. */
+/**
+ * Items named by the order come in that order, the others in the order that they had. Between the two kinds what stood in front before
+ * stays in front, and what is new comes before what is not named: so Kubernetes does it.
+ */
 function orderItems(
   items: readonly MutableJson[],
   order: readonly MutableJson[],
-  identity: (item: MutableJson) => MutableJson | undefined,
+  before: readonly MutableJson[],
   key: string | undefined,
 ): MutableJson[] {
-  const wanted = order.map((entry) => JSON.stringify(key !== undefined && isObject(entry) ? entry[key] : entry));
-  const rank = new Map(wanted.map((entry, index) => [entry, index]));
-  const ordered = items
-    .filter((item) => rank.has(JSON.stringify(identity(item))))
-    .sort((left, right) => (rank.get(JSON.stringify(identity(left))) ?? 0) - (rank.get(JSON.stringify(identity(right))) ?? 0));
-  const result = [...ordered];
-  for (const [index, item] of items.entries()) {
-    if (rank.has(JSON.stringify(identity(item)))) continue;
-    const neighbour = index === 0 ? -1 : result.indexOf(items[index - 1] as MutableJson);
-    result.splice(neighbour + 1, 0, item);
+  const identity = (item: MutableJson): string => JSON.stringify(key !== undefined && isObject(item) ? item[key] : item);
+  const ranks = (list: readonly MutableJson[]) => new Map(list.map((item, index) => [identity(item), index]));
+  const [wanted, former] = [ranks(order), ranks(before)];
+  const sorted = (list: readonly MutableJson[], by: ReadonlyMap<string, number>) =>
+    list.toSorted((left, right) => (by.get(identity(left)) ?? 0) - (by.get(identity(right)) ?? 0));
+  const { named = [], others = [] } = Object.groupBy(items, (item) => (wanted.has(identity(item)) ? "named" : "others"));
+  const [rest, first] = [sorted(others, former), sorted(named, wanted)];
+  const result: MutableJson[] = [];
+  for (const item of rest) {
+    const place = former.get(identity(item));
+    while (first.length > 0) {
+      const next = former.get(identity(first[0] as MutableJson));
+      if (place !== undefined && next !== undefined && place < next) break;
+      result.push(...first.splice(0, 1));
+    }
+    result.push(item);
   }
-  return result;
+  return [...result, ...first];
 }
 
 function withoutDirectives(patch: Mutable): Mutable {

@@ -7,6 +7,7 @@ import { invalid, type Problem } from "../schema/problem.ts";
 import { isObject, type Mutable } from "../schema/schema.ts";
 import { badRequest, conflict, invalidObject } from "./api-error.ts";
 import {
+  dropEmptyMembers,
   dropServerWritten,
   finalizersOf,
   formatTime,
@@ -90,6 +91,7 @@ export function draftNew(resource: Resource, object: Mutable, context: DraftCont
   }
   if (found.length > 0)
     throw invalidObject(resource, textAt(object, "metadata", "name") || textAt(object, "metadata", "generateName"), found);
+  dropEmptyMembers(object);
   const before = managers ?? [];
   setManagers(
     object,
@@ -118,6 +120,7 @@ export function draftChanged(
     found.push(...ownProblems(resource, next, previous, context));
   }
   if (found.length > 0) throw invalidObject(resource, name, found);
+  dropEmptyMembers(next);
   if ((resource.hasStatus || resource.isCustom) && !isSameSpec(resource, next, previous)) {
     metadataOf(next).generation = Number(metadataOf(previous).generation ?? 0) + 1;
   }

@@ -109,6 +109,17 @@ export function dropServerWritten(object: Mutable): void {
   for (const name of [...serverWritten, "resourceVersion"]) delete metadata[name];
 }
 
+const omittedWhenEmpty = ["labels", "annotations", "ownerReferences", "finalizers"];
+
+/** Members of metadata that hold nothing are not written: to take the last label away is to have no labels. */
+export function dropEmptyMembers(object: Mutable): void {
+  const metadata = metadataOf(object);
+  for (const name of omittedWhenEmpty) {
+    const value = metadata[name];
+    if (typeof value === "object" && value !== null && Object.keys(value).length === 0) delete metadata[name];
+  }
+}
+
 /** Kubernetes' time: seconds, UTC. */
 export function formatTime(timeMs: number): string {
   return `${new Date(timeMs).toISOString().slice(0, 19)}Z`;

@@ -21,7 +21,16 @@ import {
   type Validators,
   writerOf,
 } from "./draft.ts";
-import { finalizersOf, foregroundFinalizer, formatTime, isBeingDeleted, isHeld, metadataOf, orphanFinalizer } from "./object-meta.ts";
+import {
+  dropEmptyMembers,
+  finalizersOf,
+  foregroundFinalizer,
+  formatTime,
+  isBeingDeleted,
+  isHeld,
+  metadataOf,
+  orphanFinalizer,
+} from "./object-meta.ts";
 import { decodeObject, encodeObject } from "./object-text.ts";
 import type { FieldValidation } from "./request.ts";
 import type { Reservation, ServiceAddresses } from "./service-addresses.ts";
@@ -231,6 +240,7 @@ export class Objects {
     const stored = this.#read(target);
     const object = decodeObject(stored.text);
     change(object);
+    dropEmptyMembers(object);
     return await this.#put(target, stored.revision, object, [], false, isBeingDeleted(object) && !isHeld(target.resource, object));
   }
 

@@ -446,6 +446,18 @@ test("a dry run changes nothing, and a change that changes nothing writes nothin
   assert.equal(textAt(same.body, "metadata", "resourceVersion"), textAt(made.body, "metadata", "resourceVersion"));
 });
 
+test("metadata that holds nothing is left out, and to say so again changes nothing", async () => {
+  await using running = await open();
+  const { client } = running;
+  const { body } = await client.post(maps, configMap("a", { labels: {}, annotations: { x: "1" }, finalizers: [], ownerReferences: [] }));
+  const metadata = (object: Mutable) => Object.keys(valueAt(object, "metadata") ?? {}).filter((name) => name !== "managedFields");
+  assert.deepEqual(metadata(body).sort(), ["annotations", "creationTimestamp", "name", "namespace", "resourceVersion", "uid"]);
+  const changed = await client.patch(`${maps}/a`, "merge", { metadata: { annotations: { x: null } } });
+  assert.ok(!metadata(changed.body).includes("annotations"));
+  const same = await client.patch(`${maps}/a`, "merge", { metadata: { annotations: {}, labels: {} } });
+  assert.equal(textAt(same.body, "metadata", "resourceVersion"), textAt(changed.body, "metadata", "resourceVersion"));
+});
+
 test("generateName completes the name", async () => {
   await using running = await open();
   const { body } = await running.client.post(maps, { metadata: { generateName: "x-" }, data: {} });
