@@ -38,7 +38,7 @@ before(async () => {
 after(() => programs?.[Symbol.dispose]());
 
 test(`the datapath says of packets what the rules say, on ${clusterCount} generated clusters`, { skip }, () => {
-  const seen = { allowed: 0, denied: 0, dropped: 0, audited: 0 };
+  const seen = { allowed: 0, redirected: 0, denied: 0, dropped: 0, audited: 0 };
   for (let seed = firstSeed; seed < firstSeed + clusterCount; seed += 1) {
     try {
       new Comparison(createRandom(seed), seen).run();
@@ -46,17 +46,27 @@ test(`the datapath says of packets what the rules say, on ${clusterCount} genera
       throw new Error(`seed ${seed} (run again with POLICY_SEED=${seed}): ${String(cause)}`, { cause });
     }
   }
-  const compared = seen.allowed + seen.denied + seen.dropped;
+  const compared = seen.allowed + seen.redirected + seen.denied + seen.dropped;
   if (clusterCount === 1) return;
   assert.ok(compared >= comparedMin && (clusterCount < 120 || compared >= 1_000), `${compared} packets were compared`);
   for (const verdict of ["allowed", "denied", "dropped"] as const) assert.ok(seen[verdict] > compared / 20, JSON.stringify(seen));
-  assert.ok(seen.audited > 0, JSON.stringify(seen));
+  assert.ok(seen.audited > 0 && seen.redirected > 0, JSON.stringify(seen));
 });
+
+type Seen = Record<"allowed" | "redirected" | "denied" | "dropped" | "audited", number>;
+
+/** A node without proxies: what should go to one is dropped. */
+const dropReasons = {
+  allowed: undefined,
+  redirected: dropReason.proxyRedirectionNotSupportedForProtocol,
+  denied: dropReason.policyDeny,
+  dropped: dropReason.policyDenied,
+} as const;
 
 /** Everything that the kernel knows of one generated cluster, and the packets of it. */
 class Comparison {
   readonly #random: Random;
-  readonly #seen: Record<"allowed" | "denied" | "dropped" | "audited", number>;
+  readonly #seen: Seen;
   readonly #cluster: GeneratedCluster;
   readonly #settings: OracleSettings;
   readonly #engine: PolicyEngine;
@@ -66,7 +76,7 @@ class Comparison {
   #lastSet = 100;
   #lastPort = 20_000;
 
-  constructor(random: Random, seen: Record<"allowed" | "denied" | "dropped" | "audited", number>) {
+  constructor(random: Random, seen: Seen) {
     this.#random = random;
     this.#seen = seen;
     this.#cluster = generateCluster(random);
@@ -129,9 +139,7 @@ class Comparison {
     const expected = judge({ subject, peer, direction, protocol, port }, [...policies.values()].flat(), this.#settings);
     const peerIdentity = identityOf(peer, this.#locals, families);
     const story = `${direction} of ${subject.labels}, peer ${address} (${peerIdentity}, ${peer.labels}), ${protocol}/${port}`;
-    const drop = { allowed: undefined, denied: dropReason.policyDeny, dropped: dropReason.policyDenied }[
-      expected.audited ? "allowed" : expected.verdict
-    ];
+    const drop = dropReasons[expected.audited ? "allowed" : expected.verdict];
     assert.equal(outcome.dropReason, drop, story);
     assert.equal(outcome.action === "drop", drop !== undefined, story);
     this.#checkReason(outcome, expected, peerIdentity, story);
@@ -142,7 +150,9 @@ class Comparison {
   /** The packet of a connection of its own, at the endpoint that the subject is. */
   #send(subject: GeneratedEnd, direction: "ingress" | "egress", family: Family, address: string, layer: Layer): Outcome {
     const policy = this.#engine.resolve(subject);
-    const set = this.#sets.acquire(policy.entries.map((entry) => ({ ...entry, cookie: this.#cookies.acquire(entry.origins) })));
+    const set = this.#sets.acquire(
+      policy.entries.map((entry) => ({ ...entry, cookie: this.#cookies.acquire(entry.origins), proxyPort: entry.redirect && 0 })),
+    );
     const flags = (policy.ingressEnforced ? endpointFlags.ingressEnforced : 0) | (policy.egressEnforced ? endpointFlags.egressEnforced : 0);
     const pod: Pod = { ...client, identity: subject.id ?? 0, policySet: set, flags };
     programs.setPod(pod);

@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseAllDocuments } from "yaml";
+import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseAllDocuments, type Scalar, visit } from "yaml";
 
 /** From 1. */
 export interface Place {
@@ -21,6 +21,8 @@ export interface Manifests {
 
 /** Objects of one text; the rest is told as a problem. */
 const objectsMax = 10_000;
+/** More than any cluster's policies in one file. */
+const textLengthMax = 16 * 1024 * 1024;
 /** More would only serve to fill the memory. */
 const aliasCountMax = 100;
 
@@ -33,8 +35,8 @@ export function parseManifests(text: string): Manifests {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
-  if ("empty" in documents) return { objects, problems };
+  const documents = documentsOf(text, lines);
+  if (typeof documents === "string") return { objects, problems: [{ line: 1, column: 1, message: documents }] };
   for (const document of documents) {
     const [error] = document.errors;
     if (error !== undefined) {
@@ -42,9 +44,14 @@ export function parseManifests(text: string): Manifests {
       continue;
     }
     try {
+      const repeated = repeatedKey(document);
+      if (repeated !== undefined) {
+        problems.push({ ...placeAt(startOf(repeated)), message: `the key ${String(repeated)} stands twice in one map` });
+        continue;
+      }
       const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
       if (value === null || value === undefined) continue;
-      for (const [object, node] of itemsOf(value, document.contents)) {
+      for (const [object, node] of itemsOf(value, document.contents as ParsedNode | null)) {
         if (objects.length >= objectsMax) {
           problems.push({ ...placeAt(startOf(node)), message: `there are more than ${objectsMax} objects: check fewer at a time` });
           return { objects, problems };
@@ -56,6 +63,37 @@ export function parseManifests(text: string): Manifests {
     }
   }
   return { objects, problems };
+}
+
+/** In words, why there are none. */
+function documentsOf(text: string, lineCounter: LineCounter): ReturnType<typeof parseAllDocuments> | string {
+  if (text.length > textLengthMax) return `the text has more than ${textLengthMax} characters: check less at a time`;
+  try {
+    // The library looks for repeated keys by comparing each with each.
+    const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: "error" });
+    return "empty" in documents ? [] : documents;
+  } catch (cause) {
+    return `it cannot be read: ${firstLine(cause instanceof Error ? cause.message : String(cause))}`;
+  }
+}
+
+function repeatedKey(document: ReturnType<typeof parseAllDocuments>[number]): Scalar | undefined {
+  let repeated: Scalar | undefined;
+  visit(document, {
+    Map(_key, map) {
+      const keys = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        if (keys.has(key.value)) {
+          repeated = key;
+          return visit.BREAK;
+        }
+        keys.add(key.value);
+      }
+      return undefined;
+    },
+  });
+  return repeated;
 }
 
 /** A list of objects, as `kubectl get -o yaml` writes it, stands for its items. */

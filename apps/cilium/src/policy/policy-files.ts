@@ -12,14 +12,9 @@ export interface PolicyFiles {
   readonly otherKinds: ReadonlySet<string>;
 }
 
-/** More than any manifest of policies. */
-const fileSizeMax = 64 * 1024 * 1024;
-
 export function readManifests(path: string): Manifests {
   try {
-    const text = readFileSync(path === "-" ? 0 : path, "utf8");
-    if (text.length > fileSizeMax) throw new Error(`it is larger than ${fileSizeMax / 1024 / 1024} MiB`);
-    return parseManifests(text);
+    return parseManifests(readFileSync(path === "-" ? 0 : path, "utf8"));
   } catch (cause) {
     throw new UsageError(`${path} cannot be read: ${errorMessage(cause)}`);
   }

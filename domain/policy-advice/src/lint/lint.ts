@@ -48,11 +48,16 @@ function lintRule(rule: Rule, inForce: readonly Rule[], context: LintContext, te
       lintSection(section, tell);
       lintPeers(rule, section, context, tell);
       if (cluster !== undefined) lintPortNames(rule, list, section, cluster, tell);
-      const earlier = rule[list].slice(0, index).find((other) => coversSection(other, section) && coversSection(section, other));
+      const earlier = rule[list].slice(0, index).find((other) => saysTheSame(other, section));
       if (earlier !== undefined) tell("repeated", section.path, `says again what ${earlier.path} says`);
     }
   }
   for (const direction of ["ingress", "egress"] as const) lintShadows(rule, direction, inForce, tell);
+}
+
+function saysTheSame(one: RuleSection, other: RuleSection): boolean {
+  const layer7Of = ({ ports = [] }: RuleSection): string => JSON.stringify(ports.map(({ layer7 }) => layer7 ?? null));
+  return layer7Of(one) === layer7Of(other) && coversSection(one, other) && coversSection(other, one);
 }
 
 /** Requirements of which no labels fulfil both; undefined when there are none. */
