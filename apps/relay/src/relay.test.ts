@@ -22,7 +22,7 @@ async function setUp(names: readonly string[], options: Partial<RelayOptions> = 
     nodeName: "relay-host",
     listenAddress: "127.0.0.1:0",
     healthListenAddress: "127.0.0.1:0",
-    peerService: () => ({ address: service.address }),
+    peerServices: [() => ({ address: service.address })],
     clientTls: () => undefined,
     retryTimeoutMs: 50,
     holdMs: 100,
@@ -237,12 +237,39 @@ test("garbage from one node is that node's error; the others are served", async 
 });
 
 test("a node that stalls is waited for no longer than others can bear", async () => {
-  await using setup = await setUp(["a", "b"], { stallTimeoutMs: 100 });
+  await using setup = await setUp(["a", "b"], { stallTimeoutMs: 50 });
   seeHistory(setup, 1);
   setup.peer("a").script = (_request, _call, signal) =>
     new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  assert.deepEqual(await getFlows(setup, { number: 5n }), [connected, "b-1", "ERROR a: no answer within 100 ms"]);
+  assert.deepEqual(await getFlows(setup, { number: 5n }), [
+    connected,
+    "b-1",
+    "ERROR a: it does not answer, or takes too long to search: others were not made to wait",
+  ]);
   await eventually(() => assert.equal(setup.peer("a").streamCount, 0));
+});
+
+test("several clusters are served at once, and a node stays as long as one of their peer services names it", async () => {
+  await using east = await ScriptedPeerService.start();
+  await using west = await ScriptedPeerService.start();
+  const peerServices = [east, west].map(({ address }) => () => ({ address }));
+  await using setup = await setUp([], { peerServices });
+  await using one = await ScriptedPeer.start("east/n1");
+  await using other = await ScriptedPeer.start("west/n1");
+  east.add("east/n1", one.address);
+  west.add("west/n1", other.address);
+  west.add("east/n1", one.address);
+  one.see(1, 1_000_000);
+  other.see(1, 1_000_005);
+  const names = (): string[] => setup.relay.pool.peers().map(({ name, state }) => `${name} ${state.kind}`);
+  await eventually(() => assert.deepEqual(names().sort(), ["east/n1 connected", "west/n1 connected"]));
+  assert.deepEqual(await getFlows(setup, { number: 5n }), ["CONNECTED east/n1 west/n1", "east/n1-1", "west/n1-1"]);
+  east.remove("east/n1");
+  east.add("east/n2", one.address);
+  await eventually(() => assert.equal(setup.relay.pool.peers().length, 3));
+  assert.ok(setup.relay.pool.has("east/n1"));
+  west.remove("east/n1");
+  await eventually(() => assert.ok(!setup.relay.pool.has("east/n1")));
 });
 
 test("nodes that come and go during a follow are told of", async () => {

@@ -28,7 +28,8 @@ export interface RelayOptions {
   readonly serverTls?: ServerTls;
   /** In plain text, for probes: `:4222`. Empty: none. */
   readonly healthListenAddress: string;
-  readonly peerService: () => GrpcTarget;
+  /** Who tell the nodes: one for each cluster. */
+  readonly peerServices: ReadonlyArray<() => GrpcTarget>;
   readonly clientTls: () => ClientTls | undefined;
   readonly retryTimeoutMs: number;
   readonly holdMs: number;
@@ -56,9 +57,9 @@ const nodeTimeoutMs = 5_000;
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { clock, log, version, nodeName, clientCountMax = 256, streamCountMax = 256, stallTimeoutMs = 5_000 } = options;
   await using opened = new AsyncDisposableStack();
-  const { peerService, clientTls, retryTimeoutMs, holdMs, heldMax } = options;
+  const { peerServices, clientTls, retryTimeoutMs, holdMs, heldMax } = options;
   const backOff = createBackOff({ delayMsMin: options.backOffMsMin ?? 1_000, delayMsMax: backOffMsMax });
-  const pool = opened.use(new PeerPool({ clock, log, peerService, clientTls, retryTimeoutMs, backOff }));
+  const pool = opened.use(new PeerPool({ clock, log, peerServices, clientTls, retryTimeoutMs, backOff }));
   const stop = new AbortController();
   const listening = pool.run(stop.signal);
   opened.defer(async () => {

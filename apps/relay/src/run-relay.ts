@@ -24,10 +24,10 @@ export async function runRelay(world: World, settings: RelaySettings, signal: Ab
   if (clientTls !== undefined) opened.use(clientTls);
   const serverTls = await openTls(world, settings, "server");
   if (serverTls !== undefined) opened.use(serverTls);
-  const { peerService, clusterName, listenAddress, healthListenAddress, metricsListenAddress, retryTimeoutMs, heldMax, holdMs } = settings;
-  const peerTarget = (): GrpcTarget => {
-    if (clientTls === undefined || unixPathOf(peerService) !== undefined) return { address: peerService };
-    return { address: peerService, tls: { ...clientTls.current, serverName: tlsServerName(clusterName, "hubble-peer") } };
+  const { peerServices, listenAddress, healthListenAddress, metricsListenAddress, retryTimeoutMs, heldMax, holdMs } = settings;
+  const targetOf = ({ address, clusterName }: RelaySettings["peerServices"][number]): GrpcTarget => {
+    if (clientTls === undefined || unixPathOf(address) !== undefined) return { address };
+    return { address, tls: { ...clientTls.current, serverName: tlsServerName(clusterName, "hubble-peer") } };
   };
   const relay = opened.use(
     await startRelay({
@@ -38,7 +38,7 @@ export async function runRelay(world: World, settings: RelaySettings, signal: Ab
       listenAddress,
       healthListenAddress,
       ...(serverTls === undefined ? {} : { serverTls }),
-      peerService: peerTarget,
+      peerServices: peerServices.map((service) => () => targetOf(service)),
       clientTls: () => clientTls?.current,
       retryTimeoutMs,
       heldMax,
@@ -52,7 +52,7 @@ export async function runRelay(world: World, settings: RelaySettings, signal: Ab
     opened.use(await openHttpEndpoint("metrics", address, { "/metrics": () => prometheusAnswer(metricsText(relay, ends)) }));
   }
   log.info(
-    `hubble-relay ${version} serves on ${listenAddress}${serverTls === undefined ? " in plain text" : " by TLS"}; nodes are told by ${peerService}`,
+    `hubble-relay ${version} serves on ${listenAddress}${serverTls === undefined ? " in plain text" : " by TLS"}; nodes are told by ${peerServices.map(({ address }) => address).join(", ")}`,
   );
   world.onListening?.(relay);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

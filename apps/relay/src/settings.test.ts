@@ -24,7 +24,8 @@ disable-server-tls: true
   assert.equal(parsed.kind, "settings");
   if (parsed.kind !== "settings") return;
   const { settings, notes } = parsed;
-  assert.deepEqual([settings.clusterName, settings.listenAddress, settings.metricsListenAddress], ["east", "127.0.0.1:1", ":9966"]);
+  assert.deepEqual(settings.peerServices, [{ address: "hubble-peer.kube-system.svc.cluster.local.:443", clusterName: "east" }]);
+  assert.deepEqual([settings.listenAddress, settings.metricsListenAddress], ["127.0.0.1:1", ":9966"]);
   assert.deepEqual([settings.retryTimeoutMs, settings.holdMs, settings.heldMax, settings.serverTls], [30_000, 100, 10_000, undefined]);
   assert.deepEqual(settings.clientTls, { certificatePath: "/c.crt", keyPath: "/c.key", authorityPaths: ["/a.crt", "/b.crt"] });
   assert.equal(notes.length, 2);
@@ -46,4 +47,17 @@ test("all problems are told at once, those of the file first", () => {
   for (const text of ["- a", "a: [", "text"]) assert.equal(parse([], text).kind, "problems", text);
   assert.equal(parse(["--config", "/nowhere"]).kind, "problems");
   assert.equal(parse([]).kind, "settings", "the file may be absent where nobody named one");
+});
+
+test("each cluster has its peer service", () => {
+  const parsed = parse(["--peer-service", "a:443, b:443", "--cluster-name", "east,west"]);
+  assert.deepEqual(parsed.kind === "settings" && parsed.settings.peerServices, [
+    { address: "a:443", clusterName: "east" },
+    { address: "b:443", clusterName: "west" },
+  ]);
+  const wrong = parse(["--peer-service", "a:443,b", "--cluster-name", "x,y,z"]);
+  assert.deepEqual(wrong.kind === "problems" && wrong.problems, [
+    '--peer-service is unix:///path or host:port, not "b"',
+    "--cluster-name has 3 names for 2 peer services: give one for each, or one for all",
+  ]);
 });

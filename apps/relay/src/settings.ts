@@ -5,8 +5,13 @@ import { parse as parseYaml } from "yaml";
 /** Names are those of Cilium's relay where it has the setting. Of the others, `tls-dir` is where certificates of our own are made. */
 const settings = [
   { name: "config", value: "FILE", fallback: "/etc/hubble-relay/config.yaml", says: "YAML file of these settings; flags win over it" },
-  { name: "cluster-name", value: "NAME", fallback: "default", says: "name of the cluster" },
-  { name: "peer-service", value: "ADDRESS", fallback: "unix:///var/run/cilium/hubble.sock", says: "who tells the nodes" },
+  { name: "cluster-name", value: "NAME", fallback: "default", says: "names of the clusters, separated by commas" },
+  {
+    name: "peer-service",
+    value: "ADDRESS",
+    fallback: "unix:///var/run/cilium/hubble.sock",
+    says: "who tell the nodes: one for each cluster, separated by commas",
+  },
   { name: "listen-address", value: "ADDRESS", fallback: ":4245", says: "where clients connect" },
   { name: "health-listen-address", value: "ADDRESS", fallback: ":4222", says: "where probes connect, in plain text; empty: nowhere" },
   { name: "metrics-listen-address", value: "ADDRESS", fallback: "", says: "where Prometheus connects, such as :9966; empty: nowhere" },
@@ -56,8 +61,8 @@ export interface TlsPaths {
 }
 
 export interface RelaySettings {
-  readonly clusterName: string;
-  readonly peerService: string;
+  /** Who tell the nodes, and in which cluster each is. */
+  readonly peerServices: ReadonlyArray<{ readonly address: string; readonly clusterName: string }>;
   readonly listenAddress: string;
   /** Empty: none. */
   readonly healthListenAddress: string;
@@ -147,8 +152,7 @@ function readSettings(reader: SettingsReader<SettingName>): RelaySettings {
     return { certificatePath: text(cert), keyPath: text(key), authorityPaths };
   };
   return {
-    clusterName: text("cluster-name"),
-    peerService: checked("peer-service", (value) => unixPathOf(value) ?? hostPortOf(value), "unix:///path or host:port"),
+    peerServices: readPeerServices(reader),
     listenAddress: listenAddress("listen-address", false),
     healthListenAddress: listenAddress("health-listen-address", true),
     metricsListenAddress: listenAddress("metrics-listen-address", true),
@@ -159,6 +163,27 @@ function readSettings(reader: SettingsReader<SettingName>): RelaySettings {
     serverTls: tls("disable-server-tls", "tls-relay-server-cert-file", "tls-relay-server-key-file", "tls-relay-client-ca-files"),
     tlsDirectory: text("tls-dir"),
   };
+}
+
+function readPeerServices(reader: SettingsReader<SettingName>): RelaySettings["peerServices"] {
+  const list = (name: SettingName): string[] =>
+    reader
+      .text(name)
+      .split(/[\s,]+/)
+      .filter((part) => part !== "");
+  const [addresses, clusters] = [list("peer-service"), list("cluster-name")];
+  for (const address of addresses.length === 0 ? [""] : addresses) {
+    try {
+      if (unixPathOf(address) === undefined) hostPortOf(address);
+    } catch {
+      reader.problems.push(`--peer-service is unix:///path or host:port, not "${address}"`);
+    }
+  }
+  if (clusters.length !== addresses.length && clusters.length !== 1)
+    reader.problems.push(
+      `--cluster-name has ${clusters.length} names for ${addresses.length} peer services: give one for each, or one for all`,
+    );
+  return addresses.map((address, index) => ({ address, clusterName: clusters[index] ?? clusters[0] ?? "" }));
 }
 
 function usage(): string {

@@ -93,7 +93,7 @@ async function serveRelay(peerService: string): Promise<void> {
     nodeName: "bench",
     listenAddress: "127.0.0.1:0",
     healthListenAddress: "",
-    peerService: () => ({ address: peerService }),
+    peerServices: [() => ({ address: peerService })],
     clientTls: () => undefined,
     retryTimeoutMs: 1_000,
     holdMs: 100,

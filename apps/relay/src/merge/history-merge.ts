@@ -5,16 +5,21 @@ export interface HistorySource {
   readonly name: string;
   /** Undefined at the end. Never rejects: a source that fails has ended. */
   next(): Promise<readonly Message[] | undefined>;
+  /** Asks it whether it is there at all. */
+  isAlive(): Promise<boolean>;
   /** Gives up the rest. */
   cancel(): void;
 }
 
 export interface HistoryMergeOptions {
   readonly sources: readonly HistorySource[];
-  /** How long all the others wait for one. */
+  /** How long all the others wait for one that does not answer; for one that is searching, six times as long. */
   readonly stallTimeoutMs: number;
   readonly onStalled: (name: string) => void;
 }
+
+/** A node that looks through millions of flows for one has nothing to tell meanwhile. */
+const searchTimeouts = 6;
 
 interface Lane {
   readonly source: HistorySource;
@@ -41,10 +46,10 @@ export async function* mergeHistory({ sources, stallTimeoutMs, onStalled }: Hist
 
 /** Leaves out a source that has ended or stalls. */
 async function fill(lane: Lane, lanes: Lane[], timeoutMs: number, onStalled: (name: string) => void): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<"late">();
-  const timer = setTimeout(() => resolve("late"), timeoutMs);
-  const batch = await Promise.race([lane.source.next(), late]);
-  clearTimeout(timer);
+  const next = lane.source.next();
+  let batch = await within(next, timeoutMs);
+  for (let waited = 1; batch === "late" && waited < searchTimeouts && (await lane.source.isAlive()); waited += 1)
+    batch = await within(next, timeoutMs);
   if (batch !== undefined && batch !== "late") {
     lane.batch = batch;
     lane.at = 0;
@@ -54,6 +59,14 @@ async function fill(lane: Lane, lanes: Lane[], timeoutMs: number, onStalled: (na
   if (batch !== "late") return;
   onStalled(lane.source.name);
   lane.source.cancel();
+}
+
+async function within<T>(next: Promise<T>, timeoutMs: number): Promise<T | "late"> {
+  const { promise: late, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => resolve("late"), timeoutMs);
+  const first = await Promise.race([next, late]);
+  clearTimeout(timer);
+  return first;
 }
 
 function takeUntilOneIsEmpty(lanes: readonly Lane[]): Message[] {

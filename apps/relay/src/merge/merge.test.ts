@@ -35,7 +35,7 @@ test("held messages leave in order, none before its time and none later, and equ
 
 function sourceOf(name: string, batches: ReadonlyArray<readonly number[]>, canceled: string[]): HistorySource {
   const left = batches.map((batch) => batch.map((timeMs) => message(timeMs)));
-  return { name, next: async () => left.shift(), cancel: () => void canceled.push(name) };
+  return { name, next: async () => left.shift(), isAlive: async () => false, cancel: () => void canceled.push(name) };
 }
 
 test("histories are merged whatever their batches, and ended ones are not waited for", async () => {
@@ -48,6 +48,28 @@ test("histories are merged whatever their batches, and ended ones are not waited
   const merged: number[] = [];
   for await (const messages of mergeHistory({ sources, stallTimeoutMs: 1_000, onStalled: assert.fail })) merged.push(...times(messages));
   assert.deepEqual(merged, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+});
+
+test("a source that is silent is waited for six times as long when it is alive, and once when it is not", async () => {
+  for (const isAlive of [true, false]) {
+    const canceled: string[] = [];
+    const stalled: string[] = [];
+    let asked = 0;
+    const silent: HistorySource = {
+      name: "silent",
+      next: () => new Promise(() => {}),
+      async isAlive() {
+        asked += 1;
+        return isAlive;
+      },
+      cancel: () => void canceled.push("silent"),
+    };
+    const sources = [silent, sourceOf("b", [[1]], canceled)];
+    const merged: number[] = [];
+    for await (const messages of mergeHistory({ sources, stallTimeoutMs: 5, onStalled: (name) => void stalled.push(name) }))
+      merged.push(...times(messages));
+    assert.deepEqual([merged, stalled, asked], [[1], ["silent"], isAlive ? 5 : 1]);
+  }
 });
 
 test("whoever has had enough of a history ends its sources", async () => {

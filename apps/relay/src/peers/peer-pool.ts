@@ -7,8 +7,8 @@ import { type PeerAddress, RelayPeer, type RelayPeerOptions } from "./relay-peer
 export interface PeerPoolOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** Where the nodes are asked for. */
-  readonly peerService: () => GrpcTarget;
+  /** Where the nodes are asked for: one service for each cluster. */
+  readonly peerServices: ReadonlyArray<() => GrpcTarget>;
   readonly retryTimeoutMs: number;
   readonly backOff: BackOff;
   readonly clientTls: () => ClientTls | undefined;
@@ -17,6 +17,8 @@ export interface PeerPoolOptions {
   /** After the peer service came back, nodes that it does not name within this time are gone. */
   readonly announceMs?: number;
 }
+
+type PeerService = PeerPoolOptions["peerServices"][number];
 
 /** Nodes beyond this many are not connected to, and said once. */
 const peerCountMax = 10_000;
@@ -27,15 +29,17 @@ export class PeerPool implements AsyncDisposable {
   readonly #peers = new Map<string, RelayPeer>();
   readonly #listeners = new Set<() => void>();
   readonly #leaving = new Set<Promise<void>>();
-  #serviceConnected = false;
+  /** Which services name a node, each with the address that it tells; the last is believed. */
+  readonly #named = new Map<string, Map<PeerService, PeerAddress>>();
+  readonly #connectedServices = new Set<PeerService>();
 
   constructor(options: PeerPoolOptions) {
     this.#options = options;
   }
 
-  /** Whether the peer service is being listened to. */
+  /** Whether a peer service is being listened to. */
   get serviceConnected(): boolean {
-    return this.#serviceConnected;
+    return this.#connectedServices.size > 0;
   }
 
   peers(): readonly RelayPeer[] {
@@ -52,19 +56,24 @@ export class PeerPool implements AsyncDisposable {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Listens to the peer service until aborted. */
+  /** Listens to the peer services until aborted. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#options.peerServices.map((service) => this.#keepListening(service, signal)));
+  }
+
+  async #keepListening(service: PeerService, signal: AbortSignal): Promise<void> {
     const { clock, log, retryTimeoutMs } = this.#options;
     for (let said = ""; !signal.aborted; ) {
       try {
-        await this.#listen(signal);
+        await this.#listen(service, signal);
         said = "";
       } catch (cause) {
         const message = errorMessage(cause);
-        if (message !== said && !signal.aborted) log.warn(`the peer service does not tell the nodes, and is asked again: ${message}`);
+        if (message !== said && !signal.aborted)
+          log.warn(`the peer service at ${service().address} does not tell the nodes, and is asked again: ${message}`);
         said = message;
       }
-      this.#setServiceConnected(false);
+      if (this.#connectedServices.delete(service)) this.#changed();
       await clock.sleep(retryTimeoutMs, signal).catch(() => {}); // Rejects only on abort.
     }
   }
@@ -74,20 +83,21 @@ export class PeerPool implements AsyncDisposable {
     await Promise.all(this.#leaving);
   }
 
-  async #listen(signal: AbortSignal): Promise<void> {
-    const { peerService, connectTimeoutMs: timeoutMs = 5_000, announceMs = 5_000 } = this.#options;
-    await using connection = await GrpcConnection.open(peerService(), { timeoutMs, signal });
-    this.#setServiceConnected(true);
-    const unnamed = new Set(this.#peers.keys());
+  async #listen(service: PeerService, signal: AbortSignal): Promise<void> {
+    const { connectTimeoutMs: timeoutMs = 5_000, announceMs = 5_000 } = this.#options;
+    await using connection = await GrpcConnection.open(service(), { timeoutMs, signal });
+    this.#connectedServices.add(service);
+    this.#changed();
+    const unnamed = new Set([...this.#named].flatMap(([name, services]) => (services.has(service) ? [name] : [])));
     const timer = setTimeout(() => {
-      for (const name of unnamed) this.#remove(name);
+      for (const name of unnamed) this.#forget(service, name);
     }, announceMs);
     try {
       for await (const frames of connection.stream("/peer.Peer/Notify", new Uint8Array(0), { signal })) {
         for (const frame of frames) {
           const notification = fromBinary(peerpb.ChangeNotificationSchema, frame.subarray(grpcHeaderBytes));
           unnamed.delete(notification.name);
-          this.#apply(notification);
+          this.#apply(service, notification);
         }
       }
     } finally {
@@ -95,24 +105,44 @@ export class PeerPool implements AsyncDisposable {
     }
   }
 
-  #apply({ name, address, type, tls }: peerpb.ChangeNotification): void {
-    if (type === peerpb.ChangeNotificationType.PEER_DELETED) this.#remove(name);
-    else if (type !== peerpb.ChangeNotificationType.UNKNOWN) this.#set({ name, address, tlsServerName: tls?.serverName || undefined });
+  #apply(service: PeerService, { name, address, type, tls }: peerpb.ChangeNotification): void {
+    if (type === peerpb.ChangeNotificationType.PEER_DELETED) this.#forget(service, name);
+    else if (type !== peerpb.ChangeNotificationType.UNKNOWN) {
+      const target: PeerAddress = { name, address, tlsServerName: tls?.serverName || undefined };
+      if (!this.#set(target)) return;
+      const services = this.#named.get(name) ?? new Map<PeerService, PeerAddress>();
+      services.delete(service);
+      this.#named.set(name, services.set(service, target));
+    }
   }
 
-  #set(target: PeerAddress): void {
+  /** A node that no service names is gone. */
+  #forget(service: PeerService, name: string): void {
+    const services = this.#named.get(name);
+    if (services?.delete(service) !== true) return;
+    const target = [...services.values()].at(-1);
+    if (target !== undefined) this.#set(target);
+    else {
+      this.#named.delete(name);
+      this.#remove(name);
+    }
+  }
+
+  /** False when there are too many. */
+  #set(target: PeerAddress): boolean {
     const { clock, backOff, clientTls, connectTimeoutMs = 5_000, pingIntervalMs = 30_000, log } = this.#options;
     const before = this.#peers.get(target.name)?.target;
-    if (before?.address === target.address && before.tlsServerName === target.tlsServerName) return;
+    if (before?.address === target.address && before.tlsServerName === target.tlsServerName) return true;
     if (before !== undefined) this.#remove(target.name);
     if (this.#peers.size >= peerCountMax) {
       log.error(`node ${target.name} is left out: ${peerCountMax} nodes are connected to already`);
-      return;
+      return false;
     }
     const onChange = (): void => this.#changed();
     const options: RelayPeerOptions = { clock, backOff, clientTls, connectTimeoutMs, pingIntervalMs, onChange };
     this.#peers.set(target.name, new RelayPeer(target, options));
     this.#changed();
+    return true;
   }
 
   #remove(name: string): void {
@@ -121,12 +151,6 @@ export class PeerPool implements AsyncDisposable {
     this.#peers.delete(name);
     const leaving = peer[Symbol.asyncDispose]().finally(() => this.#leaving.delete(leaving));
     this.#leaving.add(leaving);
-    this.#changed();
-  }
-
-  #setServiceConnected(connected: boolean): void {
-    if (this.#serviceConnected === connected) return;
-    this.#serviceConnected = connected;
     this.#changed();
   }
 

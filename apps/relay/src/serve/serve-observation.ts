@@ -80,7 +80,8 @@ class ObservationCall {
     const stop = new AbortController();
     const sources = peers.map((peer) => this.#historyOf(peer, AbortSignal.any([this.#signal, stop.signal, peer.signal])));
     const { stallTimeoutMs } = this.#options;
-    const onStalled = (name: string): void => this.#reporter.noteError(name, `no answer within ${stallTimeoutMs} ms`);
+    const onStalled = (name: string): void =>
+      this.#reporter.noteError(name, `it does not answer, or takes too long to search: others were not made to wait`);
     // As on a node: `since` with a number gives the oldest after that time, unless new ones are to follow.
     const newest = number > 0 && !first && !hasSince ? new NewestMessages(number, newestBytesMax) : undefined;
     let left = number === 0 || follow ? Number.POSITIVE_INFINITY : number;
@@ -106,6 +107,7 @@ class ObservationCall {
     return {
       name: peer.name,
       cancel: () => stop.abort(),
+      isAlive: async () => (await peer.connection?.ping(this.#options.stallTimeoutMs)) ?? false,
       next: async () => {
         try {
           const { value } = await batches.next();
