@@ -56,6 +56,6 @@ export { policyKey, policyKinds } from "./policy-cluster/policy-kinds.ts";
 export { type PolicyCluster, type PolicyPod, policyWorldOf, readPolicyCluster } from "./policy-cluster/read-policy-cluster.ts";
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";
-export { type ObjectName, type Resource, resources } from "./resource.ts";
+export { apiVersionOf, type ObjectName, type Resource, resources } from "./resource.ts";
 export { type ServiceFrontend, serviceFrontendsFrom } from "./service-frontends.ts";
 export type { WatchEvent } from "./watch-event.ts";

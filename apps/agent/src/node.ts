@@ -190,7 +190,7 @@ function plumbingWays({ pool, mtu }: Foundation): Parameters<typeof createPodPlu
 
 function createRemotePart(
   { client, clock, log, options, onOwnNode }: Foundation,
-  { ipcache, flows }: PolicyPart,
+  { ipcache, flows, updates }: PolicyPart,
   published: PublishedEndpoints,
 ): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
   const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
@@ -198,6 +198,7 @@ function createRemotePart(
     ipcache,
     tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address),
     onOwner: (prefix, pod) => flows.setRemotePod(prefix, pod),
+    onNamedPorts: (pod, identity, ports) => updates.setNamedPorts(pod, identity, ports),
   });
   return {
     remoteNodes,

@@ -2,11 +2,16 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "@cilium-ts/command-line";
 import { type ClusterAccess, type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
+import { PodExec } from "@cilium-ts/kubernetes/exec";
 import type { Command } from "commander";
+import { BoundedExecutor, type Executor, ProgramExecutor } from "./pods/executor.ts";
 import type { World } from "./world.ts";
 
 /** Where Cilium runs unless --namespace says otherwise. */
 export const ciliumNamespace = "kube-system";
+
+/** Commands in pods that run at once. */
+const execConcurrencyMax = 16;
 
 /** What every command has at hand. */
 export class Context implements AsyncDisposable {
@@ -15,6 +20,7 @@ export class Context implements AsyncDisposable {
   readonly stopped: AbortSignal;
   readonly #program: Command;
   #cluster: Promise<KubernetesClient> | undefined;
+  #podExec: PodExec | undefined;
 
   constructor(world: World, signal: AbortSignal, program: Command) {
     this.world = world;
@@ -38,6 +44,14 @@ export class Context implements AsyncDisposable {
     return this.#cluster;
   }
 
+  /** Runs commands in pods: through the API server, or by the program of --exec-program. */
+  async executor(): Promise<Executor> {
+    const program = this.#options().execProgram ?? this.world.env.CILIUM_EXEC_PROGRAM;
+    if (program !== undefined && program !== "") return new BoundedExecutor(new ProgramExecutor(program), execConcurrencyMax);
+    this.#podExec ??= new PodExec(await this.access());
+    return new BoundedExecutor(this.#podExec, execConcurrencyMax);
+  }
+
   async access(): Promise<ClusterAccess> {
     const { kubeconfig, context } = this.#options();
     const { env } = this.world;
@@ -56,9 +70,10 @@ export class Context implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const cluster = await this.#cluster?.catch(() => undefined); // Whoever asked for it has been told.
     await cluster?.[Symbol.asyncDispose]();
+    await this.#podExec?.[Symbol.asyncDispose]();
   }
 
-  #options(): { kubeconfig?: string; context?: string; namespace: string } {
+  #options(): { kubeconfig?: string; context?: string; namespace: string; execProgram?: string } {
     return this.#program.opts();
   }
 }

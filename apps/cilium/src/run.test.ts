@@ -4,20 +4,29 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { resources } from "@cilium-ts/kubernetes";
-import { TestCluster } from "./test-cluster.ts";
+import { type Ran, TestCluster } from "./test-cluster.ts";
 
 const signal = new AbortController().signal;
 const folder = mkdtempSync(join(tmpdir(), "cilium-"));
 after(() => rmSync(folder, { recursive: true }));
 
+/** In place of an agent's pod: says what stands in a file. */
+const agentSays = join(folder, "agent.json");
+const execProgram = join(folder, "exec");
+const well = { cilium: { state: "Ok", msg: "cilium-ts" }, kubernetes: { state: "Ok" }, hubble: { state: "Ok" } };
+writeFileSync(execProgram, `#!/bin/sh\nexec cat ${agentSays}\n`, { mode: 0o755 });
+writeFileSync(agentSays, JSON.stringify(well));
+
 let cluster: TestCluster;
+const cilium = (line: string): Promise<Ran> =>
+  cluster.cilium(line, { KUBECONFIG: join(folder, "kubeconfig"), CILIUM_EXEC_PROGRAM: execProgram });
 before(async () => {
   cluster = await TestCluster.start(join(folder, "kubeconfig"), writeFileSync);
 });
 after(() => cluster[Symbol.asyncDispose]());
 
 test("a cluster without Cilium is told so, with a failure", async () => {
-  const { code, out, error } = await cluster.cilium("status");
+  const { code, out, error } = await cilium("status");
   assert.deepEqual([code, error], [1, ""]);
   assert.match(out, /^Cilium: +1 error$/m);
   assert.match(out, /^Errors: +cilium +cilium +there is no DaemonSet cilium in the namespace kube-system; --namespace says/m);
@@ -31,7 +40,7 @@ describe("of a cluster with Cilium", () => {
   });
 
   test("status is the layout that people know", async () => {
-    const { code, out, error } = await cluster.cilium("status");
+    const { code, out, error } = await cilium("status");
     assert.equal(
       `\n${out}`,
       `
@@ -57,7 +66,7 @@ Image versions         cilium                   example.org/cilium:v1: 1
   });
 
   test("status in JSON has the fields that programs know", async () => {
-    const { out } = await cluster.cilium("status -o json");
+    const { out } = await cilium("status -o json");
     const status = JSON.parse(out);
     assert.deepEqual(status.pod_state.cilium, { Type: "DaemonSet", Desired: 1, Ready: 1, Available: 1, Unavailable: 0 });
     assert.deepEqual(status.pod_state["hubble-relay"], { Type: "Deployment", Disabled: true });
@@ -66,10 +75,10 @@ Image versions         cilium                   example.org/cilium:v1: 1
   });
 
   test("version names the image of the agents", async () => {
-    const { code, out } = await cluster.cilium("version");
+    const { code, out } = await cilium("version");
     assert.equal(code, 0);
     assert.match(out, /^cilium-cli: v0\.1\.0 on Node v\d+.*\ncilium image \(running\): example\.org\/cilium:v1\n$/);
-    assert.doesNotMatch((await cluster.cilium("version --client")).out, /image/);
+    assert.doesNotMatch((await cilium("version --client")).out, /image/);
   });
 
   test("pods without an endpoint, nodes without an agent and containers that wait are named", async () => {
@@ -86,7 +95,7 @@ Image versions         cilium                   example.org/cilium:v1: 1
       },
       status: { replicas: 1, unavailableReplicas: 2 },
     });
-    const { code, out } = await cluster.cilium("status");
+    const { code, out } = await cilium("status");
     assert.equal(code, 1);
     for (const line of [
       /^Hubble Relay: +2 errors$/m,
@@ -98,11 +107,28 @@ Image versions         cilium                   example.org/cilium:v1: 1
       assert.match(out, line);
   });
 
+  test("what agents say of themselves counts, and that they cannot be asked too", async () => {
+    const failing = { name: "publish", status: { "consecutive-failure-count": 3, "last-failure-msg": "no route" } };
+    writeFileSync(
+      agentSays,
+      JSON.stringify({ ...well, cilium: { state: "Failure", msg: "the kernel is too old" }, controllers: [failing] }),
+    );
+    const { code, out } = await cilium("status");
+    assert.equal(code, 1);
+    assert.match(out, /cilium +cilium-x +the agent is not well: the kernel is too old$/m);
+    assert.match(out, /cilium-x +publish has failed 3 times in a row: no route$/m);
+    const { cilium_status: said } = JSON.parse((await cilium("status -o json")).out);
+    assert.equal(said["cilium-x"].cilium.msg, "the kernel is too old");
+    writeFileSync(agentSays, "no JSON");
+    assert.match((await cilium("status")).out, /cilium-x +1 agents could not be asked: /m);
+    writeFileSync(agentSays, JSON.stringify(well));
+  });
+
   test("--wait ends as soon as nothing is wrong, and otherwise when its time is up", async () => {
-    const late = await cluster.cilium("status --wait --wait-duration 10ms");
+    const late = await cilium("status --wait --wait-duration 10ms");
     assert.equal(late.code, 1);
     assert.match(late.error, /^cilium: Cilium is not well after 10ms; --wait-duration gives it longer\n$/);
-    const waiting = cluster.cilium("status --wait --wait-duration 1m");
+    const waiting = cilium("status --wait --wait-duration 1m");
     const namespace = "kube-system";
     await cluster.client.delete(resources.deployments, { namespace, name: "hubble-relay" }, { signal });
     await cluster.client.delete(resources.nodes, { name: "node2" }, { signal });
@@ -118,7 +144,7 @@ for (const [line, problem] of [
   ["--kubeconfig /nowhere status", /^cilium: kubeconfig \/nowhere: cannot be read: /],
 ] as const) {
   test(`${line}: one sentence and a failure`, async () => {
-    const { code, out, error } = await cluster.cilium(line);
+    const { code, out, error } = await cilium(line);
     assert.deepEqual([code, out], [1, ""]);
     assert.match(error.trim(), problem);
     assert.equal(error.trim().split("\n").length, 1, error);

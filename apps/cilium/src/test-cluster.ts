@@ -88,7 +88,7 @@ export class TestCluster implements AsyncDisposable {
       spec: { replicas: 1, selector: { matchLabels: operatorLabels }, template: template("cilium-operator", operatorLabels) },
       status: { replicas: 1, readyReplicas: 1, availableReplicas: 1 },
     });
-    await this.pod(namespace, "cilium-x", { labels, image: "example.org/cilium:v1", hostNetwork: true });
+    await this.pod(namespace, "cilium-x", { labels, image: "example.org/cilium:v1", hostNetwork: true, ready: true });
     await this.pod(namespace, "cilium-operator-x", { labels: operatorLabels, image: "example.org/operator:v1", hostNetwork: true });
     await this.create("leases", {
       metadata: { namespace, name: "cilium-operator-resource-lock" },
@@ -99,14 +99,22 @@ export class TestCluster implements AsyncDisposable {
   async pod(
     namespace: string,
     name: string,
-    options: { labels?: Record<string, string>; image?: string; hostNetwork?: boolean; managed?: boolean; waiting?: string } = {},
+    options: {
+      labels?: Record<string, string>;
+      image?: string;
+      hostNetwork?: boolean;
+      managed?: boolean;
+      ready?: boolean;
+      waiting?: string;
+    } = {},
   ): Promise<void> {
     const { labels = {}, image = "example.org/app:v1", hostNetwork = false, managed = false, waiting } = options;
     const containers = [{ name: "main", image }];
     const state = waiting === undefined ? { running: {} } : { waiting: { reason: waiting } };
     const containerStatuses = [{ name: "main", image, imageID: "", ready: waiting === undefined, restartCount: 0, state }];
     const spec = { nodeName: "node1", hostNetwork, containers };
-    await this.create("pods", { metadata: { namespace, name, labels }, spec, status: { phase: "Running", containerStatuses } });
+    const conditions = options.ready === true ? [{ type: "Ready", status: "True" }] : [];
+    await this.create("pods", { metadata: { namespace, name, labels }, spec, status: { phase: "Running", conditions, containerStatuses } });
     if (managed) await this.create("ciliumEndpoints", { metadata: { namespace, name } });
   }
 

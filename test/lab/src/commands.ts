@@ -25,15 +25,23 @@ export async function kubectl(_root: string, args: string[]): Promise<number> {
 export function hubble(root: string, args: string[]): Promise<number> {
   const { options } = runningLab();
   return runInForeground(process.execPath, [join(root, "apps/hubble/build/bin/main.js"), ...args], {
-    HUBBLE_SERVER: `172.31.${options.subnet}.1:4245`,
+    HUBBLE_SERVER: relayAddress(options),
   });
+}
+
+function relayAddress({ subnet }: { readonly subnet: number }): string {
+  return `172.31.${subnet}.1:4245`;
 }
 
 /** The cluster's command line, talking to the lab's API server, and to pods as the lab does. */
 export function cilium(root: string, args: string[]): Promise<number> {
-  const { kubeconfigPath, directory } = runningLab();
+  const { kubeconfigPath, directory, options } = runningLab();
   return runInForeground(process.execPath, [join(root, "apps/cilium/build/bin/main.js"), ...args], {
     KUBECONFIG: kubeconfigPath,
+    HUBBLE_SERVER: relayAddress(options),
+    CILIUM_TEST_EXTERNAL_IP: `172.31.${options.subnet}.2`,
+    CILIUM_TEST_EXTERNAL_IPV6: `fd31:${options.subnet}::2`,
+    CILIUM_TEST_EXTERNAL_PORT: "8080",
     CILIUM_EXEC_PROGRAM: join(root, execProgram),
     ...execEnvironment(root, directory),
   });

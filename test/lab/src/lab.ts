@@ -51,6 +51,7 @@ export interface LabNode {
   readonly socketPath: string;
   readonly hubbleSocketPath: string;
   readonly underlayAddress: string;
+  readonly underlayAddressIPv6: string;
 }
 
 export interface LabPod {
@@ -250,6 +251,7 @@ export class Lab implements AsyncDisposable {
       socketPath: join(directory, "cilium.sock"),
       hubbleSocketPath: join(directory, "hubble.sock"),
       underlayAddress: ipv4,
+      underlayAddressIPv6: ipv6,
     };
     mkdirSync(directory, { recursive: true });
     await makeMachine(this.#underlay(), { namespace, uplink: uplinkOf(this.#underlay(), index), ipv4, ipv6 });

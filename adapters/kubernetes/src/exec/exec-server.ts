@@ -13,11 +13,16 @@ export interface ScriptedExec {
   close(): Promise<void>;
 }
 
-/** An API server of which only pods/exec works: sends the frames, then closes. `refuse` is answered with that status instead. */
+/** An API server of which only pods/exec and pods/log work: sends the frames, then closes. `refuse` is answered with that status instead. */
 export async function startScriptedExec(answer: () => { frames: readonly Frame[]; refuse?: number }): Promise<ScriptedExec> {
   const requests: { url: string; protocol: string; authorization: string }[] = [];
   const sockets = new Set<Duplex>();
-  const server = createServer();
+  const server = createServer((request, response) => {
+    requests.push({ url: request.url ?? "", protocol: "", authorization: request.headers.authorization ?? "" });
+    const { frames, refuse } = answer();
+    response.statusCode = refuse ?? 200;
+    response.end(refuse === undefined ? frames.map(([, text]) => text).join("") : JSON.stringify({ kind: "Status", message: "not here" }));
+  });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex) => {
     sockets.add(socket);
     socket.on("error", () => {}); // The client went away.

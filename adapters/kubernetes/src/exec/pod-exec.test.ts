@@ -62,3 +62,13 @@ test("a command is not waited for once it is given up", async () => {
   answer = { frames: [] };
   await assert.rejects(exec.run(target, ["x"], AbortSignal.abort(new Error("enough"))), /enough/);
 });
+
+test("the end of a container's log is asked for, and why there is none is told", async () => {
+  answer = { frames: [[0, "one\ntwo\n"]] };
+  const limits = { lines: 10, sizeBytes: 1000 };
+  assert.equal(await exec.log(target, limits, signal), "one\ntwo\n");
+  const path = "/api/v1/namespaces/default/pods/web/log?container=main&tailLines=10&limitBytes=1000";
+  assert.deepEqual([server.requests.at(-1)?.url, server.requests.at(-1)?.authorization], [path, "Bearer secret"]);
+  answer = { frames: [], refuse: 404 };
+  await assert.rejects(exec.log(target, limits, signal), /not here/);
+});

@@ -1,8 +1,9 @@
-import { Agent, type ErrorEvent, WebSocket } from "undici";
+import { errorMessage } from "@cilium-ts/std";
+import { Agent, type ErrorEvent, request, WebSocket } from "undici";
 import type { ClusterAccess } from "../access.ts";
 import { AccessToken, connectTimeoutMs, tcpKeepAliveDelayMs, tlsOptionsOf } from "../connect-options.ts";
 import { listAt, recordAt, textAt } from "../fields.ts";
-import { KubernetesError } from "../kubernetes-error.ts";
+import { errorFromStatus, KubernetesError } from "../kubernetes-error.ts";
 
 export interface PodContainer {
   readonly namespace: string;
@@ -16,6 +17,11 @@ export interface Executed {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+export interface LogLimits {
+  readonly lines: number;
+  readonly sizeBytes: number;
 }
 
 /** Of both streams together. */
@@ -74,6 +80,28 @@ export class PodExec implements AsyncDisposable {
     }
   }
 
+  /** The end of a container's log. Rejects with KubernetesError when it cannot be had, and with the signal's reason when aborted. */
+  async log(target: PodContainer, limits: LogLimits, signal: AbortSignal): Promise<string> {
+    const { namespace, pod, container } = target;
+    const url = podUrl(this.#access.server, target, "log");
+    if (container !== "") url.searchParams.set("container", container);
+    url.searchParams.set("tailLines", String(limits.lines));
+    url.searchParams.set("limitBytes", String(limits.sizeBytes));
+    const token = await this.#token.text();
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    try {
+      const response = await request(url, { dispatcher: this.#agent, headers, signal });
+      const text = await response.body.text();
+      if (response.statusCode === 200) return text;
+      throw errorFromStatus(parseStatus(text), { request: `GET ${url.pathname}`, httpStatus: response.statusCode });
+    } catch (cause) {
+      signal.throwIfAborted();
+      if (cause instanceof KubernetesError) throw cause;
+      const message = `the log of ${namespace}/${pod}: ${this.#access.server} cannot be reached: ${errorMessage(cause)}`;
+      throw new KubernetesError({ message, status: 0, reason: "Unreachable", cause });
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy();
   }
@@ -118,11 +146,17 @@ function exitCodeOf(status: unknown): number | undefined {
   return cause === undefined || !Number.isInteger(code) ? undefined : code;
 }
 
-function execUrl(server: string, { namespace, pod, container }: PodContainer, command: readonly string[]): string {
+function podUrl(server: string, { namespace, pod }: PodContainer, subresource: string): URL {
   const url = new URL(server);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const root = url.pathname.replace(/\/+$/, "");
-  url.pathname = `${root}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/exec`;
+  url.pathname = `${root}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/${subresource}`;
+  return url;
+}
+
+function execUrl(server: string, target: PodContainer, command: readonly string[]): string {
+  const { container } = target;
+  const url = podUrl(server, target, "exec");
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   for (const word of command) url.searchParams.append("command", word);
   if (container !== "") url.searchParams.set("container", container);
   url.searchParams.set("stdout", "true");

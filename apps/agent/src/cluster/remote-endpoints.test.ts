@@ -36,3 +36,24 @@ test("an address is the pod's that was heard of last, and goes back when that on
   assert.equal(identity(), 0);
   assert.deepEqual(owners.at(-1), "10.0.2.7/32 -");
 });
+
+test("what pods of other nodes call their ports is told, and forgotten with them", () => {
+  using world = new EndpointsWorld();
+  const { ipcache } = new TestEndpoints(world);
+  const told: string[] = [];
+  const remote = new RemoteEndpoints({
+    ipcache,
+    tunnelEndpointOf: () => undefined,
+    onNamedPorts: (key, identity, ports) =>
+      told.push(`${key} ${identity} ${ports.map(({ name, port, protocol }) => `${name}=${port}/${protocol}`)}`),
+  });
+  const plain = object("web", 300, "10.0.2.7");
+  const ports = [
+    { name: "http", port: 80, protocol: "TCP" },
+    { name: "", port: 1, protocol: "TCP" },
+    { name: "odd", port: "x", protocol: "TCP" },
+  ];
+  remote.upsert({ ...plain, status: { ...(plain.status as object), "named-ports": ports } });
+  remote.remove({ namespace: "shop", name: "web", uid: "" });
+  assert.deepEqual(told, ["shop/web 300 http=80/6", "shop/web 300 "]);
+});

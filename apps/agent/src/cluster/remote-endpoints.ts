@@ -1,9 +1,11 @@
-import type { KubernetesObject, ObjectReference } from "@cilium-ts/kubernetes";
+import { type KubernetesObject, listAt, type ObjectReference, recordAt, textAt } from "@cilium-ts/kubernetes";
+import { type NamedPort, protocols } from "@cilium-ts/policy";
 import type { IpcacheTable } from "../ipcache-table.ts";
 
 /** What a CiliumEndpoint says that other nodes need: contracts section 5. */
 interface PublishedStatus {
   readonly identity?: { readonly id?: number };
+  readonly "named-ports"?: unknown;
   readonly networking?: { readonly addressing?: ReadonlyArray<{ readonly ipv4?: string; readonly ipv6?: string }>; readonly node?: string };
 }
 
@@ -28,14 +30,17 @@ export class RemoteEndpoints {
   /** Objects whose word stood for a prefix before its owner's came, the last one last. Only of prefixes that several claim. */
   readonly #former = new Map<string, string[]>();
   readonly #onOwner: (prefix: string, pod: RemotePodName | undefined) => void;
+  readonly #onNamedPorts: (key: string, identity: number, ports: readonly NamedPort[]) => void;
 
-  /** `onOwner` is told which pod has a prefix, whenever that changes. */
+  /** `onOwner` is told which pod has a prefix, whenever that changes; `onNamedPorts` what a pod (`namespace/name`) calls its ports. */
   constructor(options: {
     ipcache: IpcacheTable;
     tunnelEndpointOf: (nodeAddress: string) => string | undefined;
     onOwner?: (prefix: string, pod: RemotePodName | undefined) => void;
+    onNamedPorts?: (key: string, identity: number, ports: readonly NamedPort[]) => void;
   }) {
     this.#onOwner = options.onOwner ?? (() => {});
+    this.#onNamedPorts = options.onNamedPorts ?? (() => {});
     this.#ipcache = options.ipcache;
     this.#tunnelEndpointOf = options.tunnelEndpointOf;
   }
@@ -66,6 +71,7 @@ export class RemoteEndpoints {
       return;
     }
     this.#claims.set(key, claim);
+    this.#onNamedPorts(key, claim.identity, namedPortsOf(object));
     for (const prefix of before?.prefixes ?? []) if (!claim.prefixes.includes(prefix)) this.#release(prefix, key);
     this.#assert(key, claim);
   }
@@ -95,6 +101,7 @@ export class RemoteEndpoints {
     const claim = this.#claims.get(key);
     if (claim === undefined) return;
     this.#claims.delete(key);
+    this.#onNamedPorts(key, claim.identity, []);
     for (const prefix of claim.prefixes) this.#release(prefix, key);
   }
 
@@ -128,6 +135,16 @@ export class RemoteEndpoints {
 function podNameOf(key: string): RemotePodName {
   const [namespace = "", podName = ""] = key.split("/");
   return { namespace, podName };
+}
+
+const protocolNumbers: Readonly<Record<string, NamedPort["protocol"]>> = { TCP: protocols.tcp, UDP: protocols.udp, SCTP: protocols.sctp };
+
+function namedPortsOf(object: KubernetesObject): NamedPort[] {
+  const listed = listAt(object.status, "named-ports");
+  return listed.flatMap((entry) => {
+    const [name, port, protocol] = [textAt(entry, "name"), recordAt({ entry }, "entry").port, protocolNumbers[textAt(entry, "protocol")]];
+    return name === "" || typeof port !== "number" || protocol === undefined ? [] : [{ name, port, protocol }];
+  });
 }
 
 function claimOf(object: KubernetesObject): Claim | undefined {

@@ -1,6 +1,7 @@
 import type { LocalIdentity, LocalIdentityAllocator } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
 import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, PolicyMode, PolicyService, Rule } from "@cilium-ts/policy";
+import { IdentityPorts, type PortOwner } from "./identity-ports.ts";
 
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
@@ -17,9 +18,6 @@ export interface PolicyUpdatesOptions {
   onProblem(message: string): void;
 }
 
-/** Names of ports on this node's endpoints, by identity and then by endpoint. */
-type PortsByEndpoint = Map<number, readonly NamedPort[]>;
-
 /**
  * Carries changes of rules and identities to the endpoints, in an order in which no packet is judged by half a change: a new prefix gets
  * its identity, every policy learns it, and only then do addresses move to it; a prefix goes the other way round.
@@ -34,8 +32,7 @@ export class PolicyUpdates {
   readonly #cidrGroups = new Map<string, CidrGroup>();
   readonly #services = new Map<string, PolicyService>();
   readonly #labels = new Map<number, Labels>();
-  readonly #ports = new Map<number, PortsByEndpoint>();
-  readonly #identityOf = new Map<number, number>();
+  readonly #ports = new IdentityPorts();
   #scheduled = false;
   #open = false;
   #revision = 1;
@@ -130,25 +127,14 @@ export class PolicyUpdates {
     this.#take(this.#options.engine.removeIdentity(id));
   }
 
-  /** What an endpoint of this node calls its ports. Rules about an identity mean the ports of all its endpoints. */
-  setNamedPorts(endpointId: number, identity: number, ports: readonly NamedPort[]): void {
-    const before = this.#identityOf.get(endpointId);
-    if (before !== undefined && before !== identity) this.removeNamedPorts(endpointId);
-    this.#identityOf.set(endpointId, identity);
-    const byEndpoint = this.#ports.get(identity) ?? new Map();
-    byEndpoint.set(endpointId, ports);
-    this.#ports.set(identity, byEndpoint);
-    this.#tellIdentity(identity);
+  /** What an endpoint, of this node or another, calls its ports. */
+  setNamedPorts(owner: PortOwner, identity: number, ports: readonly NamedPort[]): void {
+    if (this.#ports.has(owner, identity, ports)) return;
+    for (const changed of this.#ports.set(owner, identity, ports)) this.#tellIdentity(changed);
   }
 
-  removeNamedPorts(endpointId: number): void {
-    const identity = this.#identityOf.get(endpointId);
-    if (identity === undefined) return;
-    this.#identityOf.delete(endpointId);
-    const byEndpoint = this.#ports.get(identity);
-    byEndpoint?.delete(endpointId);
-    if (byEndpoint?.size === 0) this.#ports.delete(identity);
-    this.#tellIdentity(identity);
+  removeNamedPorts(owner: PortOwner): void {
+    for (const changed of this.#ports.remove(owner)) this.#tellIdentity(changed);
   }
 
   /** Carries out what has gathered, now. */
@@ -171,10 +157,7 @@ export class PolicyUpdates {
   #tellIdentity(id: number): void {
     const labels = this.#labels.get(id);
     if (labels === undefined) return;
-    const ports = new Map<string, NamedPort>();
-    for (const named of this.#ports.get(id)?.values() ?? [])
-      for (const port of named) ports.set(`${port.name} ${port.protocol} ${port.port}`, port);
-    this.#take(this.#options.engine.upsertIdentity(id, labels, [...ports.values()]));
+    this.#take(this.#options.engine.upsertIdentity(id, labels, this.#ports.of(id)));
   }
 
   #take(change: PolicyChange): void {

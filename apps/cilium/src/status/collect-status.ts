@@ -1,19 +1,17 @@
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
+import { listAgentPods } from "../pods/agents.ts";
+import type { Executor } from "../pods/executor.ts";
+import { type AgentAnswer, agentErrors, agentWarnings, askAgents } from "./agent-answers.ts";
 import { countNodes, countPods, type Leader, type NodeCounts, type PodCounts, readLeader } from "./cluster-objects.ts";
 import { type ComponentState, components, readComponent } from "./components.ts";
-
-/** Something that is not as it should be: of which component, of which of its parts, and what. */
-export interface Trouble {
-  readonly component: string;
-  readonly part: string;
-  readonly message: string;
-}
+import type { Trouble } from "./trouble.ts";
 
 export interface ClusterStatus {
   readonly components: readonly ComponentState[];
   readonly nodes: NodeCounts;
   readonly pods: PodCounts;
   readonly leader: Leader | undefined;
+  readonly agents: readonly AgentAnswer[];
   readonly errors: readonly Trouble[];
   readonly warnings: readonly Trouble[];
 }
@@ -22,25 +20,28 @@ export interface StatusScope {
   /** Where Cilium runs. */
   readonly namespace: string;
   readonly nowMs: number;
+  readonly executor: Executor;
   readonly signal: AbortSignal;
 }
 
 /** Reads all of it at once; rejects when the server cannot be asked. */
 export async function collectStatus(cluster: KubernetesClient, scope: StatusScope): Promise<ClusterStatus> {
   const { signal } = scope;
-  const [states, nodes, pods, leader] = await Promise.all([
+  const [states, nodes, pods, leader, agents] = await Promise.all([
     Promise.all(components.map((component) => readComponent(cluster, component, scope))),
     countNodes(cluster, signal),
     countPods(cluster, signal),
     readLeader(cluster, scope),
+    listAgentPods(cluster, scope).then((found) => askAgents(scope.executor, found, signal)),
   ]);
   return {
     components: states,
     nodes,
     pods,
     leader,
-    errors: states.flatMap((state) => componentErrors(state, scope.namespace)),
-    warnings: [...nodeWarnings(nodes), ...podWarnings(pods), ...leaderWarnings(leader, scope.nowMs)],
+    agents,
+    errors: [...states.flatMap((state) => componentErrors(state, scope.namespace)), ...agentErrors(agents)],
+    warnings: [...nodeWarnings(nodes), ...podWarnings(pods), ...leaderWarnings(leader, scope.nowMs), ...agentWarnings(agents)],
   };
 }
 

@@ -25,6 +25,7 @@ export interface ComponentPod {
   readonly name: string;
   readonly node: string;
   readonly phase: string;
+  readonly containers: readonly string[];
   /** Of its containers. */
   readonly images: readonly string[];
   /** What keeps a container from running: `CrashLoopBackOff`. */
@@ -78,6 +79,7 @@ function podOf(object: KubernetesObject): ComponentPod {
     name: object.metadata.name ?? "",
     node: textAt(spec, "nodeName"),
     phase: textAt(status, "phase") || "Pending",
+    containers: listAt(spec, "containers").map((container) => textAt(container, "name")),
     images: listAt(spec, "containers").map((container) => textAt(container, "image")),
     troubles: states.flatMap((state) => {
       const waiting = recordAt(recordAt(state, "state"), "waiting");

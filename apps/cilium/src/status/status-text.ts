@@ -1,6 +1,7 @@
 import { clean } from "@cilium-ts/command-line";
-import type { ClusterStatus, Trouble } from "./collect-status.ts";
+import type { ClusterStatus } from "./collect-status.ts";
 import type { ComponentState } from "./components.ts";
+import type { Trouble } from "./trouble.ts";
 
 /** What stands for the whole of a component in the first lines. */
 function summaryOf({ component, replicas }: ComponentState, errors: readonly Trouble[]): string {
@@ -71,7 +72,7 @@ function countsOf(words: readonly string[]): Map<string, number> {
 }
 
 /** In the fields that `cilium status -o json` is known by, and the nodes and the leader beside them. */
-export function statusJson({ components, nodes, pods, leader, errors, warnings }: ClusterStatus): object {
+export function statusJson({ components, nodes, pods, leader, agents, errors, warnings }: ClusterStatus): object {
   const running = components.filter(({ replicas }) => replicas !== undefined);
   const byName = <T>(value: (state: ComponentState) => T): Record<string, T> =>
     Object.fromEntries(running.map((state) => [state.component.name, value(state)]));
@@ -88,6 +89,7 @@ export function statusJson({ components, nodes, pods, leader, errors, warnings }
     image_count: byName((state) => Object.fromEntries(countsOf(state.pods.flatMap(({ images }) => images)))),
     nodes_count: { All: nodes.all, WithAgent: nodes.all - nodes.withoutAgent.length },
     leader: leader?.holder ?? "",
+    cilium_status: Object.fromEntries(agents.flatMap((answer) => ("status" in answer ? [[answer.pod, answer.status]] : []))),
     errors: troublesJson(errors, warnings),
   };
 }

@@ -37,7 +37,8 @@ function isWorking({ errors, warnings }: ClusterStatus, { ignoreWarnings }: Stat
 }
 
 async function collect(context: Context, signal: AbortSignal): Promise<ClusterStatus> {
-  return collectStatus(await context.cluster(), { namespace: context.namespace, nowMs: context.world.clock.nowMs(), signal });
+  const nowMs = context.world.clock.nowMs();
+  return collectStatus(await context.cluster(), { namespace: context.namespace, nowMs, executor: await context.executor(), signal });
 }
 
 /** The last one that there was time for. A server that cannot be asked yet is waited for as well. */

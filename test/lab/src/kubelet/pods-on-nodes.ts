@@ -47,7 +47,12 @@ export class PodsOnNodes implements Target<string, PodRow> {
     this.#write(record, network?.namespacePath ?? node.namespacePath); // Before its processes: what is recorded is ended.
     const daemons = row.containers.map((container) => this.#start(row, container, network?.namespacePath ?? node.namespacePath));
     this.#write({ ...record, daemons }, network?.namespacePath ?? node.namespacePath);
-    await this.#publish(row, network === undefined ? [node.underlayAddress] : [network.ipv4, network.ipv6], node, signal);
+    await this.#publish(
+      row,
+      network === undefined ? [node.underlayAddress, node.underlayAddressIPv6] : [network.ipv4, network.ipv6],
+      node,
+      signal,
+    );
   }
 
   async remove(key: string): Promise<void> {
