@@ -34,6 +34,7 @@ function namespaced(group: string, plural: string, kind: string): Resource {
 /** The resources that our programs read and write. */
 export const resources = {
   configMaps: core("configmaps", "ConfigMap", true),
+  events: core("events", "Event", true),
   namespaces: core("namespaces", "Namespace", false),
   nodes: core("nodes", "Node", false),
   daemonSets: namespaced("apps", "daemonsets", "DaemonSet"),

@@ -1,6 +1,11 @@
+export type { Emitter } from "./encoding/flow-encoder.ts";
+export { FlowJson } from "./encoding/flow-json.ts";
+export { type ResponseFields, readResponseFields } from "./encoding/response-fields.ts";
+export { FieldMask } from "./filters/field-mask.ts";
+export { compileJsonFilters, parseJsonFilterList } from "./filters/json-filters.ts";
 export { parseFlowLine } from "./flows/flow-line.ts";
+export { type FlowConsumer, type FollowFlowsOptions, followFlows } from "./flows/follow-flows.ts";
 export { observationOf } from "./flows/observation.ts";
-export { type ResponseFields, readResponseFields } from "./flows/response-fields.ts";
 export * as flowpb from "./gen/flow/flow_pb.js";
 export * as healthpb from "./gen/grpc/health/v1/health_pb.js";
 export * as historypb from "./gen/history/history_pb.js";

@@ -93,7 +93,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   pool.watchPrefixes(() => masquerading.addressesChanged());
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
-  await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, clock, log });
+  await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, client, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
   const operations = createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, controllers, mtu });
   const sampled = { node, datapath, pool, controllers, readiness };

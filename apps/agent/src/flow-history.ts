@@ -30,6 +30,7 @@ export class FlowHistory {
   /** As they were last asked for, so that what is encoded of them can be kept. */
   readonly #reasons = new WeakMap<readonly RuleOrigin[], { readonly revision: number; readonly reasons: FlowReasons }>();
   #nodeLabels: readonly string[] = [];
+  #onPodGone: (namespace: string, podName: string) => void = () => {};
 
   constructor(options: FlowHistoryOptions) {
     this.#options = options;
@@ -62,14 +63,26 @@ export class FlowHistory {
     this.context.setEndpoint(endpoint, addresses, this.#options.monotonicNs());
   }
 
+  /** Calls the listener when an address is no pod's any more. */
+  watchPodsGone(listener: (namespace: string, podName: string) => void): void {
+    this.#onPodGone = listener;
+  }
+
   removeEndpoint(id: number): void {
-    this.context.removeEndpoint(id, this.#options.monotonicNs());
+    const atNs = this.#options.monotonicNs();
+    const gone = this.context.endpointById(id, atNs);
+    this.context.removeEndpoint(id, atNs);
+    if (gone !== undefined && gone.podName !== "") this.#onPodGone(gone.namespace, gone.podName);
   }
 
   /** `prefix` is that of one address. */
   setRemotePod(prefix: string, pod: RemotePod | undefined): void {
     const address = parseAddress(prefix.split("/")[0] ?? "");
-    if (address !== undefined) this.context.setRemotePod(address, pod, this.#options.monotonicNs());
+    if (address === undefined) return;
+    const atNs = this.#options.monotonicNs();
+    const gone = pod === undefined ? this.context.remotePodByAddress(address, atNs) : undefined;
+    this.context.setRemotePod(address, pod, atNs);
+    if (gone !== undefined) this.#onPodGone(gone.namespace, gone.podName);
   }
 
   setIdentity(id: number, labels: Labels): void {

@@ -51,6 +51,10 @@ test("Hubble's TCP address and certificates are read as Cilium names them", () =
     tlsCertFile: "/c",
     tlsKeyFile: "/k",
     tlsClientCaFiles: ["/a", "/b"],
+    metrics: { address: undefined, openMetrics: false, wanted: [], dynamicPath: "" },
+    exporters: [],
+    flowLogsPath: "",
+    dropEvents: undefined,
     tlsDirectory: "/var/lib/cilium/hubble-tls",
     history: {
       directory: "/var/lib/cilium/hubble-history",
@@ -67,4 +71,40 @@ test("Hubble's TCP address and certificates are read as Cilium names them", () =
     '--hubble-listen-address is an address such as :4244, not "4244"',
     "--hubble-tls-cert-file and --hubble-tls-key-file are given both, or none",
   ]);
+});
+
+test("what becomes of flows is read as Cilium names it", () => {
+  const parsed = parse([
+    ...["--hubble-metrics", "dns:query drop", "--hubble-metrics-server", ":9965", "--enable-hubble-open-metrics", "true"],
+    ...["--hubble-export-file-path", "/x/events.log", "--hubble-export-allowlist", '{"verdict":["DROPPED"]} {"protocol":["udp"]}'],
+    ...["--hubble-export-fieldmask", "time source.pod_name", "--hubble-export-file-compress", "true"],
+    ...["--hubble-drop-events", "true", "--hubble-drop-events-interval", "5m"],
+  ]);
+  assert.ok(parsed.kind === "options", JSON.stringify(parsed));
+  const { metrics, exporters, dropEvents } = parsed.options.hubble;
+  assert.deepEqual(metrics.address, { host: undefined, port: 9965 });
+  assert.deepEqual(
+    metrics.wanted.map(({ name, options }) => [name, [...options.keys()]]),
+    [
+      ["dns", ["query"]],
+      ["drop", []],
+    ],
+  );
+  assert.deepEqual(
+    exporters.map(({ target, compress, sizeBytesMax }) => [target, compress, sizeBytesMax]),
+    [["/x/events.log", true, 10 * 1_048_576]],
+  );
+  assert.deepEqual(dropEvents, { intervalMs: 300_000, reasons: ["auth_required", "policy_denied"] });
+  const wrong = parse([
+    ...["--hubble-metrics", "dsn", "--hubble-metrics-server", "9965", "--hubble-export-denylist", "{"],
+    ...["--hubble-export-file-path", "/x", "--hubble-export-fieldmask", "nonsense"],
+  ]);
+  const problems = wrong.kind === "problems" ? wrong.problems.join("\n") : "";
+  for (const part of [
+    '--hubble-metrics: metric "dsn"',
+    "--hubble-metrics-server is an address",
+    "--hubble-export-denylist: { is no JSON",
+    "--hubble-export-file-path: field mask path",
+  ])
+    assert.ok(problems.includes(part), `${part} is not in ${problems}`);
 });

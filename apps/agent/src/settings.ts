@@ -3,7 +3,7 @@ import type { ServeAddress } from "@cilium-ts/http-endpoint";
 import type { LogLevel } from "@cilium-ts/log";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
 import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
-import type { HistorySettings } from "./hubble/node-history.ts";
+import { type HubbleSettings, hubbleSettings, readHubbleSettings } from "./hubble/hubble-settings.ts";
 
 /** Names are those of Cilium's agent where it has the setting. */
 const settings = [
@@ -20,13 +20,6 @@ const settings = [
   { name: "socket-path", value: "FILE", fallback: "/var/run/cilium/cilium.sock", says: "unix socket of the agent's API" },
   { name: "agent-health-port", value: "PORT", fallback: "9879", says: "port of 127.0.0.1 for a kubelet's probes (/healthz); 0: none" },
   { name: "prometheus-serve-addr", value: "ADDRESS", fallback: "", says: "where Prometheus connects, such as :9962; empty: nowhere" },
-  { name: "hubble-socket-path", value: "FILE", fallback: "/var/run/cilium/hubble.sock", says: "unix socket of the Hubble server" },
-  { name: "hubble-listen-address", value: "ADDRESS", fallback: "", says: "where Hubble listens besides, such as :4244; empty: nowhere" },
-  { name: "hubble-disable-tls", value: "BOOL", fallback: "false", says: "serve Hubble on TCP in plain text" },
-  { name: "hubble-tls-cert-file", value: "FILE", fallback: "", says: "certificate of the Hubble server; empty: one of our own is made" },
-  { name: "hubble-tls-key-file", value: "FILE", fallback: "", says: "its key" },
-  { name: "hubble-tls-client-ca-files", value: "FILES", fallback: "", says: "authorities of Hubble's clients, separated by commas" },
-  { name: "hubble-tls-dir", value: "DIR", fallback: "/var/lib/cilium/hubble-tls", says: "where Hubble's own certificates are made" },
   {
     name: "delete-queue-dir",
     value: "DIR",
@@ -78,14 +71,9 @@ const settings = [
     fallback: "5",
     says: "how often an established connection is reported; 0: every packet",
   },
-  { name: "hubble-event-buffer-capacity", value: "N", fallback: "4095", says: "flows kept: one less than a power of two, at most 65535" },
-  { name: "hubble-history-dir", value: "DIR", fallback: "/var/lib/cilium/hubble-history", says: "where flows are kept beyond that" },
-  { name: "hubble-history-max-size-mb", value: "MB", fallback: "256", says: "disk that flows may take; 0: none are kept on disk" },
-  { name: "hubble-history-max-age-hours", value: "HOURS", fallback: "24", says: "how long flows are kept on disk" },
-  { name: "hubble-traffic-max-size-mb", value: "MB", fallback: "32", says: "disk that sums of traffic may take besides" },
-  { name: "hubble-traffic-max-age-hours", value: "HOURS", fallback: "168", says: "how long sums of traffic are kept" },
   { name: "bpf-ct-global-max", value: "N", fallback: "131072", says: "connections tracked for each IP family" },
   { name: "log-level", value: "LEVEL", fallback: "info", says: "error, warn, info or debug" },
+  ...hubbleSettings,
 ] as const satisfies readonly Setting[];
 
 type SettingName = (typeof settings)[number]["name"];
@@ -123,20 +111,6 @@ export interface AgentOptions {
   readonly flowCapacity: number;
   readonly conntrackEntriesMax: number;
   readonly logLevel: LogLevel;
-}
-
-/** How the Hubble server is reached over TCP. */
-export interface HubbleSettings {
-  /** Empty: not at all. */
-  readonly listenAddress: string;
-  readonly disableTls: boolean;
-  /** Empty: certificates of our own, in `tlsDirectory`. */
-  readonly tlsCertFile: string;
-  readonly tlsKeyFile: string;
-  readonly tlsClientCaFiles: readonly string[];
-  readonly tlsDirectory: string;
-  /** Undefined: flows are kept in memory only. */
-  readonly history: HistorySettings | undefined;
 }
 
 export type ParsedSettings =
@@ -184,18 +158,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     healthPort: reader.whole("agent-health-port", 0, 65_535),
     metricsAddress: reader.address("prometheus-serve-addr"),
     hubbleSocketPath: reader.required("hubble-socket-path"),
-    hubble: {
-      listenAddress: reader.text("hubble-listen-address"),
-      disableTls: reader.boolean("hubble-disable-tls"),
-      tlsCertFile: reader.text("hubble-tls-cert-file"),
-      tlsKeyFile: reader.text("hubble-tls-key-file"),
-      tlsClientCaFiles: reader
-        .text("hubble-tls-client-ca-files")
-        .split(/[\s,]+/)
-        .filter((path) => path !== ""),
-      tlsDirectory: reader.required("hubble-tls-dir"),
-      history: readHistory(reader),
-    },
+    hubble: readHubbleSettings(reader),
     deleteQueueDirectory: reader.required("delete-queue-dir"),
     bpfRoot: reader.required("bpf-root"),
     ipv4Range: range("ipv4-range", 4, 8),
@@ -220,31 +183,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
   if (((options.flowCapacity + 1) & options.flowCapacity) !== 0) {
     problems.push(`--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not ${options.flowCapacity}`);
   }
-  problems.push(...hubbleProblems(options.hubble));
   return problems.length > 0 ? { kind: "problems", problems } : { kind: "options", options: Object.freeze(options) };
-}
-
-function readHistory(reader: SettingsReader<SettingName>): HistorySettings | undefined {
-  const directory = reader.required("hubble-history-dir");
-  const sizeBytesMax = reader.whole("hubble-history-max-size-mb", 0, 1_048_576) * 1_048_576;
-  const ageMsMax = reader.whole("hubble-history-max-age-hours", 1, 87_600) * 3_600_000;
-  const traffic = {
-    sizeBytesMax: reader.whole("hubble-traffic-max-size-mb", 1, 1_048_576) * 1_048_576,
-    ageMsMax: reader.whole("hubble-traffic-max-age-hours", 1, 876_000) * 3_600_000,
-  };
-  return sizeBytesMax === 0 ? undefined : { directory, sizeBytesMax, ageMsMax, traffic };
-}
-
-function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFiles }: HubbleSettings): string[] {
-  const problems: string[] = [];
-  const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(listenAddress)?.[1]);
-  if (listenAddress !== "" && !(port <= 65_535))
-    problems.push(`--hubble-listen-address is an address such as :4244, not "${listenAddress}"`);
-  if ((tlsCertFile === "") !== (tlsKeyFile === ""))
-    problems.push("--hubble-tls-cert-file and --hubble-tls-key-file are given both, or none");
-  else if (tlsCertFile === "" && tlsClientCaFiles.length > 0)
-    problems.push("--hubble-tls-client-ca-files needs --hubble-tls-cert-file and --hubble-tls-key-file");
-  return problems;
 }
 
 function readReserves(reader: SettingsReader<SettingName>): Array<readonly [string, number]> {

@@ -117,6 +117,11 @@ export class EventView {
     return this.#u16(headerOffset.reporter);
   }
 
+  /** Bytes of the packet on the wire; 0 when the event is not about one. */
+  get packetBytes(): number {
+    return this.type <= EventType.policyVerdict && this.type !== EventType.debug ? this.#u32(headerOffset.originalLength) : 0;
+  }
+
   get isLost(): boolean {
     return this.type === EventType.lost;
   }

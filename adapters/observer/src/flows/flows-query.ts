@@ -8,10 +8,10 @@ import {
   monotonicOf,
   type SummaryPredicate,
 } from "@cilium-ts/flow";
+import { FieldMask } from "../filters/field-mask.ts";
+import { filterOptions, toDomainFilter } from "../filters/flow-filter.ts";
 import type { GetFlowsRequest } from "../gen/observer/observer_pb.js";
 import { GrpcCode, GrpcError } from "../grpc/errors.ts";
-import { FieldMask } from "./field-mask.ts";
-import { filterOptions, toDomainFilter } from "./flow-filter.ts";
 import type { Turn } from "./turn.ts";
 
 /** A request that was read and found right. Times are CLOCK_MONOTONIC ns, as events carry them. */

@@ -8,7 +8,7 @@ import {
   nodeNameOf,
   wallClockOf,
 } from "@cilium-ts/flow";
-import { type Emitter, FlowEncoder } from "./flow-encoder.ts";
+import { type Emitter, FlowEncoder } from "../encoding/flow-encoder.ts";
 import type { FlowHistory } from "./flow-history.ts";
 import { type FlowsQuery, isFlow, startSequence } from "./flows-query.ts";
 import { sendHistory } from "./history-reader.ts";

@@ -9,7 +9,7 @@ import {
   nodeNameOf,
   wallClockOf,
 } from "@cilium-ts/flow";
-import { FlowEncoder } from "./flow-encoder.ts";
+import { FlowEncoder } from "../encoding/flow-encoder.ts";
 import type { FlowHistory, HistoryBlock } from "./flow-history.ts";
 import { type FlowsQuery, isFlow } from "./flows-query.ts";
 import type { FlowSink, FlowsReaderOptions, RingStart } from "./flows-reader.ts";

@@ -1,10 +1,12 @@
 import { openOwnTls, openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
+import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { type HubbleServer, hubbleDomain, startHubble } from "@cilium-ts/observer";
 import type { Clock } from "@cilium-ts/std";
 import type { Node } from "../node.ts";
 import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";
+import { startFlowConsumers } from "./flow-consumers.ts";
 import { startNodeHistory } from "./node-history.ts";
 import { NodePeers } from "./node-peers.ts";
 
@@ -17,13 +19,15 @@ export interface NodeHubble extends AsyncDisposable {
 export interface NodeHubbleOptions {
   readonly node: Node;
   readonly options: AgentOptions;
+  readonly client: KubernetesClient;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Serves on the unix socket, and on TCP where an address was given: by mutual TLS unless that was turned off. */
-export async function startNodeHubble({ node, options, clock, log }: NodeHubbleOptions): Promise<NodeHubble> {
+export async function startNodeHubble(given: NodeHubbleOptions): Promise<NodeHubble> {
   await using opened = new AsyncDisposableStack();
+  const { node, options, clock, log } = given;
   const { hubble, clusterName, nodeName } = options;
   const tls = hubble.listenAddress === "" || hubble.disableTls ? undefined : opened.use(await openTls(options, clock, log));
   const peers = new NodePeers({
@@ -54,6 +58,7 @@ export async function startNodeHubble({ node, options, clock, log }: NodeHubbleO
   );
   if (server.tcpAddress !== undefined)
     log.info(`Hubble serves on ${hubble.listenAddress}${tls === undefined ? " in plain text" : " by mutual TLS"}`);
+  opened.use(await startFlowConsumers(given, () => tls?.current.expiresMs));
   const held = opened.move();
   return {
     get certificateExpiresMs() {

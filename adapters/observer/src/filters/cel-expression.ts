@@ -2,9 +2,9 @@ import { celEnv, isCelError, objectType, parse, plan } from "@bufbuild/cel";
 import type { Expr } from "@bufbuild/cel-spec/cel/expr/syntax_pb.js";
 import { create, createRegistry, fromBinary } from "@bufbuild/protobuf";
 import { decodeFlow, type FilterOptions, type Flow } from "@cilium-ts/flow";
+import { FlowEncoder } from "../encoding/flow-encoder.ts";
 import { type Flow as FlowMessage, FlowSchema, file_flow_flow } from "../gen/flow/flow_pb.js";
 import { expressionCost } from "./cel-cost.ts";
-import { FlowEncoder } from "./flow-encoder.ts";
 
 type Compiled = ReturnType<FilterOptions["compileExpression"]>;
 type Evaluation = (flow: FlowMessage) => { readonly value: unknown } | { readonly error: string };

@@ -1,7 +1,7 @@
 import type { Flow, FlowEndpoint, FlowIP, FlowPolicy, FlowService, FlowTime, Layer4 } from "@cilium-ts/flow";
 import { TcpFlag } from "@cilium-ts/flow";
+import { FieldMask } from "../filters/field-mask.ts";
 import { BackwardWriter } from "./backward-writer.ts";
-import { FieldMask } from "./field-mask.ts";
 import { writeLayer7 } from "./layer7-encoder.ts";
 
 export interface Emitter {

@@ -1,6 +1,6 @@
 import type { Layer7 } from "@cilium-ts/flow";
+import type { FieldMask } from "../filters/field-mask.ts";
 import type { BackwardWriter } from "./backward-writer.ts";
-import type { FieldMask } from "./field-mask.ts";
 
 type Message<Protocol extends Layer7["message"]["protocol"]> = Extract<Layer7["message"], { protocol: Protocol }>;
 

@@ -1,0 +1,2 @@
+export { createExporterConfig, type ExporterConfig, type ExporterFields, parseExporterConfigs } from "./exporter-config.ts";
+export { Exporters } from "./exporters.ts";
