@@ -44,6 +44,46 @@ async function hubble(
   return { code, ...parts };
 }
 
+function registerObserver(router: ConnectRouter): void {
+  router.service(observerpb.Observer, {
+    getNodes: () => ({
+      nodes: [
+        {
+          name: "n1",
+          state: 1,
+          uptimeNs: 90_000_000_000n,
+          seenFlows: 180n,
+          numFlows: 50n,
+          maxFlows: 100n,
+          version: "1.0",
+          address: "a:1",
+          tls: { enabled: true },
+        },
+        { name: "n2", state: 2, address: "b:1" },
+      ],
+    }),
+    getNamespaces: (_request, { requestHeader }) => {
+      const [, login = ""] = requestHeader.get("authorization")?.split(" ") ?? [];
+      const namespaces = login === "" ? ["a"] : ["a", `logged in as ${Buffer.from(login, "base64")}`];
+      return { namespaces: namespaces.map((namespace) => ({ cluster: "default", namespace })) };
+    },
+    async *getAgentEvents({ number, first }) {
+      const agentEvent = {
+        type: 3,
+        notification: { case: "policyUpdate", value: { revision: number, ruleCount: first ? 1n : 0n } },
+      } as const;
+      yield { nodeName: "default/n1", time: timestampFromMs(Date.parse("2026-01-01T00:00:00Z")), agentEvent };
+    },
+    async *getDebugEvents() {
+      yield {
+        nodeName: "default/n1",
+        time: timestampFromMs(Date.parse("2026-01-01T00:00:00Z")),
+        debugEvent: { type: 1, message: "hello", cpu: 3 },
+      };
+    },
+  });
+}
+
 /** Sums that grow with every answer. */
 function registerSums(router: ConnectRouter): void {
   let asked = 0;
@@ -78,39 +118,7 @@ async function startServer() {
       },
     },
     routes(router) {
-      router.service(observerpb.Observer, {
-        getNodes: () => ({
-          nodes: [
-            {
-              name: "n1",
-              state: 1,
-              uptimeNs: 90_000_000_000n,
-              seenFlows: 180n,
-              numFlows: 50n,
-              maxFlows: 100n,
-              version: "1.0",
-              address: "a:1",
-              tls: { enabled: true },
-            },
-            { name: "n2", state: 2, address: "b:1" },
-          ],
-        }),
-        getNamespaces: () => ({ namespaces: [{ cluster: "default", namespace: "a" }] }),
-        async *getAgentEvents({ number, first }) {
-          const agentEvent = {
-            type: 3,
-            notification: { case: "policyUpdate", value: { revision: number, ruleCount: first ? 1n : 0n } },
-          } as const;
-          yield { nodeName: "default/n1", time: timestampFromMs(Date.parse("2026-01-01T00:00:00Z")), agentEvent };
-        },
-        async *getDebugEvents() {
-          yield {
-            nodeName: "default/n1",
-            time: timestampFromMs(Date.parse("2026-01-01T00:00:00Z")),
-            debugEvent: { type: 1, message: "hello", cpu: 3 },
-          };
-        },
-      });
+      registerObserver(router);
       registerSums(router);
       router.service(peerpb.Peer, {
         async *notify() {
@@ -187,11 +195,11 @@ test("top over a time that is over shows sums, and as it happens by bytes what t
 test("config is kept in a file that others' settings survive, and flags and environment win over it", async () => {
   const path = join(folder, "hubble/config.yaml");
   assert.equal((await hubble(["config", "set", "server", "tls://far:1"])).code, 0);
-  writeFileSync(path, `${readFileSync(path, "utf8")}basic-auth-username: someone\n`);
+  writeFileSync(path, `${readFileSync(path, "utf8")}kube-context: someone\n`);
   assert.equal((await hubble(["config", "set", "timeout", "9s"])).code, 0);
   assert.equal((await hubble(["config", "get", "server"])).out, "tls://far:1\n");
   assert.equal((await hubble(["config", "view"])).out, "server: tls://far:1\ntimeout: 9s\n");
-  assert.match(readFileSync(path, "utf8"), /basic-auth-username: someone/);
+  assert.match(readFileSync(path, "utf8"), /kube-context: someone/);
   assert.match((await hubble(["status", "--help"])).out, /default: "tls:\/\/far:1"/);
   assert.match((await hubble(["status", "--help"], { HUBBLE_SERVER: "near:1" })).out, /default: "near:1"/);
   await hubble(["config", "reset"]);
@@ -228,6 +236,21 @@ test("flows of a file or of standard input are shown as a server's", async () =>
   const broken = await hubble(["observe", "--input-file", path, "-o", "json", "--all"]);
   assert.equal(broken.code, 1);
   assert.match(broken.error, /flows\.json, line 2 is no flow in JSON/);
+});
+
+test("settings of another file hold, and a password goes only where nobody else can read it", async () => {
+  await using setup = await startServer();
+  const path = join(folder, "other.yaml");
+  writeFileSync(path, "basic-auth-username: me\nbasic-auth-password: secret\n");
+  for (const flag of [["--config", path], [`--config=${path}`]])
+    assert.match((await hubble([...flag, "config", "view"])).out, /^basic-auth-username: me\n/);
+  assert.doesNotMatch((await hubble(["--config", path, "status", "--help"])).out, /secret/);
+  const ran = await hubble(["list", "namespaces", "--config", path, ...setup.flags]);
+  assert.deepEqual([ran.code, ran.out], [0, "NAMESPACE\na\nlogged in as me:secret\n"]);
+  const plain = await hubble(["list", "namespaces", "--config", path, "--server", "127.0.0.1:1"]);
+  assert.deepEqual([plain.code, /would go to 127\.0\.0\.1:1 in plain text/.test(plain.error)], [1, true]);
+  const half = await hubble(["list", "namespaces", "--basic-auth-username", "me"]);
+  assert.match(half.error, /given both, or none/);
 });
 
 test("completion knows commands and flags, in a script that the shell takes", async () => {

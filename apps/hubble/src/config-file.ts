@@ -15,6 +15,8 @@ export const configKeys = [
   "tls-client-cert-file",
   "tls-client-key-file",
   "tls-server-name",
+  "basic-auth-username",
+  "basic-auth-password",
 ] as const;
 export type ConfigKey = (typeof configKeys)[number];
 export type Config = ReadonlyMap<ConfigKey, string>;

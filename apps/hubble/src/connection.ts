@@ -3,7 +3,7 @@ import { UsageError } from "@cilium-ts/command-line";
 import { type ClientTls, createObserverClients, unixPathOf } from "@cilium-ts/observer";
 import { errorMessage, parseDuration } from "@cilium-ts/std";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type ConfigKey, configPath, readConfig } from "./config-file.ts";
 import { checkReachable, serverDefault } from "./server-address.ts";
 import type { World } from "./world.ts";
@@ -19,6 +19,8 @@ export interface ConnectionOptions {
   readonly tlsClientCertFile: string;
   readonly tlsClientKeyFile: string;
   readonly tlsServerName: string;
+  readonly basicAuthUsername: string;
+  readonly basicAuthPassword: string;
 }
 
 /** Flags win over the environment, that over the configuration file. */
@@ -35,7 +37,14 @@ export function addConnectionFlags(command: Command, world: World): void {
     .option("--tls-ca-cert-files <files>", "Authorities to believe, separated by commas", fallback("tls-ca-cert-files", ""))
     .option("--tls-client-cert-file <file>", "Certificate to show", fallback("tls-client-cert-file", ""))
     .option("--tls-client-key-file <file>", "Its key", fallback("tls-client-key-file", ""))
-    .option("--tls-server-name <name>", "What the server's certificate must be valid for", fallback("tls-server-name", ""));
+    .option("--tls-server-name <name>", "What the server's certificate must be valid for", fallback("tls-server-name", ""))
+    .option(
+      "--basic-auth-username <name>",
+      "Name to log in with, where something before the server asks",
+      fallback("basic-auth-username", ""),
+    )
+    // Its value comes from the environment or the file as a rule, and help must not show it.
+    .addOption(new Option("--basic-auth-password <password>", "Its password").default(fallback("basic-auth-password", ""), "none"));
 }
 
 export type Clients = ReturnType<typeof createObserverClients>;
@@ -43,8 +52,9 @@ export type Clients = ReturnType<typeof createObserverClients>;
 /** Connects once, so that a server that is not there is told apart from one that answers badly. */
 export async function openClients(options: ConnectionOptions): Promise<Clients> {
   const tls = readTls(options);
+  const metadata = readBasicAuth(options, tls !== undefined);
   await checkReachable(options.server, durationOf("timeout", options.timeout));
-  return createObserverClients(options.server, tls);
+  return createObserverClients(options.server, tls, metadata);
 }
 
 /** For answers other than flows. */
@@ -71,6 +81,15 @@ function readTls(options: ConnectionOptions): ClientTls | undefined {
     ...(serverName === "" ? {} : { serverName }),
     allowInsecure: tlsAllowInsecure,
   };
+}
+
+/** A password is not sent where others could read it. */
+function readBasicAuth({ server, basicAuthUsername: name, basicAuthPassword: password }: ConnectionOptions, usesTls: boolean) {
+  if ((name === "") !== (password === "")) throw new UsageError("--basic-auth-username and --basic-auth-password are given both, or none");
+  if (name === "") return {};
+  if (!usesTls && unixPathOf(server) === undefined)
+    throw new UsageError(`the password would go to ${server} in plain text: use --tls, or leave --basic-auth-username out`);
+  return { authorization: `Basic ${Buffer.from(`${name}:${password}`).toString("base64")}` };
 }
 
 function read(flag: string, path: string): string {

@@ -14,14 +14,18 @@ import type { World } from "./world.ts";
 
 /** Runs one command and returns the exit code. Aborting is a way to end, not a failure. */
 export async function run(args: readonly string[], world: World, signal: AbortSignal): Promise<number> {
-  const program = new Command("hubble").description("Observe and inspect network flows").option("-D, --debug", "Show more of what happens");
+  const program = new Command("hubble")
+    .description("Observe and inspect network flows")
+    .option("-D, --debug", "Show more of what happens")
+    .option("--config <file>", "Settings of this file ($HUBBLE_CONFIG, or hubble/config.yaml of your configuration)");
   program.action(() => program.outputHelp());
+  const { rest, config } = withoutConfig(args);
   return await runProgram(program, {
-    args: withDebugFirst(withoutDefaultCommand(args)),
+    args: withDebugFirst(withoutDefaultCommand(rest)),
     stdout: world.stdout,
     stderr: world.stderr,
     signal,
-    prepare: () => addCommands(program, world, signal),
+    prepare: () => addCommands(program, config === undefined ? world : { ...world, env: { ...world.env, HUBBLE_CONFIG: config } }, signal),
   });
 }
 
@@ -47,6 +51,15 @@ function addCommands(program: Command, world: World, signal: AbortSignal): void 
     );
   program.enablePositionalOptions();
   observe.enablePositionalOptions(); // Its subcommands have flags of the same names.
+}
+
+/** The file is read to know what flags are by default, which is before flags are read. */
+function withoutConfig(args: readonly string[]): { readonly rest: readonly string[]; readonly config: string | undefined } {
+  const at = args.findIndex((arg) => arg === "--config" || arg.startsWith("--config="));
+  if (at < 0) return { rest: args, config: undefined };
+  const joined = args[at]?.includes("=") === true;
+  const config = joined ? args[at]?.slice("--config=".length) : args[at + 1];
+  return config === undefined || config === "" ? { rest: args, config: undefined } : { rest: args.toSpliced(at, joined ? 1 : 2), config };
 }
 
 /** The one flag that may stand anywhere. */

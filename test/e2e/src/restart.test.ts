@@ -168,6 +168,26 @@ describe("an agent that starts again", { skip: requireKernel() }, () => {
     await cluster.apply(allow(8081));
   });
 
+  test("tells the flows from before, as they were told then", async () => {
+    const since = new Date().toISOString();
+    await check("client tcp/8082 server dropped");
+    const drops = async (): Promise<string[]> => {
+      const lines = await cluster.hubble("observe", "-o", "jsonpb", "--since", since, "--verdict", "DROPPED", "--to-port", "8082");
+      return lines.split("\n").filter((line) => line.includes('"flow"'));
+    };
+    const before = await eventually(async () => {
+      const found = await drops();
+      assert.ok(found.length > 0);
+      return found;
+    });
+    await cluster.lab.stopAgent();
+    cluster.lab.startAgent();
+    await cluster.lab.waitForAgent();
+    const after = await drops();
+    assert.deepEqual(after.slice(0, before.length), before);
+    assert.match(after[0] ?? "", /"pod_name":"client"/);
+  });
+
   test("stopped in peace leaves the traffic alone too", async () => {
     const before = await everything();
     await withoutStall(async () => {

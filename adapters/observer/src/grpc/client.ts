@@ -21,14 +21,24 @@ export interface ClientTls extends TlsContext {
   readonly allowInsecure?: boolean;
 }
 
-/** Clients for the server at `unix:///path` or `host:port`; in plain text without `tls`. Nothing is sent before the first call. */
+/**
+ * Clients for the server at `unix:///path` or `host:port`; in plain text without `tls`. Nothing is sent before the first call; the
+ * metadata goes with each.
+ */
 export function createObserverClients(
   address: string,
   tls?: ClientTls,
+  metadata: Readonly<Record<string, string>> = {},
 ): { readonly observer: ObserverClient; readonly health: HealthClient; readonly peer: PeerClient; readonly history: HistoryClient } {
   const path = unixPathOf(address);
   const host = address.replace(/^(dns:\/\/\/|tcp:\/\/|tls:\/\/|https?:\/\/)/, "");
   const transport = createGrpcTransport({
+    interceptors: [
+      (next) => (request) => {
+        for (const [name, value] of Object.entries(metadata)) request.header.set(name, value);
+        return next(request);
+      },
+    ],
     baseUrl: path === undefined ? `${tls === undefined ? "http" : "https"}://${host}` : "http://localhost",
     nodeOptions: path !== undefined ? { createConnection: () => connectSocket(path) } : tls === undefined ? {} : tlsOptions(tls),
   });
