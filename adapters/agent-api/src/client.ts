@@ -46,10 +46,13 @@ interface CallOptions {
  */
 export class AgentClient implements Disposable {
   readonly socketPath: string;
+  readonly #basePath: string;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
 
-  constructor({ socketPath }: { socketPath: string }) {
+  /** `basePath`: that of the agent's API, `/v1`, when absent. */
+  constructor({ socketPath, basePath = "/v1" }: { socketPath: string; basePath?: string }) {
     this.socketPath = socketPath;
+    this.#basePath = basePath;
   }
 
   health(signal: AbortSignal, options: { brief?: boolean } = {}): Promise<StatusResponse> {
@@ -159,7 +162,7 @@ export class AgentClient implements Disposable {
     return this.#exchange("POST", "/cni", signal, { body });
   }
 
-  /** Any operation, for those that have no method here. The path stands below `/v1`. */
+  /** Any operation, for those that have no method here. The path stands below the base path. */
   async call(method: string, path: string, signal: AbortSignal, options: CallOptions = {}): Promise<unknown> {
     const { status, body } = await this.#exchange(method, path, signal, options);
     if (status >= 200 && status < 300) return body;
@@ -184,7 +187,7 @@ export class AgentClient implements Disposable {
     };
     try {
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
-        const call = { socketPath: this.socketPath, agent: this.#agent, method, path: `/v1${path}${query}`, headers, signal };
+        const call = { socketPath: this.socketPath, agent: this.#agent, method, path: `${this.#basePath}${path}${query}`, headers, signal };
         httpRequest(call, resolve).once("error", reject).end(body);
       });
       const text = await readText(response);

@@ -5,6 +5,8 @@ export { AgentApiError, AgentClient } from "./client.ts";
 export { type RequestCount, RequestCounters } from "./counters.ts";
 export { type EndpointId, type ParsedEndpointId, parseEndpointId } from "./endpoint-id.ts";
 export { endpointHealthShape, endpointLogShape, endpointShape } from "./endpoint-shape.ts";
+export { type HealthOperations, healthBasePath, healthRoutes } from "./health-routes.ts";
+export type * from "./health-shapes.ts";
 export type { AgentOperations, WrittenExplanation } from "./operations.ts";
 export { type PolicyParty, parsePolicyParty } from "./policy-party.ts";
 export { type ApiRequest, type Method, type Route, route } from "./router.ts";

@@ -7,7 +7,7 @@ import { BodyProblem, readJson } from "./body.ts";
 import { RequestCounters } from "./counters.ts";
 import { type ApiRequest, type Route, Router } from "./router.ts";
 
-const basePath = "/v1";
+const agentBasePath = "/v1";
 /** In the counters only: nobody is there to be told. */
 const callerLeftStatus = 499;
 /** Requests that change something and run at once, and those that may wait for their turn. */
@@ -29,6 +29,8 @@ export interface ServeOptions {
   readonly routes: readonly Route[];
   readonly signal: AbortSignal;
   readonly activity?: ApiActivity;
+  /** What stands before the routes' paths; `/v1` when absent. */
+  readonly basePath?: string;
   /** A handler threw: the caller was told with a 500. */
   readonly onFailure?: (request: string, failure: unknown) => void;
   /** A request was answered. `path` is the route's; empty for what matched none. */
@@ -40,8 +42,8 @@ export interface ServeOptions {
  * one turned away with a 503, and counted. When aborted, requests under way are told by their signal and waited for.
  */
 export async function serveAgentApi(options: ServeOptions): Promise<void> {
-  const { socket, signal, activity = new ApiActivity(), onFailure = () => {}, onServed = () => {} } = options;
-  const api = new Api({ router: new Router(options.routes), activity, onFailure, onServed, signal });
+  const { socket, signal, activity = new ApiActivity(), onFailure = () => {}, onServed = () => {}, basePath = agentBasePath } = options;
+  const api = new Api({ router: new Router(options.routes), activity, onFailure, onServed, basePath, signal });
   const underway = new Set<Promise<void>>();
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const served = api.serve(request, response).finally(() => underway.delete(served));
@@ -64,6 +66,7 @@ class Api {
   readonly #activity: ApiActivity;
   readonly #onFailure: (request: string, failure: unknown) => void;
   readonly #onServed: NonNullable<ServeOptions["onServed"]>;
+  readonly #basePath: string;
   readonly #signal: AbortSignal;
 
   constructor(options: {
@@ -71,12 +74,14 @@ class Api {
     activity: ApiActivity;
     onFailure: (request: string, failure: unknown) => void;
     onServed: NonNullable<ServeOptions["onServed"]>;
+    basePath: string;
     signal: AbortSignal;
   }) {
     this.#router = options.router;
     this.#activity = options.activity;
     this.#onFailure = options.onFailure;
     this.#onServed = options.onServed;
+    this.#basePath = options.basePath;
     this.#signal = options.signal;
   }
 
@@ -106,6 +111,7 @@ class Api {
     signal: AbortSignal,
   ): Promise<{ outcome: Outcome; routePath: string }> {
     const method = request.method ?? "";
+    const basePath = this.#basePath;
     if (path !== basePath && !path.startsWith(`${basePath}/`)) {
       return { outcome: problem(404, `path ${path} was not found: this API is under ${basePath}`), routePath: "" };
     }

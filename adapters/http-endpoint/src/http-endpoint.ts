@@ -15,6 +15,11 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+/** A socket that listens already. It is closed with the endpoint. */
+export interface ListeningSocket {
+  readonly descriptor: number;
+}
+
 /** What is answered for a path, for one who sent these headers. */
 export type HttpRoutes = Readonly<Record<string, (headers: IncomingHttpHeaders) => HttpAnswer>>;
 
@@ -25,7 +30,7 @@ export interface HttpEndpoint extends AsyncDisposable {
 const connectionsMax = 100;
 
 /** Answers GET requests by path; everything else is 404 or 405. Bodies are not read. */
-export async function openHttpEndpoint(name: string, { host, port }: ServeAddress, routes: HttpRoutes): Promise<HttpEndpoint> {
+export async function openHttpEndpoint(name: string, where: ServeAddress | ListeningSocket, routes: HttpRoutes): Promise<HttpEndpoint> {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => answer(routes, request, response));
   server.maxConnections = connectionsMax;
   const sockets = new Set<Socket>();
@@ -34,9 +39,9 @@ export async function openHttpEndpoint(name: string, { host, port }: ServeAddres
     socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((resolve, reject) => {
-    const where = `${host ?? "*"}:${port}`;
-    server.once("error", (cause) => reject(new Error(`the ${name} cannot be served on ${where}; choose another address`, { cause })));
-    server.listen({ port, ...(host !== undefined && { host }) }, resolve);
+    const place = "descriptor" in where ? `socket ${where.descriptor}` : `${where.host ?? "*"}:${where.port}`;
+    server.once("error", (cause) => reject(new Error(`the ${name} cannot be served on ${place}; choose another address`, { cause })));
+    server.listen(listenOptions(where), resolve);
   });
   server.on("error", () => {}); // A connection that could not be taken is its client's affair.
   return {
@@ -47,6 +52,12 @@ export async function openHttpEndpoint(name: string, { host, port }: ServeAddres
       await closed;
     },
   };
+}
+
+function listenOptions(where: ServeAddress | ListeningSocket): { fd: number } | { port: number; host?: string } {
+  if ("descriptor" in where) return { fd: where.descriptor };
+  const { host, port } = where;
+  return { port, ...(host !== undefined && { host }) };
 }
 
 function answer(routes: HttpRoutes, request: IncomingMessage, response: ServerResponse): void {

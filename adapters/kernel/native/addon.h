@@ -66,6 +66,7 @@ int call_bpf(int command, void *attributes, unsigned int size);
  * The work reports its own failure. Returns false with `failure` filled when something went wrong. */
 typedef bool (*namespace_work)(void *context, struct failure *failure);
 bool run_in_namespace(const char *path, namespace_work work, void *context, struct failure *failure);
+int create_namespace(struct failure *failure); /* -1 when it failed */
 bool fail_with(struct failure *failure, const char *syscall, int error, const char *subject);
 
 /* Each file adds its functions to the exports. */

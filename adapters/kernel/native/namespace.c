@@ -46,6 +46,36 @@ static void *run_visit(void *argument)
 	return NULL;
 }
 
+static void *run_creation(void *argument)
+{
+	struct visit *visit = argument;
+	int *fd = visit->context;
+
+	if (unshare(CLONE_NEWNET) < 0) {
+		fail_with(visit->failure, "unshare", errno, NULL);
+		return NULL;
+	}
+	*fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	visit->succeeded = *fd >= 0 || fail_with(visit->failure, "open", errno, "/proc/thread-self/ns/net");
+	return NULL;
+}
+
+/* The namespace lives as long as the descriptor, or whatever is in it. */
+int create_namespace(struct failure *failure)
+{
+	int fd = -1;
+	struct visit visit = { .context = &fd, .failure = failure };
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, run_creation, &visit);
+
+	if (error != 0) {
+		fail_with(failure, "pthread_create", error, NULL);
+		return -1;
+	}
+	pthread_join(thread, NULL);
+	return visit.succeeded ? fd : -1;
+}
+
 bool run_in_namespace(const char *path, namespace_work work, void *context, struct failure *failure)
 {
 	struct visit visit = { path, work, context, failure, false };

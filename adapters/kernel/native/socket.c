@@ -150,6 +150,16 @@ static napi_value open_socket(napi_env env, napi_callback_info info)
 	return number_value(env, request.fd);
 }
 
+/* () -> fd of a network namespace that nobody has */
+static napi_value create_network_namespace(napi_env env, napi_callback_info info)
+{
+	struct failure failure = { 0 };
+	int fd = create_namespace(&failure);
+
+	(void)info;
+	return fd < 0 ? throw_failure_at(env, &failure) : number_value(env, fd);
+}
+
 struct sysctls {
 	char *text; /* path NUL value NUL path NUL ... */
 	size_t length;
@@ -241,6 +251,7 @@ void export_socket(napi_env env, napi_value exports)
 		{ "openSocket", open_socket },
 		{ "writeSysctls", write_sysctls },
 		{ "namespaceCookie", namespace_cookie },
+		{ "createNamespace", create_network_namespace },
 	};
 
 	ADD_EXPORTS(env, exports, list);

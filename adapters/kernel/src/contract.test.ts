@@ -20,6 +20,13 @@ for (const kind of worldKinds) {
       assert.equal(leaked, 0, "a test left descriptors open");
     });
 
+    test("a namespace that is made is another one, and so is the next", () => {
+      using first = kernel.createNamespace();
+      using second = kernel.createNamespace();
+      const cookies = [undefined, first.path, second.path].map((path) => kernel.namespaceCookie(path));
+      assert.equal(new Set(cookies).size, 3);
+    });
+
     describe("maps", () => {
       test("a hash keeps what was put in, and says what is absent", () => {
         using map = kernel.createMap(mapSpec("hash"));

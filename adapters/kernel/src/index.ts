@@ -10,6 +10,7 @@ export type {
   MapType,
   NetlinkFamily,
   NetlinkSocket,
+  NetworkNamespace,
   ObjectSpec,
   RingBuffer,
   SocketOptions,

@@ -41,6 +41,8 @@ export interface Kernel {
   openSocket(options: SocketOptions): number;
   /** Writes files by their paths `/proc/sys/...`, as seen inside the namespace (or here), up to the first that fails. */
   writeSysctls(options: { namespacePath?: string; values: ReadonlyArray<readonly [path: string, value: string]> }): void;
+  /** A network namespace that nobody has. It ends when it is closed, with the devices in it, and with this process. */
+  createNamespace(): NetworkNamespace;
   /** The cookie by which BPF programs know a network namespace (SO_NETNS_COOKIE). */
   namespaceCookie(namespacePath?: string): bigint;
 
@@ -191,12 +193,17 @@ export interface NetlinkSocket extends Disposable {
   receive(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
+export interface NetworkNamespace extends Disposable {
+  /** For this process alone, as long as the namespace is open. */
+  readonly path: string;
+}
+
 export interface SocketOptions {
   readonly namespacePath?: string;
   /** An IPv6 socket takes IPv6 only. */
   readonly family: "ipv4" | "ipv6" | "unix" | "packet";
   readonly type: "stream" | "datagram" | "raw";
-  /** Of a packet socket: the EtherType (3: all). */
+  /** Of a packet socket: the EtherType (3: all). Of a datagram or raw socket: the number of the IP protocol (1: ICMP, of pings alone). */
   readonly protocol?: number;
   /** IP_TRANSPARENT: may bind to addresses that are not ours. */
   readonly transparent?: boolean;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
@@ -35,6 +37,32 @@ describe("in another network namespace", { skip: requireKernel() }, () => {
     const { stdout } = await run("nsenter", [`--net=${namespacePath}`, "bash", ...ask]);
     assert.equal(stdout, "from outside\n");
     await assert.rejects(run("bash", ask), /refused/i);
+  });
+
+  test("a namespace that is made here goes with its descriptor, and its stack answers pings before that", async () => {
+    const made = kernel.createNamespace();
+    const inside = (...command: readonly string[]): Promise<unknown> =>
+      run("nsenter", [`--net=/proc/${process.pid}/fd/${made.path.slice(14)}`, ...command]);
+    await inside("ip", "link", "set", "lo", "up");
+    kernel.writeSysctls({ namespacePath: made.path, values: [["/proc/sys/net/ipv4/ping_group_range", "0 0"]] });
+    for (const [family, protocol, type, address] of [
+      ["ipv4", 1, "udp4", "127.0.0.1"],
+      ["ipv6", 58, "udp6", "::1"],
+    ] as const) {
+      const request = Uint8Array.of(family === "ipv4" ? 8 : 128, 0, 0, 0, 0, 0, 0, 7, 0x70, 0x6f, 0x6e, 0x67);
+      const socket = createSocket(type);
+      socket.bind({ fd: kernel.openSocket({ namespacePath: made.path, family, type: "datagram", protocol }) });
+      const answered = once(socket, "message") as Promise<[Buffer, { address: string }]>;
+      socket.send(request, 1, address);
+      const [answer, from] = await answered;
+      assert.deepEqual(
+        [answer[0], answer.readUInt16BE(6), answer.subarray(8).toString(), from.address],
+        [family === "ipv4" ? 0 : 129, 7, "pong", address],
+      );
+      socket.close();
+    }
+    made[Symbol.dispose]();
+    assert.throws(() => kernel.namespaceCookie(made.path), failure("ENOENT"));
   });
 
   test("a port that is taken is refused with the address", () => {

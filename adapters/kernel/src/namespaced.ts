@@ -1,5 +1,6 @@
+import { closeSync } from "node:fs";
 import { attempt, createKernelError, errnos } from "./failure.ts";
-import type { SocketOptions } from "./kernel.ts";
+import type { NetworkNamespace, SocketOptions } from "./kernel.ts";
 import type { Native } from "./native.ts";
 
 /** What is done inside a network namespace, by a thread that goes there and ends. */
@@ -40,6 +41,18 @@ export function openSocket(native: Native, options: SocketOptions): number {
       listen,
     ),
   );
+}
+
+export function createNamespace(native: Native): NetworkNamespace {
+  const fd = attempt("a network namespace", () => native.createNamespace());
+  let open = true;
+  return {
+    path: `/proc/self/fd/${fd}`,
+    [Symbol.dispose]() {
+      if (open) closeSync(fd);
+      open = false;
+    },
+  };
 }
 
 export function writeSysctls(

@@ -116,6 +116,7 @@ export interface Native {
   /** path NUL value NUL, any number of times */
   writeSysctls(namespacePath: string | null, pairs: Uint8Array): void;
   namespaceCookie(namespacePath: string | null): bigint;
+  createNamespace(): number;
 }
 
 /** Where `tools/src/build-addon.ts` puts it. */

@@ -5,7 +5,7 @@ import { attempt, errnos } from "./failure.ts";
 import type { Kernel } from "./kernel.ts";
 import { attachCgroup, attachTcx, attachXdp, openPinnedLink } from "./link.ts";
 import { createMap, openPinnedMap } from "./map.ts";
-import { namespaceCookie, openSocket, writeSysctls } from "./namespaced.ts";
+import { createNamespace, namespaceCookie, openSocket, writeSysctls } from "./namespaced.ts";
 import { builtAddonPath, loadNative } from "./native.ts";
 import { NativeNetlinkSocket } from "./netlink-socket.ts";
 import { loadObject } from "./object.ts";
@@ -41,6 +41,7 @@ export function openKernel({ addonPath = builtAddonPath }: { addonPath?: string 
     openNetlink: (options) => new NativeNetlinkSocket(native, options),
     openSocket: (options) => openSocket(native, options),
     writeSysctls: (options) => writeSysctls(native, options),
+    createNamespace: () => createNamespace(native),
     namespaceCookie: (path) => namespaceCookie(native, path),
     monotonicNs: () => process.hrtime.bigint(), // libuv reads CLOCK_MONOTONIC.
   };

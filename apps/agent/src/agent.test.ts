@@ -60,6 +60,7 @@ class TestNode implements Disposable {
           "--routing-mode=native",
           "--hubble-listen-address=",
           "--agent-health-port=0",
+          "--enable-health-checking=false",
           ...this.#more,
         ],
       ],

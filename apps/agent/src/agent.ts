@@ -1,3 +1,4 @@
+import type { AgentOperations } from "@cilium-ts/agent-api";
 import { type Datapath, type DatapathObjects, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
@@ -12,6 +13,7 @@ import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { Controllers } from "./controllers.ts";
+import { NodeHealth, type NodeHealthOptions } from "./health/node-health.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
 import { followPools } from "./ipam/follow-pools.ts";
 import { MultiPool } from "./ipam/multi-pool.ts";
@@ -53,6 +55,7 @@ const expireMs = 60_000;
 const retryFailedMs = 30_000;
 const forgetFlowsMs = 5_000;
 const learnNodeMs = 30_000;
+const ensureHealthMs = 1_000;
 
 /**
  * The agent, from top to bottom: what it opens, what it keeps, and one task for each thing it does. Ends when the signal is aborted;
@@ -96,18 +99,21 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, client, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
   const operations = createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, controllers, mtu });
+  const probing = { kernel, clock, options, node, readiness, metrics };
+  await using health = options.healthChecking ? await openHealth(probing, localNode, operations, tasks.signal) : undefined;
   const sampled = { node, datapath, pool, controllers, readiness };
   await using _outside = await openOutside({
     options,
     readiness,
     failure: () => node.cluster.failure(),
-    metrics: () => metrics.text() + sampledMetrics(sampled) + processMetrics(clock.nowMs()),
+    metrics: () => metrics.text() + sampledMetrics(sampled) + processMetrics(clock.nowMs()) + (health?.sampledMetrics() ?? ""),
   });
   readiness.reached("datapath");
 
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
   tasks.run("serve the API", (signal) => door.serve(operations, signal, { onFailure, onServed: (request) => metrics.served(request) }));
   if (options.masquerade) tasks.run("masquerade", (signal) => masquerading.run(signal));
+  if (health !== undefined) startHealth(tasks, health, controllers, onFailure);
   const parts = { world, options, client, node, network, localNode, pool, routers, controllers, readiness };
   startFollowing(tasks, parts);
   startKeeping(tasks, parts);
@@ -117,6 +123,31 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   );
   log.info(`cilium-agent ${agentVersion} serves node ${options.nodeName} on ${options.socketPath}`);
   await tasks.join();
+}
+
+function openHealth(
+  probing: Omit<NodeHealthOptions, "publish" | "status">,
+  localNode: LocalNode,
+  operations: Pick<AgentOperations, "health">,
+  signal: AbortSignal,
+): Promise<NodeHealth> {
+  return NodeHealth.open({
+    ...probing,
+    publish: (addresses) => localNode.setHealth(addresses ?? { ipv4: "", ipv6: "" }),
+    status: () => operations.health({ brief: false, requireKubernetes: false }, signal),
+  });
+}
+
+function startHealth(
+  tasks: TaskGroup,
+  health: NodeHealth,
+  controllers: Controllers,
+  onFailure: (request: string, failure: unknown) => void,
+): void {
+  tasks.run("serve the health API", (signal) => health.serve(signal, onFailure));
+  tasks.run("probe nodes", (signal) => health.probe(signal));
+  const ensure = (): Promise<void> => health.ensureEndpoint();
+  tasks.run("keep the health endpoint", (signal) => controllers.every("keep the health endpoint", ensureHealthMs, signal, ensure));
 }
 
 interface AgentParts {

@@ -19,6 +19,16 @@ const settings = [
   { name: "state-dir", value: "DIR", fallback: "/var/run/cilium/state", says: "where endpoints are kept over a restart" },
   { name: "socket-path", value: "FILE", fallback: "/var/run/cilium/cilium.sock", says: "unix socket of the agent's API" },
   { name: "agent-health-port", value: "PORT", fallback: "9879", says: "port of 127.0.0.1 for a kubelet's probes (/healthz); 0: none" },
+  { name: "enable-health-checking", value: "BOOL", fallback: "true", says: "probe other nodes, and answer their probes" },
+  { name: "enable-endpoint-health-checking", value: "BOOL", fallback: "true", says: "have an endpoint of our own that answers probes" },
+  { name: "cluster-health-port", value: "PORT", fallback: "4240", says: "where probes of other nodes are answered over HTTP" },
+  {
+    name: "connectivity-probe-frequency-ratio",
+    value: "RATIO",
+    fallback: "0.5",
+    says: "how seldom nodes are probed: 0 is every 10 s, 1 every 110 s, in both cases longer in larger clusters",
+  },
+  { name: "health-socket-path", value: "FILE", fallback: "/var/run/cilium/health.sock", says: "unix socket of the health API" },
   { name: "prometheus-serve-addr", value: "ADDRESS", fallback: "", says: "where Prometheus connects, such as :9962; empty: nowhere" },
   {
     name: "delete-queue-dir",
@@ -86,6 +96,12 @@ export interface AgentOptions {
   readonly socketPath: string;
   /** 0: none. */
   readonly healthPort: number;
+  readonly healthChecking: boolean;
+  readonly endpointHealthChecking: boolean;
+  readonly clusterHealthPort: number;
+  readonly healthSocketPath: string;
+  /** Between rounds of probes, before the cluster's size counts. */
+  readonly healthProbeBaseMs: number;
   readonly metricsAddress: ServeAddress | undefined;
   readonly hubbleSocketPath: string;
   readonly hubble: HubbleSettings;
@@ -149,6 +165,12 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     );
     return { address: new Uint8Array(sizeBytes), length: sizeBytes * 8 };
   };
+  const ratio = (name: SettingName): number => {
+    const value = Number(reader.text(name));
+    if (/^[0-9]*\.?[0-9]+$/.test(reader.text(name)) && value <= 1) return value;
+    problems.push(`--${name} is a number from 0 to 1, not "${reader.text(name)}"`);
+    return 0;
+  };
   const options: AgentOptions = {
     clusterName: reader.required("cluster-name"),
     nodeName: reader.required("node-name"),
@@ -156,6 +178,11 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     stateDirectory: reader.required("state-dir"),
     socketPath: reader.required("socket-path"),
     healthPort: reader.whole("agent-health-port", 0, 65_535),
+    healthChecking: reader.boolean("enable-health-checking"),
+    endpointHealthChecking: reader.boolean("enable-endpoint-health-checking"),
+    clusterHealthPort: reader.whole("cluster-health-port", 1, 65_535),
+    healthSocketPath: reader.required("health-socket-path"),
+    healthProbeBaseMs: 10_000 + 100_000 * ratio("connectivity-probe-frequency-ratio"),
     metricsAddress: reader.address("prometheus-serve-addr"),
     hubbleSocketPath: reader.required("hubble-socket-path"),
     hubble: readHubbleSettings(reader),

@@ -1,4 +1,5 @@
-import { AgentClient } from "@cilium-ts/agent-api";
+import { dirname, join } from "node:path";
+import { AgentClient, healthBasePath } from "@cilium-ts/agent-api";
 import { UsageError } from "@cilium-ts/command-line";
 import { DatapathInspection } from "@cilium-ts/datapath";
 import type { Kernel } from "@cilium-ts/kernel";
@@ -15,6 +16,7 @@ export class Context implements Disposable {
   readonly stopped: AbortSignal;
   readonly #program: Command;
   #agent: AgentClient | undefined;
+  #health: AgentClient | undefined;
   #kernel: Promise<Kernel> | undefined;
   #signal: AbortSignal | undefined;
 
@@ -28,6 +30,14 @@ export class Context implements Disposable {
   get agent(): AgentClient {
     this.#agent ??= new AgentClient({ socketPath: socketPathOf(this.#options().host) });
     return this.#agent;
+  }
+
+  /** Where `CILIUM_HEALTH_SOCK` says; else beside the agent's own socket. */
+  get health(): AgentClient {
+    const { host } = this.#options();
+    const socketPath = this.world.env.CILIUM_HEALTH_SOCK || join(dirname(socketPathOf(host)), "health.sock");
+    this.#health ??= new AgentClient({ socketPath: socketPathOf(socketPath), basePath: healthBasePath });
+    return this.#health;
   }
 
   /** For what the agent is asked: aborted as well when it does not answer in time, with a UsageError. */
@@ -51,6 +61,7 @@ export class Context implements Disposable {
 
   [Symbol.dispose](): void {
     this.#agent?.[Symbol.dispose]();
+    this.#health?.[Symbol.dispose]();
   }
 
   #deadline(): AbortSignal {

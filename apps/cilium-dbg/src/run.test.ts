@@ -58,6 +58,7 @@ Controller Status:       1/2 healthy
   publish   never          2026-01-01T00:00:00Z   4       no route
 Global Identity Range:   min 256, max 65535
 Hubble:                  Ok              Current/Max Flows: 1024/4095 (25.01%), Flows/s: 2.00
+Cluster health:          Probe disabled
 `;
 
 const tables: ReadonlyArray<readonly [string, string]> = [

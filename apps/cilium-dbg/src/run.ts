@@ -6,6 +6,7 @@ import { addBpf } from "./bpf.ts";
 import { addConfig } from "./config.ts";
 import { agentSocketDefault, bpfRootDefault, Context } from "./context.ts";
 import { addEndpoint } from "./endpoint.ts";
+import { addHealth } from "./health.ts";
 import { addIdentity } from "./identity.ts";
 import { addIp } from "./ip.ts";
 import { addMap } from "./map.ts";
@@ -19,6 +20,7 @@ import type { World } from "./world.ts";
 const groups = [
   addStatus,
   addEndpoint,
+  addHealth,
   addIdentity,
   addIp,
   addNode,

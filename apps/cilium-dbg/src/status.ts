@@ -1,7 +1,15 @@
-import type { ControllerStatus, HubbleStatus, Status, StatusResponse } from "@cilium-ts/agent-api";
+import {
+  AgentApiError,
+  type ControllerStatus,
+  type HealthStatusResponse,
+  type HubbleStatus,
+  type Status,
+  type StatusResponse,
+} from "@cilium-ts/agent-api";
 import { addOutputFlag, checkOutput, clean, type OutputOptions, show, tableText, UsageError } from "@cilium-ts/command-line";
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
+import { healthLines, readHealth } from "./health.ts";
 import { nodeRows } from "./node.ts";
 
 interface StatusOptions extends OutputOptions {
@@ -30,15 +38,35 @@ export function addStatus(program: Command, context: Context): void {
       context.write("OK\n");
       return;
     }
+    const cluster = await clusterHealth(context);
     const nodes = wants(options, "allNodes") ? ((await context.agent.clusterNodes(context.signal))["nodes-added"] ?? []) : [];
     show(
       context,
       options,
       status,
-      () => statusText(status, options) + (nodes.length === 0 ? "" : `Nodes:\n${indent(tableText(nodeRows(nodes)))}`),
+      () =>
+        statusText(status, options) +
+        clusterHealthText(cluster, options) +
+        (nodes.length === 0 ? "" : `Nodes:\n${indent(tableText(nodeRows(nodes)))}`),
     );
     if (problem !== undefined) throw new UsageError(problem);
   });
+}
+
+/** Undefined where the agent does not probe nodes. */
+async function clusterHealth(context: Context): Promise<HealthStatusResponse | undefined> {
+  try {
+    return await readHealth(context, false);
+  } catch (cause) {
+    if (!(cause instanceof AgentApiError)) throw cause;
+    return undefined;
+  }
+}
+
+function clusterHealthText(cluster: HealthStatusResponse | undefined, options: StatusOptions): string {
+  if (cluster === undefined) return `${"Cluster health:".padEnd(nameWidth)}Probe disabled\n`;
+  const [first = "", ...rest] = healthLines(cluster, { verbose: options.verbose === true, succinct: options.verbose !== true });
+  return [`${"Cluster health:".padEnd(nameWidth)}${first}`, ...rest, ""].join("\n");
 }
 
 /** What makes the agent unhealthy; undefined when nothing does. A server that is away is a warning to see, not a failure of the agent. */

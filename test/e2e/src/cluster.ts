@@ -119,8 +119,9 @@ export class Cluster implements AsyncDisposable {
     return this.agent.endpoint(`cep-name:default/${pod.name}`, signal);
   }
 
-  endpoints(): Promise<readonly Endpoint[]> {
-    return this.agent.endpoints(signal);
+  /** Those of workloads: the agent's own health endpoint is not among them. */
+  async endpoints(): Promise<readonly Endpoint[]> {
+    return (await this.agent.endpoints(signal)).filter(({ status }) => !status?.identity?.labels?.includes("reserved:health"));
   }
 
   /** Flows as `hubble observe` prints them. */

@@ -309,6 +309,8 @@ export class Lab implements AsyncDisposable {
       node.socketPath,
       "--hubble-socket-path",
       node.hubbleSocketPath,
+      "--health-socket-path",
+      join(node.directory, "health.sock"),
       "--hubble-history-dir",
       join(node.directory, "hubble-history"),
       "--bpf-root",

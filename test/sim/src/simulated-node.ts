@@ -328,6 +328,7 @@ export class SimulatedNode implements Disposable {
       "ipv4-range": `10.200.${number}.0/24`,
       "ipv6-range": `fd00:200:0:${number}::/112`,
       "agent-health-port": "0",
+      "enable-health-checking": "false",
       "hubble-event-buffer-capacity": "1",
       "hubble-history-max-size-mb": "0",
     };

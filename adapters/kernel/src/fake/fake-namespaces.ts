@@ -3,7 +3,9 @@ import type { Kernel } from "../kernel.ts";
 import type { FakeProcess } from "./process.ts";
 
 /** What would be done in other network namespaces is written down on the machine. */
-export function createFakeNamespaces(owner: FakeProcess): Pick<Kernel, "openSocket" | "writeSysctls" | "namespaceCookie"> {
+export function createFakeNamespaces(
+  owner: FakeProcess,
+): Pick<Kernel, "openSocket" | "writeSysctls" | "createNamespace" | "namespaceCookie"> {
   const { machine } = owner;
   return {
     openSocket(options) {
@@ -16,6 +18,11 @@ export function createFakeNamespaces(owner: FakeProcess): Pick<Kernel, "openSock
       const written = machine.sysctls.get(namespacePath) ?? new Map<string, string>();
       for (const [path, value] of values) written.set(path, value);
       machine.sysctls.set(namespacePath, written);
+    },
+    createNamespace() {
+      owner.check("createNamespace", "a network namespace");
+      machine.namespaces += 1;
+      return { path: `/proc/self/fd/${1_000 + machine.namespaces}`, [Symbol.dispose]() {} };
     },
     namespaceCookie(namespacePath = "") {
       owner.check("namespaceCookie", "cookie");

@@ -30,6 +30,8 @@ export class FakeMachine {
   readonly sysctls = new Map<string, Map<string, string>>();
   /** Every socket that was opened, in order. */
   readonly sockets: SocketOptions[] = [];
+  /** That were made, ended ones among them. */
+  namespaces = 0;
   readonly #cookies = new Map<string, bigint>();
   #lastId = 0;
 

@@ -29,6 +29,7 @@ export type FakeOperation =
   | "transact"
   | "openSocket"
   | "writeSysctls"
+  | "createNamespace"
   | "namespaceCookie";
 
 export interface FakeFailure {

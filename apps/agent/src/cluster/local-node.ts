@@ -35,6 +35,7 @@ export class LocalNode {
   #requested: NodePools["requested"] = [];
   /** What of `spec.ipam` is the operator's to write, but this node's to know: an object that is made anew must begin with it. */
   #held: () => object | undefined = () => undefined;
+  #health = { ipv4: "", ipv6: "" };
 
   constructor(options: LocalNodeOptions) {
     this.#options = options;
@@ -64,17 +65,24 @@ export class LocalNode {
     for (const row of [...this.table.rows()]) this.table.upsert({ ...row });
   }
 
+  /** Where this node's health endpoint answers; empty: nowhere. */
+  setHealth(health: { readonly ipv4: string; readonly ipv6: string }): void {
+    this.#health = health;
+    if (this.#published !== undefined) this.publish(...this.#published);
+  }
+
   /** `underlay`: how other nodes reach this one. Routers are undefined until the node has its pod CIDRs. */
   publish(underlay: readonly string[], routers: Routers | undefined): void {
     const { name, podCIDRs } = this.#options;
     this.#published = [underlay, routers];
     const node = this.#node;
+    const health = this.#health;
     const internal = underlay.map((ip) => ({ type: "InternalIP", ip }));
     const own = routers === undefined ? [] : [routers.ipv4, routers.ipv6].map((ip) => ({ type: "CiliumInternalIP", ip }));
     const labels = node?.labels ?? {};
     const addresses = [...internal, ...own];
     const { metadata, spec } = ciliumNodeObject(
-      { name, labels, addresses, podCIDRs: podCIDRs ?? [], healthIPv4: "", healthIPv6: "", bootId: bootId() },
+      { name, labels, addresses, podCIDRs: podCIDRs ?? [], healthIPv4: health.ipv4, healthIPv6: health.ipv6, bootId: bootId() },
       node?.uid ?? "",
     );
     const fields = { ...(spec as Record<string, unknown>) };

@@ -25,6 +25,8 @@ export class RemoteNodes {
   readonly #nodes = new Map<string, { readonly node: CiliumNode; readonly prefixes: readonly string[] }>();
   /** Addresses of nodes, and the tunnels to them. */
   readonly #addresses = new NodeClaims();
+  /** Addresses of health endpoints. */
+  readonly #health = new NodeClaims();
   /** Pod CIDRs, and the gateways to them. */
   readonly #podCIDRs = new NodeClaims();
   readonly #listeners = new Set<() => void>();
@@ -72,6 +74,7 @@ export class RemoteNodes {
     this.#nodes.set(node.name, { node, prefixes });
     for (const former of before?.prefixes ?? [])
       if (!prefixes.includes(former)) this.#tell(former, this.#addresses.drop(former, node.name));
+    this.#setHealth(node, before?.node, tunnel);
     this.#setRoutes(node, before?.node);
     for (const listener of this.#listeners) listener();
   }
@@ -81,8 +84,21 @@ export class RemoteNodes {
     if (known === undefined) return;
     this.#nodes.delete(name);
     for (const prefix of known.prefixes) this.#tell(prefix, this.#addresses.drop(prefix, name));
+    for (const prefix of healthPrefixes(known.node)) this.#tellHealth(prefix, this.#health.drop(prefix, name));
     for (const cidr of known.node.podCIDRs) this.#deleteRoute(cidr, name);
     for (const listener of this.#listeners) listener();
+  }
+
+  #setHealth(node: CiliumNode, before: CiliumNode | undefined, via: string | undefined): void {
+    const prefixes = healthPrefixes(node);
+    for (const prefix of prefixes) this.#tellHealth(prefix, this.#health.put(prefix, { nodeName: node.name, via }));
+    for (const former of before === undefined ? [] : healthPrefixes(before))
+      if (!prefixes.includes(former)) this.#tellHealth(former, this.#health.drop(former, node.name));
+  }
+
+  #tellHealth(prefix: string, claim: NodeClaim | undefined): void {
+    if (claim === undefined) this.#ipcache.remove(prefix, "custom-resource");
+    else this.#ipcache.upsert(prefix, "custom-resource", reservedIdentities.health, claim.via);
   }
 
   #setRoutes(node: CiliumNode, before: CiliumNode | undefined): void {
@@ -135,6 +151,11 @@ export class RemoteNodes {
 function underlay(node: CiliumNode, family: 4 | 6): string | undefined {
   const addresses = node.addresses.filter(({ type }) => type === "InternalIP" || type === "ExternalIP");
   return addresses.find(({ ip }) => ip.includes(":") === (family === 6))?.ip;
+}
+
+function healthPrefixes({ healthIPv4, healthIPv6 }: CiliumNode): string[] {
+  const prefixes = [healthIPv4, healthIPv6].map(hostPrefix).filter((prefix) => prefix !== undefined);
+  return prefixes.map(formatPrefix);
 }
 
 function hostPrefix(ip: string): Prefix | undefined {

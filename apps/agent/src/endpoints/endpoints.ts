@@ -55,6 +55,16 @@ export interface EndpointsOptions {
   onRegenerated?(row: EndpointRow, error: string): void;
 }
 
+/** What of a CNI call makes an endpoint. */
+type NewWorkload = Pick<CniRequest, "containerId" | "interfaceName" | "namespacePath" | "pod" | "mac" | "mtu">;
+
+interface WorkloadFacts {
+  readonly pod: PodFacts | undefined;
+  readonly identity: Identity;
+}
+
+const healthDeviceName = "lxc_health";
+
 /** The workloads of this node, from their CNI call to their end. */
 export class Endpoints implements CniEndpoints {
   readonly index = new EndpointIndex();
@@ -97,15 +107,24 @@ export class Endpoints implements CniEndpoints {
     return this.#enforcement.policyOf(id);
   }
 
-  async add(request: CniRequest): Promise<EndpointRow> {
+  add(request: CniRequest): Promise<EndpointRow> {
+    return this.#add(request, hostDeviceName(`${request.containerId}:${request.interfaceName}`), this.#factsOf(request));
+  }
+
+  /** The endpoint that answers other nodes' probes, in a namespace of our own. */
+  async addHealth(namespacePath: string): Promise<EndpointRow> {
+    const request = { containerId: "health", interfaceName: "eth0", namespacePath, pod: undefined, mac: undefined, mtu: undefined };
+    const identity = { id: reservedIdentities.health, labels: Labels.parse(["reserved:health"]) };
+    return this.#add(request, healthDeviceName, Promise.resolve({ pod: undefined, identity }));
+  }
+
+  async #add(request: NewWorkload, hostDevice: string, facts: Promise<WorkloadFacts>): Promise<EndpointRow> {
     const { addresses, ids, plumbing, log } = this.#options;
     const mac = macOf(request);
     await using undo = new Undo((message) => log.error(message));
     const id = takeId(ids);
     undo.release(`endpoint id ${id}`, () => ids.release(id));
-    const hostDevice = hostDeviceName(`${request.containerId}:${request.interfaceName}`);
     const hostMac = randomMac();
-    const facts = this.#factsOf(request);
     facts.catch(() => {}); // Awaited below; what comes before may fail first.
     // Not waited for: the plumbing may fail while the cluster still thinks about its answer.
     const releaseIdentity = (): void => void facts.then(({ identity }) => this.#releaseIdentity(identity.id)).catch(() => {});
@@ -181,7 +200,9 @@ export class Endpoints implements CniEndpoints {
     for (const row of rows) {
       const reason = await this.#restoreOne(row);
       if (reason === undefined) continue;
-      log.warn(`endpoint ${row.id} (${row.podNamespace}/${row.podName}) is not restored: ${reason}`);
+      // The health endpoint's namespace ends with its agent.
+      if (row.hostDeviceName !== healthDeviceName)
+        log.warn(`endpoint ${row.id} (${row.podNamespace}/${row.podName}) is not restored: ${reason}`);
       gone.push(row);
     }
     for (const row of gone) {
@@ -299,7 +320,7 @@ export class Endpoints implements CniEndpoints {
   }
 
   /** A workload that the cluster does not know, or not yet, gets the identity init: always enforced, so closed unless rules open it. */
-  async #factsOf({ pod: reference }: CniRequest): Promise<{ pod: PodFacts | undefined; identity: Identity }> {
+  async #factsOf({ pod: reference }: CniRequest): Promise<WorkloadFacts> {
     const init = { id: reservedIdentities.init, labels: Labels.parse(["reserved:init"]) };
     if (reference === undefined) return { pod: undefined, identity: init };
     const { pods, identities, signal } = this.#options;
@@ -313,7 +334,7 @@ export class Endpoints implements CniEndpoints {
   }
 
   async #releaseIdentity(id: number): Promise<void> {
-    if (id === reservedIdentities.init || id === 0) return;
+    if (id < clusterIdentityMin) return;
     await this.#options.identities.release(id, this.#options.signal).catch((cause) => {
       this.#options.log.warn(`identity ${id} could not be released: ${errorMessage(cause)}`);
     });
@@ -462,7 +483,7 @@ function takeId(ids: EndpointIdAllocator): number {
   return allocation.id;
 }
 
-function macOf({ mac: text }: CniRequest): Uint8Array {
+function macOf({ mac: text }: NewWorkload): Uint8Array {
   if (text === undefined) return randomMac();
   const mac = parseMac(text);
   if (mac !== undefined) return mac;

@@ -1,6 +1,6 @@
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
-import { Metrics } from "@cilium-ts/metrics";
+import { type Labels, Metrics } from "@cilium-ts/metrics";
 import { countedClient } from "./counted-client.ts";
 
 /** A request that the agent's API has answered. */
@@ -29,6 +29,7 @@ export class AgentMetrics {
   readonly #policyChanges;
   readonly #policyErrors;
   readonly #regenerations;
+  readonly #probeSeconds;
 
   /** `nowMs`: the clock on the wall. */
   constructor(nowMs: () => number) {
@@ -44,6 +45,11 @@ export class AgentMetrics {
     this.#said = registry.counter("cilium_errors_warnings_total", "Errors and warnings in the log.");
     this.#policyChanges = registry.counter("cilium_policy_change_total", "Policies that were taken over or refused, by outcome.");
     this.#policyErrors = registry.counter("cilium_policy_import_errors_total", "Policies that were refused as invalid.");
+    this.#probeSeconds = registry.histogram(
+      "cilium_node_health_connectivity_latency_seconds",
+      "How long answers to probes took.",
+      secondsBounds,
+    );
     this.#regenerations = registry.counter(
       "cilium_endpoint_regenerations_total",
       "Endpoints whose policy was brought into the kernel, by outcome.",
@@ -92,6 +98,10 @@ export class AgentMetrics {
   ran(outcome: "success" | "failure", seconds: number | undefined): void {
     this.#runs.increase({ status: outcome });
     if (seconds !== undefined) this.#runSeconds.observe(seconds, { status: outcome });
+  }
+
+  probed(seconds: number, labels: Labels): void {
+    this.#probeSeconds.observe(seconds, labels);
   }
 
   /** For what a node tells of its policies and endpoints. */
