@@ -7,8 +7,10 @@ import type {
   ClusterNodeStatus,
   DaemonConfiguration,
   DaemonConfigurationSpec,
+  DebugInfo,
   Endpoint,
   EndpointChangeRequest,
+  EndpointConfigurationStatus,
   EndpointHealth,
   EndpointStatusChange,
   Identity,
@@ -16,6 +18,7 @@ import type {
   IPAMResponse,
   IPListEntry,
   LabelConfiguration,
+  NodeID,
   Policy,
   SelectorIdentityMapping,
   StatusResponse,
@@ -112,12 +115,24 @@ export class AgentClient implements Disposable {
     return this.#get(endpointPath(id, "healthz"), signal);
   }
 
+  endpointConfiguration(id: string, signal: AbortSignal): Promise<EndpointConfigurationStatus> {
+    return this.#get(endpointPath(id, "config"), signal);
+  }
+
   endpointLog(id: string, signal: AbortSignal): Promise<readonly EndpointStatusChange[]> {
     return this.#get(endpointPath(id, "log"), signal);
   }
 
   endpointLabels(id: string, signal: AbortSignal): Promise<LabelConfiguration> {
     return this.#get(endpointPath(id, "labels"), signal);
+  }
+
+  nodeIds(signal: AbortSignal): Promise<readonly NodeID[]> {
+    return this.#get("/node/ids", signal);
+  }
+
+  debugInformation(signal: AbortSignal): Promise<DebugInfo> {
+    return this.#get("/debuginfo", signal);
   }
 
   identities(signal: AbortSignal): Promise<readonly Identity[]> {

@@ -7,8 +7,10 @@ import type {
   BPFMapList,
   ClusterNodeStatus,
   DaemonConfiguration,
+  DebugInfo,
   Endpoint,
   EndpointChangeRequest,
+  EndpointConfigurationStatus,
   EndpointHealth,
   EndpointStatusChange,
   Identity,
@@ -17,6 +19,7 @@ import type {
   IPListEntry,
   LabelConfiguration,
   Labels,
+  NodeID,
   Policy,
   PolicyEnforcement,
   SelectorIdentityMapping,
@@ -70,6 +73,7 @@ export interface AgentOperations {
     signal: AbortSignal,
   ): Promise<Success<200> | Success<206, number> | Refusal<400 | 404 | 503>>;
   endpointHealth(id: EndpointId, signal: AbortSignal): Promise<EndpointHealth | undefined>;
+  endpointConfiguration(id: EndpointId, signal: AbortSignal): Promise<EndpointConfigurationStatus | undefined>;
   endpointLog(id: EndpointId, signal: AbortSignal): Promise<readonly EndpointStatusChange[] | undefined>;
   endpointLabels(id: EndpointId, signal: AbortSignal): Promise<LabelConfiguration | undefined>;
 
@@ -91,6 +95,11 @@ export interface AgentOperations {
     request: { readonly cidr: string | undefined; readonly labels: Labels },
     signal: AbortSignal,
   ): Promise<readonly IPListEntry[] | undefined>;
+
+  /** Numbers of other nodes in the datapath. */
+  nodeIds(signal: AbortSignal): Promise<readonly NodeID[]>;
+  /** All that helps to find out what is wrong, in one answer. */
+  debugInformation(signal: AbortSignal): Promise<DebugInfo>;
 
   maps(signal: AbortSignal): Promise<BPFMapList>;
   map(name: string, signal: AbortSignal): Promise<BPFMap | undefined>;

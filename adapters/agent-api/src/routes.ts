@@ -4,6 +4,7 @@ import { type Answer, found, refused } from "./answer.ts";
 import { type EndpointId, parseEndpointId } from "./endpoint-id.ts";
 import type { AgentOperations } from "./operations.ts";
 import { type PolicyParty, parsePolicyParty } from "./policy-party.ts";
+import { refusedRoutes } from "./refused-operations.ts";
 import { type ApiRequest, type Route, route } from "./router.ts";
 import { type EndpointChangeRequest, endpointStates, type Labels, policyEnforcements } from "./shapes.ts";
 
@@ -13,7 +14,13 @@ const identityMax = 0xffff_ffff;
 
 /** Every operation of the API: checks the form of what was asked, and hands it on. */
 export function agentRoutes(operations: AgentOperations): readonly Route[] {
-  return [...nodeRoutes(operations), ...addressRoutes(operations), ...endpointRoutes(operations), ...policyRoutes(operations)];
+  return [
+    ...nodeRoutes(operations),
+    ...addressRoutes(operations),
+    ...endpointRoutes(operations),
+    ...policyRoutes(operations),
+    ...refusedRoutes(),
+  ];
 }
 
 function nodeRoutes(operations: AgentOperations): Route[] {
@@ -25,6 +32,8 @@ function nodeRoutes(operations: AgentOperations): Route[] {
     route("GET", "/config", async ({ signal }) => found(await operations.configuration(signal))),
     route("PATCH", "/config", (request) => changeConfiguration(operations, request)),
     route("GET", "/cluster/nodes", async ({ signal }) => found(await operations.clusterNodes(signal))),
+    route("GET", "/node/ids", async ({ signal }) => found(await operations.nodeIds(signal))),
+    route("GET", "/debuginfo", async ({ signal }) => found(await operations.debugInformation(signal))),
     route("GET", "/map", async ({ signal }) => found(await operations.maps(signal))),
     route("GET", "/map/{name}", async ({ parameters: { name }, signal }) =>
       foundOr(await operations.map(name, signal), `there is no BPF map ${JSON.stringify(name)}`),
@@ -105,6 +114,9 @@ function endpointRoutes(operations: AgentOperations): Route[] {
     route("DELETE", "/endpoint/{id}", (request) => withEndpoint(request, (id) => operations.deleteEndpoint(id, request.signal))),
     route("GET", "/endpoint/{id}/healthz", (request) =>
       withEndpoint(request, async (id) => foundOr(await operations.endpointHealth(id, request.signal), noEndpoint(request))),
+    ),
+    route("GET", "/endpoint/{id}/config", (request) =>
+      withEndpoint(request, async (id) => foundOr(await operations.endpointConfiguration(id, request.signal), noEndpoint(request))),
     ),
     route("GET", "/endpoint/{id}/log", (request) =>
       withEndpoint(request, async (id) => foundOr(await operations.endpointLog(id, request.signal), noEndpoint(request))),

@@ -15,7 +15,10 @@ export function scriptedOperations(asked: unknown[], own: Partial<AgentOperation
   return { ...nodeOperations(asked), ...addressOperations(asked), ...endpointOperations(asked), ...policyOperations, ...own };
 }
 
-type NodeOperations = Pick<AgentOperations, "health" | "configuration" | "changeConfiguration" | "clusterNodes" | "maps" | "map" | "cni">;
+type NodeOperations = Pick<
+  AgentOperations,
+  "health" | "configuration" | "changeConfiguration" | "clusterNodes" | "nodeIds" | "debugInformation" | "maps" | "map" | "cni"
+>;
 
 function nodeOperations(asked: unknown[]): NodeOperations {
   return {
@@ -29,6 +32,8 @@ function nodeOperations(asked: unknown[]): NodeOperations {
       return done;
     },
     clusterNodes: async () => ({ self: "default/n1", "nodes-added": [{ name: "default/n1", source: "local" }] }),
+    nodeIds: async () => [{ id: 3, ips: ["192.0.2.3"] }],
+    debugInformation: async () => ({ "cilium-version": "1" }),
     maps: async () => ({ maps: [{ path: "/sys/fs/bpf/tc/globals/x" }] }),
     map: async (name) => (name === "x" ? { path: "/sys/fs/bpf/tc/globals/x" } : undefined),
     async cni(request) {
@@ -103,6 +108,7 @@ function endpointOperations(asked: unknown[]): EndpointOperations {
     deleteEndpoint: async (id) => (isSeven(id) ? { status: 206, body: 2 } : done),
     deleteEndpoints: async () => done,
     endpointHealth: async (id) => (isSeven(id) ? { overallHealth: "OK" } : undefined),
+    endpointConfiguration: async (id) => (isSeven(id) ? { realized: { options: { PolicyAuditMode: "Disabled" } } } : undefined),
     endpointLog: async (id) => (isSeven(id) ? [{ message: "created" }] : undefined),
     endpointLabels: async (id) => (isSeven(id) ? { status: { "security-relevant": ["k8s:app=web"] } } : undefined),
   };

@@ -86,6 +86,10 @@ const answers: { method: string; path: string; body?: string; headers?: Record<s
   { method: "DELETE", path: "/v1/endpoint/7", status: 206, text: "2\n" },
   { method: "DELETE", path: "/v1/endpoint/8", status: 200, text: "" },
   { method: "GET", path: "/v1/endpoint/7/log", status: 200, text: '[{"message":"created"}]\n' },
+  { method: "GET", path: "/v1/endpoint/7/config", status: 200, text: '{"realized":{"options":{"PolicyAuditMode":"Disabled"}}}\n' },
+  { method: "GET", path: "/v1/node/ids", status: 200, text: '[{"id":3,"ips":["192.0.2.3"]}]\n' },
+  { method: "GET", path: "/v1/debuginfo", status: 200, text: '{"cilium-version":"1"}\n' },
+  { method: "GET", path: "/v1/bgp/peers", status: 501, text: '"this agent does not speak BGP yet"\n' },
   { method: "GET", path: "/v1/endpoint/7/healthz", status: 200, text: '{"overallHealth":"OK"}\n' },
   { method: "GET", path: "/v1/endpoint/7/labels", status: 200, text: '{"status":{"security-relevant":["k8s:app=web"]}}\n' },
   { method: "PUT", path: "/v1/endpoint/7", body: '{"state":"ready"}', status: 409, text: '"endpoint 7 exists"\n' },
@@ -181,10 +185,10 @@ const answers: { method: string; path: string; body?: string; headers?: Record<s
     text: '{"code":404,"message":"path /v1beta/status was not found: this API is under /v1"}\n',
   },
   {
-    method: "PATCH",
+    method: "POST",
     path: "/v1/endpoint/7",
     status: 405,
-    text: '{"code":405,"message":"method PATCH is not allowed on /v1/endpoint/7, only GET, PUT, DELETE"}\n',
+    text: '{"code":405,"message":"method POST is not allowed on /v1/endpoint/7, only GET, PUT, DELETE, PATCH"}\n',
   },
   {
     method: "GET",

@@ -55,6 +55,27 @@ export interface EndpointConfigurationSpec {
   readonly "label-configuration"?: LabelConfigurationSpec;
 }
 
+export interface EndpointConfigurationStatus {
+  readonly realized?: EndpointConfigurationSpec;
+  readonly immutable?: ConfigurationMap;
+  readonly error?: string;
+}
+
+export interface NodeID {
+  readonly id: number;
+  readonly ips: readonly string[];
+}
+
+export interface DebugInfo {
+  readonly "cilium-version"?: string;
+  readonly "kernel-version"?: string;
+  readonly "cilium-status"?: StatusResponse;
+  readonly "endpoint-list"?: readonly Endpoint[];
+  readonly policy?: Policy;
+  /** Texts by the part of the agent that they are of. */
+  readonly subsystem?: Readonly<Record<string, string>>;
+}
+
 export interface EndpointStatus {
   readonly "external-identifiers"?: EndpointIdentifiers;
   readonly identity?: Identity;

@@ -31,6 +31,13 @@ export function addEndpoint(program: Command, context: Context): void {
     const changes = await context.agent.endpointLog(id, context.signal);
     show(context, options, changes, () => logTable(changes));
   });
+  const config = group.command("config").description("Show the options of an endpoint").argument("<endpoint>", idHelp);
+  addOutputFlag(config).action(async (id: string, options: OutputOptions) => {
+    checkOutput(options);
+    const configuration = await context.agent.endpointConfiguration(id, context.signal);
+    const rows = Object.entries(configuration.realized?.options ?? {}).map(([name, value]) => [name, `: ${value}`]);
+    show(context, options, configuration, () => tableText(rows));
+  });
   const labels = group.command("labels").description("Show the labels of an endpoint").argument("<endpoint>", idHelp);
   addOutputFlag(labels).action(async (id: string, options: OutputOptions) => {
     checkOutput(options);

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import type { SelectorIdentityMapping, WrittenExplanation } from "@cilium-ts/agent-api";
 import {
   addOutputFlag,
@@ -27,6 +28,12 @@ export function addPolicy(program: Command, context: Context): void {
     const rules: unknown = JSON.parse(policy);
     show(context, options, { policy: rules, revision }, () => `${jsonText(rules)}Revision: ${revision}\n`);
   });
+  group
+    .command("wait")
+    .description("Wait until all endpoints have the policy of a revision")
+    .argument("<revision>", "As policy get shows it")
+    .option("--max-wait-time <seconds>", "How long, at most", "360")
+    .action((revision: string, options: { maxWaitTime: string }) => waitForRevision(context, revision, options.maxWaitTime));
   const selectors = group.command("selectors").description("Show the selectors of rules and the identities that they match");
   addOutputFlag(selectors).action(async (options: OutputOptions) => {
     checkOutput(options);
@@ -58,6 +65,25 @@ function remedyText(explanation: WrittenExplanation): string {
   const remedies = remediesOf(explanation);
   if (typeof remedies === "string") throw new UsageError(remedies);
   return remedies.map((remedy) => `---\n${stringify(remedy, { lineWidth: 0 })}`).join("");
+}
+
+const pollIntervalMs = 100;
+
+async function waitForRevision(context: Context, text: string, seconds: string): Promise<void> {
+  if (!/^[0-9]{1,15}$/.test(text)) throw new UsageError(`revision ${JSON.stringify(text)} is no number`);
+  if (!/^[0-9]{1,5}$/.test(seconds)) throw new UsageError(`--max-wait-time ${JSON.stringify(seconds)} is no number of seconds`);
+  const wanted = Number(text);
+  const end = performance.now() + Number(seconds) * 1_000;
+  for (;;) {
+    const endpoints = await context.agent.endpoints(context.stopped);
+    const behind = endpoints.filter(({ status }) => (status?.policy?.realized?.["policy-revision"] ?? 0) < wanted);
+    if (behind.length === 0) return;
+    if (performance.now() >= end)
+      throw new UsageError(
+        `endpoint ${behind[0]?.id} and ${behind.length - 1} others have no policy of revision ${wanted} after ${seconds} s`,
+      );
+    await setTimeout(pollIntervalMs, undefined, { signal: context.stopped });
+  }
 }
 
 function parsePort(text: string): { protocol: string; port: number } {

@@ -73,6 +73,10 @@ ENDPOINT   POLICY (ingress)   POLICY (egress)   IDENTITY        LABELS (source:k
                                                                 k8s:io.kubernetes.pod.namespace=default
 `,
   ],
+  ["endpoint config 22", "\nPolicyAuditMode   : Disabled\n"],
+  ["nodeid list", "\nNODE ID   IP ADDRESSES\n3         192.0.2.3,2001:db8::3\n"],
+  ["debuginfo", '\n{\n  "cilium-version": "cilium-ts 0.1.0"\n}\n'],
+  ["policy wait 0", "\n"],
   [
     "endpoint health 22",
     `
@@ -261,7 +265,7 @@ for (const [line, problem] of [
   ["endpoint bogus", /unknown command 'bogus'/],
   ["endpoint get 99", /^cilium-dbg: there is no endpoint 99$/],
   ["endpoint get bad:1", /^cilium-dbg: "bad:1" names no endpoint: bad: is not known; write a number/],
-  ["endpoint list -o xml", /^cilium-dbg: output format "xml" is none of json, yaml$/],
+  ["endpoint list -o xml", /^cilium-dbg: output format "xml" is none of json, yaml, jsonpath=TEMPLATE$/],
   ["identity get x", /^cilium-dbg: identity "x" is no number$/],
   ["map get nope", /^cilium-dbg: there is no BPF map "nope"$/],
   ["policy explain a b 80-90", /^cilium-dbg: port "80-90" is neither PORT nor PORT\/PROTOCOL/],
@@ -282,6 +286,9 @@ for (const [line, problem] of [
     "monitor --json --hubble-server unix:///nowhere.sock",
     /^cilium-dbg: events cannot be read from unix:\/\/\/nowhere\.sock: .*is the agent running/,
   ],
+  ["endpoint list -o jsonpath={.a", /^cilium-dbg: jsonpath=\{\.a: a \{ has no \} in "\{\.a"$/],
+  ["policy wait 7 --max-wait-time 0", /^cilium-dbg: endpoint 22 and 1 others have no policy of revision 7 after 0 s$/],
+  ["policy wait soon", /^cilium-dbg: revision "soon" is no number$/],
   ["completion tcsh", /^cilium-dbg: shell "tcsh" is none of bash, zsh, fish$/],
 ] as const) {
   test(`${line}: one sentence and a failure`, async () => {
@@ -291,6 +298,11 @@ for (const [line, problem] of [
     assert.equal(error.trim().split("\n").length, 1, error);
   });
 }
+
+test("a single value is had by its path, as kubectl's", async () => {
+  assert.equal((await dbg("status -o jsonpath={.cilium.state}")).out, "Ok");
+  assert.equal((await dbg("endpoint list -o jsonpath={[*].id}")).out, "11 22");
+});
 
 test("an agent that does not answer is not waited for for ever", async () => {
   const silentPath = join(folder, "silent.sock");

@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { addBpf } from "./bpf.ts";
 import { addConfig } from "./config.ts";
 import { agentSocketDefault, bpfRootDefault, Context } from "./context.ts";
+import { addDebugInformation, addNodeIds } from "./debuginfo.ts";
 import { addEndpoint } from "./endpoint.ts";
 import { addHealth } from "./health.ts";
 import { addIdentity } from "./identity.ts";
@@ -24,11 +25,13 @@ const groups = [
   addIdentity,
   addIp,
   addNode,
+  addNodeIds,
   addMap,
   addBpf,
   addPolicy,
   addMonitor,
   addConfig,
+  addDebugInformation,
   addVersion,
   addCompletion,
 ];

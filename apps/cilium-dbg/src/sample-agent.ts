@@ -91,6 +91,9 @@ const endpointOperations: Partial<AgentOperations> = {
   endpoints: async () => endpoints,
   endpoint: async (id) => endpoints.find((endpoint) => id.kind === "id" && endpoint.id === id.id),
   endpointHealth: async () => ({ overallHealth: "OK", bpf: "OK", policy: "Pending", connected: true }),
+  endpointConfiguration: async () => ({ realized: { options: { PolicyAuditMode: "Disabled" } } }),
+  nodeIds: async () => [{ id: 3, ips: ["192.0.2.3", "2001:db8::3"] }],
+  debugInformation: async () => ({ "cilium-version": "cilium-ts 0.1.0" }),
   endpointLog: async () => [
     { timestamp: "2026-01-01T00:00:01.000Z", code: "failed", state: "not-ready", message: "policy could not be enforced" },
     { timestamp: "2026-01-01T00:00:00.000Z", code: "ok", state: "ready", message: "policy enforced" },

@@ -1,15 +1,18 @@
 import { createHash } from "node:crypto";
+import { release } from "node:os";
 import {
   type AgentOperations,
   type ControllerStatus,
   created,
   done,
+  type EndpointConfigurationStatus,
   type EndpointId,
   endpointHealthShape,
   endpointLogShape,
   endpointShape,
   type Identity as IdentityShape,
   type NodeAddressing,
+  type Policy,
   refused,
   type StatusResponse,
 } from "@cilium-ts/agent-api";
@@ -61,7 +64,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
     return endpointShape(row, { hostAddressing, ...(policy !== undefined && { policy: policyShape(policy) }) });
   };
   return {
-    health: async () => statusOf(parts),
+    health: async (request) => healthOf(parts, request),
     configuration: async () => configurationOf(parts),
     async changeConfiguration({ policyEnforcement }) {
       node.updates.setMode(policyEnforcement);
@@ -83,6 +86,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
       return rows.length === 0 ? refused(404, `there is no endpoint of container ${containerId}`) : done;
     },
     endpointHealth: async (id) => rowsOf(node, id).map(endpointHealthShape)[0],
+    endpointConfiguration: async (id) => rowsOf(node, id).map((row) => endpointConfigurationOf(parts, row))[0],
     endpointLog: async (id) => rowsOf(node, id).map(endpointLogShape)[0],
     endpointLabels: async (id) =>
       rowsOf(node, id).map(({ labels }) => ({ spec: {}, status: { realized: {}, "security-relevant": labels } }))[0],
@@ -93,15 +97,45 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
       return identity === undefined ? undefined : identityShape(identity);
     },
     identityEndpoints: async () => identityEndpointsOf(node),
-    policy: async ({ labels }) =>
-      labels.length > 0 ? undefined : { revision: node.updates.revision, policy: JSON.stringify(node.updates.rules(), undefined, 2) },
+    policy: async ({ labels }) => (labels.length > 0 ? undefined : policyInForce(node)),
     policySelectors: async () => selectorMappings(node.engine.chosenPeers(), node.updates.rules()),
     explainPolicy: async (request) => explainPolicy(explainOptions(parts), request),
     addresses: async ({ cidr, labels }) => addressesOf(node, cidr, labels),
+    nodeIds: async () => [], // The datapath knows nodes by their addresses.
+    debugInformation: async () => ({
+      "cilium-version": `cilium-ts ${agentVersion}`,
+      "kernel-version": release(),
+      "cilium-status": statusOf(parts),
+      "endpoint-list": [...index.rows()].map(shape),
+      policy: policyInForce(node),
+    }),
     maps: async () => mapList(parts.options.bpfRoot, datapath),
     map: async (name) => mapShape(parts.options.bpfRoot, datapath, name),
     cni: (request) => cni.handle(request),
   };
+}
+
+function policyInForce({ updates }: Node): Policy {
+  return { revision: updates.revision, policy: JSON.stringify(updates.rules(), undefined, 2) };
+}
+
+function endpointConfigurationOf(parts: OperationsOptions, row: EndpointRow): EndpointConfigurationStatus {
+  const audited = explainOptions(parts).sources.isAudited(row);
+  return { realized: { options: { PolicyAuditMode: audited ? "Enabled" : "Disabled" } }, immutable: {} };
+}
+
+/** Brief is what probes need. Whoever cannot do without the API server says so, and a node without it is then not well. */
+function healthOf(
+  parts: OperationsOptions,
+  { brief, requireKubernetes }: { readonly brief: boolean; readonly requireKubernetes: boolean },
+): StatusResponse {
+  const status = statusOf(parts);
+  const { cilium, kubernetes, kvstore } = status;
+  const isCut = requireKubernetes && cilium?.state === "Ok" && kubernetes?.state === "Failure";
+  const told = isCut ? { cilium: { state: "Failure", msg: `the API server is away: ${kubernetes.msg}` } as const } : {};
+  return brief
+    ? { ...(cilium && { cilium }), ...(kubernetes && { kubernetes }), ...(kvstore && { kvstore }), ...told }
+    : { ...status, ...told };
 }
 
 function addressOperations({
