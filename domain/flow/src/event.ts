@@ -268,11 +268,6 @@ export class EventView {
     return this.type === EventType.debug;
   }
 
-  /** Of the packet as it was, not only of what was captured of it. */
-  get originalBytes(): number {
-    return this.type === EventType.traceSock ? 0 : this.#u32(headerOffset.originalLength);
-  }
-
   get hash(): number {
     return this.#u32(headerOffset.hash);
   }

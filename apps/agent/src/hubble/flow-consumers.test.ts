@@ -31,7 +31,11 @@ async function setUp(...args: string[]) {
   const node = { ring, flows: { context: sampleContext(), watchPodsGone() {} }, endpoints: { index: { byPod: () => [] } } };
   // A clock that is always a little later: files are looked at in every turn.
   const clock = { nowMs: () => Date.now(), sleep: () => new Promise<void>((resolve) => setTimeout(resolve, 5)) };
-  const running = await startFlowConsumers({ node, options: parsed.options, client, clock, log } as never, () => 1_800_000_000_000);
+  const running = await startFlowConsumers(
+    { node, options: parsed.options, client, clock, log } as never,
+    () => 1_800_000_000_000,
+    undefined,
+  );
   return {
     ring,
     said,

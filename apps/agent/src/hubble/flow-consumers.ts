@@ -1,10 +1,12 @@
 import { EndpointResolver, nodeNameOf } from "@cilium-ts/flow";
+import type { FlowStore } from "@cilium-ts/flow-store";
 import { type KubernetesClient, resources } from "@cilium-ts/kubernetes";
 import { type FlowConsumer, followFlows } from "@cilium-ts/observer";
 import { TaskGroup } from "@cilium-ts/std";
 import { agentVersion } from "../version.ts";
 import { type DropEvent, DropEvents } from "./drop-events.ts";
 import { NodeExporters } from "./node-exporters.ts";
+import { measureHistory } from "./node-history.ts";
 import type { NodeHubbleOptions } from "./node-hubble.ts";
 import { NodeMetrics } from "./node-metrics.ts";
 import { followFile } from "./watched-file.ts";
@@ -15,6 +17,7 @@ const sweepMs = 5_000;
 export async function startFlowConsumers(
   given: NodeHubbleOptions,
   certificateExpiresMs: () => number | undefined,
+  history: FlowStore | undefined,
 ): Promise<AsyncDisposable> {
   const { node, options, clock, log } = given;
   const { metrics: wanted, exporters: fixed, flowLogsPath } = options.hubble;
@@ -28,6 +31,7 @@ export async function startFlowConsumers(
   const dropEvents = createDropEvents(given);
   metrics.beforeRead(exporters.measure(metrics.registry));
   measureCertificates(metrics, certificateExpiresMs);
+  if (history !== undefined) metrics.beforeRead(measureHistory(history, metrics.registry));
   node.flows.watchPodsGone((namespace, podName) => metrics.podGone(namespace, podName, clock.nowMs()));
   if (wanted.address !== undefined) opened.use(await metrics.serve({ ...wanted, address: wanted.address }));
   const consumers = (): FlowConsumer[] => [

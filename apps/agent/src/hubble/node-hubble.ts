@@ -58,7 +58,7 @@ export async function startNodeHubble(given: NodeHubbleOptions): Promise<NodeHub
   );
   if (server.tcpAddress !== undefined)
     log.info(`Hubble serves on ${hubble.listenAddress}${tls === undefined ? " in plain text" : " by mutual TLS"}`);
-  opened.use(await startFlowConsumers(given, () => tls?.current.expiresMs));
+  opened.use(await startFlowConsumers(given, () => tls?.current.expiresMs, history?.store));
   const held = opened.move();
   return {
     get certificateExpiresMs() {

@@ -66,13 +66,13 @@ export class TrafficCounter {
 
   add(event: EventView): void {
     if (!counts(event)) return;
-    const { packet, verdict, dropReason, originalBytes } = event;
+    const { packet, verdict, dropReason, packetBytes } = event;
     const [source, destination] = [this.#partyOf(event.source), this.#partyOf(event.destination)];
     const hasPorts = packet.layer >= PacketLayer.tcp && packet.layer <= PacketLayer.sctp;
     const turned = event.isReply === true;
     const port = !hasPorts ? 0 : turned ? packet.sourcePort : packet.destinationPort;
     const [client, server] = turned ? [destination, source] : [source, destination];
-    this.#count(client * partiesMax + server, ((port * 16 + packet.layer) * 8 + verdict) * 256 + dropReason, originalBytes);
+    this.#count(client * partiesMax + server, ((port * 16 + packet.layer) * 8 + verdict) * 256 + dropReason, packetBytes);
   }
 
   get isEmpty(): boolean {
