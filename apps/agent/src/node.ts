@@ -246,6 +246,11 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
       ipcache.upsert(prefix, "generated", id);
     },
     releasePrefix: (prefix) => ipcache.remove(prefix, "generated"),
+    claimAddress(address, { id, labels }) {
+      flows.setIdentity(id, labels);
+      ipcache.upsert(hostPrefixOf(address), "names", id);
+    },
+    releaseAddress: (address) => ipcache.remove(hostPrefixOf(address), "names"),
     regenerate: (subjects) => endpoints().regenerate(subjects),
     onCarriedOut: (revision) => flows.setPolicyRevision(revision),
     onProblem: (message) => log.error(message),
@@ -255,6 +260,10 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
   ipcache.upsert("0.0.0.0/0", "restored", reservedIdentities.worldIPv4);
   ipcache.upsert("::/0", "restored", reservedIdentities.worldIPv6);
   return { engine, cookies, updates, ipcache, flows, agentEvents, localIdentities };
+}
+
+function hostPrefixOf(address: string): Prefix {
+  return prefixOf(`${address}/${address.includes(":") ? 128 : 32}`);
 }
 
 function prefixOf(text: string): Prefix {

@@ -1,7 +1,16 @@
 import { type AddressBytes, formatPrefix, maskAddress, type Prefix } from "@cilium-ts/net";
 
 /** Who says which identity an address has; the first that speaks wins. */
-export const ipcacheSources = ["kube-apiserver", "local", "kvstore", "custom-resource", "kubernetes", "generated", "restored"] as const;
+export const ipcacheSources = [
+  "kube-apiserver",
+  "local",
+  "kvstore",
+  "custom-resource",
+  "kubernetes",
+  "names",
+  "generated",
+  "restored",
+] as const;
 export type IpcacheSource = (typeof ipcacheSources)[number];
 
 export interface IpcacheValue {

@@ -5,7 +5,7 @@ import { localIdentityCountMax, localIdentityMax, localIdentityMin } from "./sco
 
 export interface LocalIdentity {
   readonly id: number;
-  /** Canonical: `10.0.0.0/8`. */
+  /** Canonical: `10.0.0.0/8`. Empty of an identity for labels alone. */
   readonly prefix: string;
   readonly labels: Labels;
 }
@@ -27,7 +27,8 @@ interface Row {
 export class LocalIdentityAllocator {
   readonly #families: readonly Family[];
   readonly #countMax: number;
-  readonly #byPrefix = new Map<string, Row>();
+  /** By prefix, or by the key of the labels. */
+  readonly #byText = new Map<string, Row>();
   readonly #byId = new Map<number, Row>();
   /** Last owners of numbers that are free; no larger than the range of numbers. */
   readonly #formerId = new Map<string, number>();
@@ -44,20 +45,29 @@ export class LocalIdentityAllocator {
     const prefix = parsePrefix(prefixText);
     if (prefix === undefined) return { ok: false, problem: `${JSON.stringify(prefixText)} is no prefix; write one such as 10.0.0.0/8` };
     const text = formatPrefix(prefix);
-    const existing = this.#byPrefix.get(text);
+    return this.#acquire(text, text, () => cidrLabels(prefix, this.#families), wantedId);
+  }
+
+  /** Of addresses that share these labels and no prefix, as those that have one name. Takes a reference. */
+  acquireLabels(labels: Labels): LocalAllocation {
+    return this.#acquire(labels.key, "", () => labels, undefined);
+  }
+
+  #acquire(text: string, prefix: string, createLabels: () => Labels, wantedId: number | undefined): LocalAllocation {
+    const existing = this.#byText.get(text);
     if (existing !== undefined) {
       existing.references += 1;
       return { ok: true, identity: existing.identity, created: false };
     }
-    if (this.#byPrefix.size >= this.#countMax) {
+    if (this.#byText.size >= this.#countMax) {
       return {
         ok: false,
         problem: `no local identity for ${text}: all ${this.#countMax} are in use; policies must name fewer distinct CIDRs on this node`,
       };
     }
     const id = this.#chooseId(text, wantedId);
-    const row: Row = { identity: Object.freeze({ id, prefix: text, labels: cidrLabels(prefix, this.#families) }), references: 1 };
-    this.#byPrefix.set(text, row);
+    const row: Row = { identity: Object.freeze({ id, prefix, labels: createLabels() }), references: 1 };
+    this.#byText.set(text, row);
     this.#byId.set(id, row);
     return { ok: true, identity: row.identity, created: true };
   }
@@ -65,12 +75,21 @@ export class LocalIdentityAllocator {
   /** Gives a reference back; returns the identity when that was the last one. */
   release(prefixText: string): LocalIdentity | undefined {
     const prefix = parsePrefix(prefixText);
-    const row = prefix === undefined ? undefined : this.#byPrefix.get(formatPrefix(prefix));
+    return prefix === undefined ? undefined : this.#release(formatPrefix(prefix));
+  }
+
+  /** Gives a reference to labels back; returns the identity when that was the last one. */
+  releaseLabels(labels: Labels): LocalIdentity | undefined {
+    return this.#release(labels.key);
+  }
+
+  #release(text: string): LocalIdentity | undefined {
+    const row = this.#byText.get(text);
     if (row === undefined) return undefined;
     row.references -= 1;
     if (row.references > 0) return undefined;
-    const { id, prefix: text } = row.identity;
-    this.#byPrefix.delete(text);
+    const { id } = row.identity;
+    this.#byText.delete(text);
     this.#byId.delete(id);
     this.#formerId.set(text, id);
     this.#formerPrefix.set(id, text);
@@ -83,15 +102,15 @@ export class LocalIdentityAllocator {
 
   ofPrefix(prefixText: string): LocalIdentity | undefined {
     const prefix = parsePrefix(prefixText);
-    return prefix === undefined ? undefined : this.#byPrefix.get(formatPrefix(prefix))?.identity;
+    return prefix === undefined ? undefined : this.#byText.get(formatPrefix(prefix))?.identity;
   }
 
   get size(): number {
-    return this.#byPrefix.size;
+    return this.#byText.size;
   }
 
   *identities(): IterableIterator<LocalIdentity> {
-    for (const row of this.#byPrefix.values()) yield row.identity;
+    for (const row of this.#byText.values()) yield row.identity;
   }
 
   #chooseId(prefix: string, wantedId: number | undefined): number {

@@ -28,6 +28,9 @@ export interface PolicyChange {
   /** Prefixes that need an identity of their own from now on, so that addresses in them can be told apart. */
   readonly prefixesAdded: readonly string[];
   readonly prefixesRemoved: readonly string[];
+  /** Patterns of names: addresses that have such a name need an identity with their label (`nameLabel`) from now on. */
+  readonly patternsAdded: readonly string[];
+  readonly patternsRemoved: readonly string[];
 }
 
 /** An object's rules. Its place among all objects stays the same as its rules change. */
@@ -142,7 +145,12 @@ export class PolicyEngine {
 
   /** Prefixes that need an identity of their own now. */
   referencedPrefixes(): ReadonlySet<string> {
-    return this.#cache.namedPrefixes.all();
+    return this.#cache.namedPrefixes.texts.all();
+  }
+
+  /** Patterns of names that rules choose addresses by. */
+  referencedPatterns(): ReadonlySet<string> {
+    return this.#cache.namePatterns.all();
   }
 
   /** How rules choose their peers, and whom they choose now. */
@@ -194,8 +202,10 @@ export class PolicyEngine {
     for (const group of this.#touched) for (const key of group.subjects) affected.add(key);
     this.#moved.clear();
     this.#touched.clear();
-    const { added, removed } = this.#cache.namedPrefixes.takeChanges();
-    return { affected, prefixesAdded: added, prefixesRemoved: removed };
+    const { added, removed } = this.#cache.namedPrefixes.texts.takeChanges();
+    const patterns = this.#cache.namePatterns.takeChanges();
+    const patternChanges = { patternsAdded: patterns.added, patternsRemoved: patterns.removed };
+    return { affected, prefixesAdded: added, prefixesRemoved: removed, ...patternChanges };
   }
 }
 

@@ -13,7 +13,8 @@ export {
   type PolicyWorld,
   verdictOfBoth,
 } from "./explain/explain.ts";
-export { canonicalName, matchesPattern, nameProblem } from "./names/name-pattern.ts";
+export { type LearnedName, LearnedNames, type LearnedNamesOptions } from "./names/learned-names.ts";
+export { canonicalName, matchesPattern, nameLabel, nameProblem } from "./names/name-pattern.ts";
 export { icmpTypeByName } from "./rules/icmp-types.ts";
 export {
   type HttpHeaderMatch,

@@ -169,10 +169,23 @@ const rows: readonly [name: string, object: unknown, path: string, message: RegE
     /unknown field/,
   ],
   [
-    "names of hosts",
-    policy({ endpointSelector: {}, egress: [{ toFQDNs: [{ matchName: "a.b" }] }] }),
+    "a name to deny",
+    policy({ endpointSelector: {}, egressDeny: [{ toFQDNs: [{ matchName: "a.b" }] }] }),
+    "spec.egressDeny[0].toFQDNs",
+    /^unknown field/,
+  ],
+  ["a name in ingress", ingress({ fromFQDNs: [{ matchName: "a.b" }] }), "spec.ingress[0].fromFQDNs", /^unknown field/],
+  [
+    "names beside CIDRs",
+    policy({ endpointSelector: {}, egress: [{ toFQDNs: [{ matchName: "a.b" }], toCIDR: ["10.0.0.0/8"] }] }),
     "spec.egress[0].toFQDNs",
-    /not supported yet/,
+    /cannot stand beside toCIDR/,
+  ],
+  [
+    "a name of two kinds",
+    policy({ endpointSelector: {}, egress: [{ toFQDNs: [{ matchName: "a", matchPattern: "*" }] }] }),
+    "spec.egress[0].toFQDNs[0]",
+    /one of them/,
   ],
   [
     "a service that is named and chosen",
@@ -509,6 +522,14 @@ test("rules of layer 7 stand with their ports, names without their case", () => 
   assert.deepEqual(of(web({ l7proto: "memcache", l7: [{ command: "get" }] })), generic);
   assert.deepEqual(of(names({ matchName: "Www.Example." })), { parser: "dns", rules: [{ matchName: "www.example" }] });
   assert.equal(of(web({})), undefined);
+});
+
+test("names and patterns of names are peers, without their case", () => {
+  const toFQDNs = [{ matchName: "Www.Example." }, { matchPattern: "*.EXAMPLE" }];
+  assert.deepEqual(parseOne(policy({ endpointSelector: {}, egress: [{ toFQDNs }] })).egress[0]?.peers, [
+    { kind: "fqdn", pattern: "www.example" },
+    { kind: "fqdn", pattern: "*.example" },
+  ]);
 });
 
 test("an annotation makes a policy one that is only audited", () => {

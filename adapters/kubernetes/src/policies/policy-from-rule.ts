@@ -72,6 +72,8 @@ function peerField(peer: Peer, namespace: string): [kind: string, value: unknown
       if ("name" in peer) return ["Services", { k8sService: { serviceName: peer.name, ...place } }];
       return ["Services", { k8sServiceSelector: { selector: selectorFields(peer.selector, ""), ...place } }];
     }
+    case "fqdn":
+      return ["FQDNs", peer.pattern.includes("*") ? { matchPattern: peer.pattern } : { matchName: peer.pattern }];
     case "nodes":
       return ["Nodes", selectorFields(peer.selector, "")];
   }

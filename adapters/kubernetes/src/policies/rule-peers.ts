@@ -3,13 +3,14 @@ import { formatPrefix } from "@cilium-ts/net";
 import { type Entity, entities, type Peer } from "@cilium-ts/policy";
 import { parseCidr, parseExcept } from "./cidr.ts";
 import { parseLabelSelector } from "./label-selector.ts";
+import { parseNameRule } from "./layer7-rules.ts";
 import { type FieldReader, joinPath } from "./object-fields.ts";
 import { isPresent } from "./policy-object.ts";
 import type { SectionContext } from "./rule-section.ts";
 import { scopePeer } from "./selector-scope.ts";
 
 /** What follows `from` or `to` in the name of a field. */
-export type PeerKind = "Endpoints" | "Entities" | "CIDR" | "CIDRSet" | "Nodes" | "Services";
+export type PeerKind = "Endpoints" | "Entities" | "CIDR" | "CIDRSet" | "Nodes" | "Services" | "FQDNs";
 
 /** One item of a list of peers. Undefined after a problem. */
 export function parsePeer(kind: PeerKind, value: unknown, path: string, context: SectionContext): Peer | undefined {
@@ -34,6 +35,11 @@ export function parsePeer(kind: PeerKind, value: unknown, path: string, context:
       return parseNodes(value, path, context);
     case "Services":
       return parseService(value, path, context);
+    case "FQDNs": {
+      const rule = parseNameRule(value, path, reader);
+      if (rule === undefined) return undefined;
+      return { kind: "fqdn", pattern: "matchName" in rule ? rule.matchName : rule.matchPattern };
+    }
   }
 }
 

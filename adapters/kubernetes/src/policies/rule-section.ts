@@ -18,14 +18,14 @@ export interface SectionContext extends SelectorScope {
 /** What stands for peers, by direction. Only one of a section may have items. */
 const peerKinds = {
   from: ["Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes"],
-  to: ["Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes", "Services"],
+  to: ["Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes", "Services", "FQDNs"],
 } as const satisfies Record<string, readonly PeerKind[]>;
 
 /** Known to the schema, not enforced by this version. */
 const laterFields = {
   ingress: ["fromGroups", "authentication"],
   ingressDeny: ["fromGroups"],
-  egress: ["toGroups", "toFQDNs", "authentication"],
+  egress: ["toGroups", "authentication"],
   egressDeny: ["toGroups"],
 } as const;
 
@@ -34,7 +34,9 @@ export function parseSection(value: unknown, path: string, origin: string, name:
   const { reader } = context;
   const side = name.startsWith("ingress") ? "from" : "to";
   const nothing: RuleSection = { path: origin, peers: [] };
-  const peerFields = peerKinds[side].map((kind) => `${side}${kind}`);
+  // Names are learned when somebody asks for them: what to deny has to be known before.
+  const kinds = peerKinds[side].filter((kind) => kind !== "FQDNs" || name === "egress");
+  const peerFields = kinds.map((kind) => `${side}${kind}`);
   const fields = reader.object(value, path, [...peerFields, `${side}Requires`, ...laterFields[name], "toPorts", "icmps"]);
   if (fields === undefined) return nothing;
   for (const later of laterFields[name]) {

@@ -30,6 +30,8 @@ async function follow(
     wantedIdentity: () => undefined,
     claimPrefix() {},
     releasePrefix() {},
+    claimAddress() {},
+    releaseAddress() {},
     regenerate() {},
     onProblem: (message) => void problems.push(message),
   });

@@ -92,6 +92,8 @@ export class TestEndpoints implements PodPlumbing {
       wantedIdentity: () => undefined,
       claimPrefix: (prefix, { id }) => this.ipcache.upsert(prefix, "generated", id),
       releasePrefix: (prefix) => this.ipcache.remove(prefix, "generated"),
+      claimAddress() {},
+      releaseAddress() {},
       regenerate: (subjects) => this.endpoints.regenerate(subjects),
       onProblem: (message) => this.log.push(message),
     });

@@ -13,12 +13,16 @@ const cidr = (prefix: string): Peer => ({ kind: "cidr", cidr: prefix, except: []
 function createUpdates(countMax = 100): { updates: PolicyUpdates; engine: PolicyEngine; done: string[] } {
   const done: string[] = [];
   const engine = new PolicyEngine({ mode: "default", allowLocalhost: "policy", clusterName: "default", families: [4, 6] });
+  const localIdentities = new LocalIdentityAllocator({ families: [4, 6], countMax });
+  const labelsOf = (id: number): string => localIdentities.get(id)?.labels.toString() ?? "nobody";
   const updates = new PolicyUpdates({
     engine,
-    localIdentities: new LocalIdentityAllocator({ families: [4, 6], countMax }),
+    localIdentities,
     wantedIdentity: () => undefined,
     claimPrefix: (prefix) => done.push(`claim ${prefix}`),
     releasePrefix: (prefix) => done.push(`release ${prefix}`),
+    claimAddress: (address, { id }) => done.push(`claim ${address} ${labelsOf(id)}`),
+    releaseAddress: (address) => done.push(`release ${address}`),
     regenerate: () => done.push(`[${engine.resolve(subject).entries.filter(({ direction }) => direction === "ingress").length}]`),
     onProblem: (message) => done.push(message),
   });
@@ -131,5 +135,47 @@ test("a prefix that gets no number is named", () => {
   assert.ok(
     done.some((line) => /no local identity for 198\.51\.100\.0\/24/.test(line)),
     done.join("\n"),
+  );
+});
+
+test("an address with a name that rules mean gets an identity by it, after every policy knows that, and loses it in time", () => {
+  const { updates, done } = createUpdates();
+  const names = (...patterns: string[]): Peer[] => patterns.map((pattern) => ({ kind: "fqdn", pattern }));
+  const carriedOut = (change: () => void): string[] => {
+    done.length = 0;
+    change();
+    updates.flush();
+    return [...done];
+  };
+  updates.open();
+  updates.learnName("Api.Example.", ["192.0.2.1", "192.0.2.2"], 60, 0);
+  const world = "reserved:world-ipv4";
+  assert.deepEqual(
+    carriedOut(() => updates.upsertPolicy("p", [allow("p", Selector.everything, names("*.example"))])),
+    ["[1]", `claim 192.0.2.1 fqdn:*.example,${world}`, `claim 192.0.2.2 fqdn:*.example,${world}`],
+    "two addresses, one identity, one entry",
+  );
+  assert.deepEqual(
+    carriedOut(() => updates.learnName("other.example", ["192.0.2.3"], 120, 0)),
+    [`claim 192.0.2.3 fqdn:*.example,${world}`],
+    "a known identity needs no other policy",
+  );
+  assert.deepEqual(
+    carriedOut(() => updates.upsertPolicy("q", [allow("q", Selector.everything, [cidr("192.0.2.0/30")])])),
+    [
+      "[3]",
+      "claim 192.0.2.0/30",
+      ...["192.0.2.1", "192.0.2.2", "192.0.2.3"].map((address) => `claim ${address} cidr:192.0.2.0/30,fqdn:*.example,${world}`),
+      "[2]",
+    ],
+    "a prefix around them is theirs, too",
+  );
+  assert.deepEqual(
+    carriedOut(() => updates.expireNames(60, () => false)),
+    ["release 192.0.2.1", "release 192.0.2.2"],
+  );
+  assert.deepEqual(
+    carriedOut(() => updates.removePolicy("p")),
+    ["[2]", "release 192.0.2.3", "[1]"],
   );
 });

@@ -1,7 +1,18 @@
 import type { LocalIdentity, LocalIdentityAllocator } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
-import type { CidrGroup, NamedPort, PolicyChange, PolicyEngine, PolicyMode, PolicyService, Rule } from "@cilium-ts/policy";
+import {
+  type CidrGroup,
+  canonicalName,
+  LearnedNames,
+  type NamedPort,
+  type PolicyChange,
+  type PolicyEngine,
+  type PolicyMode,
+  type PolicyService,
+  type Rule,
+} from "@cilium-ts/policy";
 import { IdentityPorts, type PortOwner } from "./identity-ports.ts";
+import { NameIdentities, type NameMove } from "./name-identities.ts";
 
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
@@ -11,6 +22,9 @@ export interface PolicyUpdatesOptions {
   /** The kernel learns whose the addresses of a prefix are, or forgets it. */
   claimPrefix(prefix: string, identity: LocalIdentity): void;
   releasePrefix(prefix: string): void;
+  /** The same of an address that has a name which rules mean. */
+  claimAddress(address: string, identity: LocalIdentity): void;
+  releaseAddress(address: string): void;
   /** Every endpoint with one of these subjects gets its policy again. */
   regenerate(subjects: ReadonlySet<string>, revision: number): void;
   /** The kernel judges by this revision now. */
@@ -28,6 +42,8 @@ export class PolicyUpdates {
   readonly #affected = new Set<string>();
   readonly #prefixesAdded = new Set<string>();
   readonly #prefixesRemoved = new Set<string>();
+  readonly #names = new LearnedNames();
+  readonly #nameIdentities: NameIdentities;
   readonly #rules = new Map<string, readonly Rule[]>();
   readonly #cidrGroups = new Map<string, CidrGroup>();
   readonly #services = new Map<string, PolicyService>();
@@ -39,6 +55,19 @@ export class PolicyUpdates {
 
   constructor(options: PolicyUpdatesOptions) {
     this.#options = options;
+    const { localIdentities, onProblem } = options;
+    const isLeaving = (prefix: string): boolean => this.#prefixesRemoved.has(prefix);
+    this.#nameIdentities = new NameIdentities({ names: this.#names, localIdentities, isLeaving, onProblem });
+  }
+
+  /** A name server has answered. Rules about the name hold for the addresses when this has been carried out (`flush`). */
+  learnName(name: string, addresses: readonly string[], ttlS: number, nowS: number): void {
+    this.#touchNames(this.#names.learn(canonicalName(name), addresses, ttlS, nowS));
+  }
+
+  /** Forgets what has expired, but for what a connection still uses. */
+  expireNames(nowS: number, isUsed: (address: string) => boolean): void {
+    this.#touchNames(this.#names.expire(nowS, isUsed));
   }
 
   /** Moves with every change of a policy. */
@@ -145,10 +174,14 @@ export class PolicyUpdates {
   #carryOut(first: () => void): void {
     this.#scheduled = false;
     if (!this.#open) return;
+    if (this.#prefixesAdded.size + this.#prefixesRemoved.size > 0) this.#nameIdentities.touchAll();
     const added = this.#allocate();
+    const moves = this.#nameIdentities.takeMoves();
+    for (const { identity } of moves) if (identity !== undefined) this.#tellLocal(identity);
     first();
     this.#regenerate();
     for (const identity of added) this.#options.claimPrefix(identity.prefix, identity);
+    this.#move(moves);
     this.#retire();
     this.#regenerate();
     this.#options.onCarriedOut?.(this.#revision);
@@ -163,10 +196,38 @@ export class PolicyUpdates {
   #take(change: PolicyChange): void {
     for (const subject of change.affected) this.#affected.add(subject);
     for (const prefix of change.prefixesAdded) if (!this.#prefixesRemoved.delete(prefix)) this.#prefixesAdded.add(prefix);
+    for (const pattern of change.patternsAdded) this.#nameIdentities.touch(this.#names.addPattern(pattern));
+    for (const pattern of change.patternsRemoved) this.#nameIdentities.touch(this.#names.removePattern(pattern));
     for (const prefix of change.prefixesRemoved) if (!this.#prefixesAdded.delete(prefix)) this.#prefixesRemoved.add(prefix);
+    this.#schedule();
+  }
+
+  #touchNames(addresses: ReadonlySet<string>): void {
+    if (addresses.size === 0) return;
+    this.#nameIdentities.touch(addresses);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#scheduled || !this.#open) return;
     this.#scheduled = true;
     queueMicrotask(() => this.flush());
+  }
+
+  #tellLocal({ id, labels }: LocalIdentity): void {
+    for (const subject of this.#options.engine.upsertIdentity(id, labels).affected) this.#affected.add(subject);
+  }
+
+  /** All addresses first: an identity goes when none is left that has it. */
+  #move(moves: readonly NameMove[]): void {
+    for (const { address, identity } of moves) {
+      if (identity === undefined) this.#options.releaseAddress(address);
+      else this.#options.claimAddress(address, identity);
+    }
+    for (const move of moves) {
+      const gone = this.#nameIdentities.release(move);
+      if (gone !== undefined) for (const subject of this.#options.engine.removeIdentity(gone.id).affected) this.#affected.add(subject);
+    }
   }
 
   #allocate(): LocalIdentity[] {
@@ -177,8 +238,7 @@ export class PolicyUpdates {
         this.#options.onProblem(result.problem);
         continue;
       }
-      const { id, labels } = result.identity;
-      for (const subject of this.#options.engine.upsertIdentity(id, labels).affected) this.#affected.add(subject);
+      this.#tellLocal(result.identity);
       allocated.push(result.identity);
     }
     this.#prefixesAdded.clear();

@@ -43,6 +43,8 @@ function peerText(peer: Peer, wildcard: boolean): string {
       return `cidr group ${choice(peer)}${except}`;
     case "services":
       return `service ${peer.namespace === undefined ? "" : `${peer.namespace}/`}${choice(peer)}`;
+    case "fqdn":
+      return `name ${peer.pattern}`;
     case "nodes":
       return `nodes ${peer.selector}`;
   }

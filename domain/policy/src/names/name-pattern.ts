@@ -1,3 +1,5 @@
+import type { Label } from "@cilium-ts/labels";
+
 /** Of a DNS name or a pattern of names. */
 export const nameCharactersMax = 255;
 
@@ -5,6 +7,11 @@ export const nameCharactersMax = 255;
 export function canonicalName(name: string): string {
   const lower = name.toLowerCase();
   return lower.endsWith(".") ? lower.slice(0, -1) : lower;
+}
+
+/** `fqdn:*.example.com`: of the identity of an address with a name that the pattern means. */
+export function nameLabel(pattern: string): Label {
+  return { source: "fqdn", key: pattern, value: "" };
 }
 
 /** Undefined: fine. `pattern`: it may have asterisks. */

@@ -37,6 +37,8 @@ export type Peer =
    * namespace, or of any where none is given.
    */
   | ({ readonly kind: "services"; readonly namespace?: string } & ({ readonly name: string } | { readonly selector: Selector }))
+  /** Addresses outside the cluster that have a name which the pattern means (`matchesPattern`), as far as names are learned. Canonical. */
+  | { readonly kind: "fqdn"; readonly pattern: string }
   /** Nodes, this one too, by labels of source `node`. */
   | { readonly kind: "nodes"; readonly selector: Selector };
 

@@ -1,5 +1,6 @@
 import { clusterLabelKey, Selector } from "@cilium-ts/labels";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
+import { nameLabel } from "../names/name-pattern.ts";
 import type { CidrGroup, Entity, Peer, PolicyService } from "../rules/rule.ts";
 
 export interface CidrPart {
@@ -41,6 +42,8 @@ export function partsOf(peer: Peer, catalogue: PeerCatalogue): PeerParts {
     }
     case "services":
       return partsOfServices([...catalogue.services()].filter((service) => choosesService(peer, service)));
+    case "fqdn":
+      return ofSelectors([Selector.ofRequirements([nameRequirement(peer.pattern)])]);
     case "nodes":
       return ofSelectors(["host", "remote-node"].map((name) => peer.selector.with(isReserved(name))));
   }
@@ -68,6 +71,8 @@ export function peerKey(peer: Peer): string {
       return `groups ${chosenKey(peer)} except ${[...peer.except].sort().join(" ")}`;
     case "services":
       return `services ${JSON.stringify(peer.namespace ?? null)} ${chosenKey(peer)}`;
+    case "fqdn":
+      return `fqdn ${peer.pattern}`;
     case "nodes":
       return `nodes ${peer.selector.key}`;
   }
@@ -117,6 +122,11 @@ function partsOfServices(services: readonly PolicyService[]): PeerParts {
     else for (const address of own) addresses.add(`${address}/${address.includes(":") ? 128 : 32}`);
   }
   return { wildcard: false, selectors: [...selectors.values()], cidrs: ofCidrs(addresses, []).cidrs };
+}
+
+/** Identities of addresses carry a label for each pattern that means a name of theirs (`nameLabel`). */
+function nameRequirement(pattern: string): Selector["requirements"][number] {
+  return { source: nameLabel(pattern).source, key: pattern, operator: "In", values: [""] };
 }
 
 function isReserved(name: string): Selector["requirements"][number] {

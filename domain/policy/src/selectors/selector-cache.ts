@@ -2,6 +2,7 @@ import { prefixOfLabels } from "@cilium-ts/identity";
 import { type Labels, type Selector, SelectorIndex } from "@cilium-ts/labels";
 import { type Family, type Prefix, prefixContains } from "@cilium-ts/net";
 import type { CidrGroup, Peer, PolicyService } from "../rules/rule.ts";
+import { CountedTexts } from "./counted-texts.ts";
 import { IdentityIndex } from "./identity-index.ts";
 import { NamedPrefixes } from "./named-prefixes.ts";
 import {
@@ -79,6 +80,7 @@ export class SelectorCache {
   readonly #byPrefix = new PrefixIndex<PrefixPart>();
   readonly #prefixed = new PrefixList();
   readonly #named = new NamedPrefixes();
+  readonly #patterns = new CountedTexts();
   readonly #cidrGroups = new Map<string, CidrGroup>();
   readonly #services = new Map<string, PolicyService>();
   /** Rows that depend on groups or services. */
@@ -92,6 +94,11 @@ export class SelectorCache {
   /** Prefixes that must have an identity of their own. */
   get namedPrefixes(): NamedPrefixes {
     return this.#named;
+  }
+
+  /** Patterns of names whose addresses must have an identity that says so. */
+  get namePatterns(): CountedTexts {
+    return this.#patterns;
   }
 
   /** Those that choose the identity now. */
@@ -110,6 +117,7 @@ export class SelectorCache {
     let row = this.#rows.get(key);
     if (row === undefined) {
       row = this.#create(key, peer);
+      if (peer.kind === "fqdn") this.#patterns.add(peer.pattern);
       this.#rows.set(key, row);
     }
     row.references += 1;
@@ -123,6 +131,7 @@ export class SelectorCache {
     row.references -= 1;
     if (row.references > 0) return;
     this.#rows.delete(row.key);
+    if (row.peer.kind === "fqdn") this.#patterns.remove(row.peer.pattern);
     this.#dependent.delete(row);
     this.#withdraw(row.labelParts, row.prefixParts);
     for (const id of row.identities) this.#identities.get(id)?.rows.delete(row);

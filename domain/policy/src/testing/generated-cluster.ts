@@ -1,9 +1,10 @@
 /** Small random clusters for tests, made so that rules overlap, contradict and contain each other often. */
 import { cidrLabels, type LocalIdentityAllocator, reservedLabels } from "@cilium-ts/identity";
-import { Labels, Selector, type SelectorOperator } from "@cilium-ts/labels";
+import { type Label, Labels, Selector, type SelectorOperator } from "@cilium-ts/labels";
 import { formatPrefix, maskAddress, parseAddress, parsePrefix, prefixContains, prefixContainsAddress } from "@cilium-ts/net";
 import type { Random } from "@cilium-ts/testing";
 import type { PolicyEngine } from "../engine.ts";
+import { matchesPattern, nameLabel } from "../names/name-pattern.ts";
 import type { Layer7 } from "../rules/layer7.ts";
 import {
   type CidrGroup,
@@ -45,6 +46,8 @@ const zones = ["a", "b"];
 const groupNames = ["office", "vpn", "partners"];
 const kinds = ["inside", "outside"];
 const serviceNames = ["front", "back"];
+const names = ["a.example", "www.a.example", "b.test"];
+const patterns = ["a.example", "*.example", "*.a.example", "*", "b*.test"];
 const portNumbers = [0, 53, 79, 80, 81, 443, 1024, 8080, 65535];
 const portNames = ["http", "dns"];
 
@@ -79,7 +82,30 @@ export function identityOf(end: GeneratedEnd, locals: LocalIdentityAllocator, fa
     if (prefix !== undefined && prefixContainsAddress(prefix, address) && prefix.length > (best?.length ?? -1))
       best = { id, length: prefix.length };
   }
-  return best?.id ?? (families.length === 1 ? 2 : address.length === 4 ? 9 : 10);
+  const plain = best?.id ?? (families.length === 1 ? 2 : address.length === 4 ? 9 : 10);
+  const labels = labelsByName(
+    end,
+    plain,
+    locals,
+    new Set([...locals.identities()].flatMap((known) => known.labels.all.filter(isOfName).map(({ key }) => key))),
+  );
+  for (const known of locals.identities()) if (labels?.equals(known.labels)) return known.id;
+  return plain;
+}
+
+function isOfName({ source }: Label): boolean {
+  return source === "fqdn";
+}
+
+function meansOneOf(names: readonly string[]): (pattern: string) => boolean {
+  return (pattern) => names.some((name) => matchesPattern(pattern, name));
+}
+
+/** What the identity of an address with names has on top of that of its prefix. Undefined: nobody means its names. */
+function labelsByName(end: GeneratedEnd, plain: number, locals: LocalIdentityAllocator, wanted: ReadonlySet<string>): Labels | undefined {
+  const meant = [...wanted].filter(meansOneOf(end.names ?? []));
+  const labels = locals.get(plain)?.labels ?? reservedLabels(plain);
+  return meant.length === 0 ? undefined : labels?.with(meant.map(nameLabel));
 }
 
 /** Makes the identities of the cluster known to the engine, and numbers for every prefix that it asks for. */
@@ -93,6 +119,12 @@ export function populate(engine: PolicyEngine, cluster: GeneratedCluster, locals
     const allocation = locals.acquire(prefix);
     if (!allocation.ok) throw new Error(allocation.problem);
     engine.upsertIdentity(allocation.identity.id, allocation.identity.labels);
+  }
+  for (const end of cluster.ends.filter(({ id }) => id === undefined)) {
+    const plain = identityOf({ ...end, names: [] }, locals, cluster.families);
+    const labels = labelsByName(end, plain, locals, engine.referencedPatterns());
+    const allocation = labels && locals.acquireLabels(labels);
+    if (allocation?.ok) engine.upsertIdentity(allocation.identity.id, allocation.identity.labels);
   }
 }
 
@@ -123,7 +155,9 @@ function generateEnds(random: Random, families: readonly (4 | 6)[]): GeneratedEn
     // The labels of what is outside are whatever the identity of its address has; for the oracle the address is enough.
     const bytes = parseAddress(address);
     if (bytes === undefined) throw new Error(address);
-    ends.push({ address, labels: cidrLabels({ address: bytes, length: bytes.length * 8 }, families), namedPorts: [] });
+    const own = random.chance(0.4) ? names.filter(() => random.chance(0.4)) : [];
+    const labels = cidrLabels({ address: bytes, length: bytes.length * 8 }, families).with(patterns.filter(meansOneOf(own)).map(nameLabel));
+    ends.push({ address, names: own, labels, namedPorts: [] });
   }
   return ends;
 }
@@ -266,7 +300,7 @@ function generateSection(random: Random, path: string, families: readonly (4 | 6
 }
 
 function generatePeer(random: Random, families: readonly (4 | 6)[]): Peer {
-  switch (random.pick(["endpoints", "endpoints", "entity", "entity", "cidr", "cidr", "cidrGroups", "services", "nodes"] as const)) {
+  switch (random.pick(["endpoints", "endpoints", "entity", "entity", "cidr", "cidr", "cidrGroups", "services", "nodes", "fqdn"] as const)) {
     case "endpoints":
       return { kind: "endpoints", selector: generateSelector(random) };
     case "entity":
@@ -281,6 +315,8 @@ function generatePeer(random: Random, families: readonly (4 | 6)[]): Peer {
       const place = random.chance(0.6) ? { namespace: random.pick(namespaces) } : {};
       return { kind: "services", ...place, ...generateChoice(random, serviceNames) };
     }
+    case "fqdn":
+      return { kind: "fqdn", pattern: random.pick(patterns) };
     case "nodes":
       return {
         kind: "nodes",

@@ -12,6 +12,8 @@ export interface OracleEnd {
   readonly namedPorts: readonly NamedPort[];
   /** Of an end outside the cluster; undefined for pods and nodes. */
   readonly address?: string;
+  /** Of an end outside the cluster: those that were learned. */
+  readonly names?: readonly string[];
 }
 
 export interface OraclePacket {
@@ -173,9 +175,16 @@ function isPeer(peer: Peer, end: OracleEnd, settings: OracleSettings): boolean {
             ? service.addresses.some((address) => address === end.address)
             : selects(service.selector, end.labels),
         );
+    case "fqdn":
+      return (end.names ?? []).some((name) => isNamed(peer.pattern, name));
     case "nodes":
       return (end.labels.has("reserved", "host") || end.labels.has("reserved", "remote-node")) && selects(peer.selector, end.labels);
   }
+}
+
+function isNamed(pattern: string, name: string): boolean {
+  if (pattern === "*") return true;
+  return new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", "[^.]*")}$`).test(name);
 }
 
 function isInCidr(cidr: string, except: readonly string[], end: OracleEnd): boolean {
