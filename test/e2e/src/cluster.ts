@@ -17,6 +17,8 @@ export interface PodOptions {
   readonly ports?: ReadonlyArray<{ name: string; containerPort: number; protocol?: string }>;
   /** The first when absent. */
   readonly node?: string;
+  /** The program by which the workload speaks SCTP; it does not without one. */
+  readonly sctpEnds?: string;
 }
 
 /** A lab with workloads in its pods, and what the tests ask of it. */
@@ -45,7 +47,7 @@ export class Cluster implements AsyncDisposable {
       labels: options.labels ?? { app: name },
       ports: options.ports ?? [],
       node: options.node ?? "node1",
-      command: workloadCommand(socketPath),
+      command: [...workloadCommand(socketPath), ...(options.sctpEnds === undefined ? [] : [options.sctpEnds])],
     });
     return this.#open({ name, namespacePath: pod.namespacePath, ipv4: pod.ipv4, ipv6: pod.ipv6 }, socketPath);
   }

@@ -1,6 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket, connect as tcpConnect } from "node:net";
 import { createInterface } from "node:readline";
+import { SctpEnds } from "./sctp-ends.ts";
 
 /**
  * What runs inside a pod of these tests: servers that send everything back, and clients. It is told what to do over a unix socket, one
@@ -14,7 +15,7 @@ export type WorkloadRequest =
   | { readonly do: "stream"; readonly name: string; readonly address: string; readonly port: number }
   | { readonly do: "look"; readonly name: string };
 
-export type Protocol = "tcp" | "udp";
+export type Protocol = "tcp" | "udp" | "sctp";
 
 interface AskLimits {
   readonly timeoutMs: number;
@@ -87,12 +88,17 @@ class Stream {
 }
 
 const streams = new Map<string, Stream>();
+/** Of workloads that were given the program. */
+const sctpProgram = process.argv[3];
+const sctpEnds = sctpProgram === undefined ? undefined : new SctpEnds(sctpProgram);
 
 async function serve(request: WorkloadRequest): Promise<unknown> {
   switch (request.do) {
     case "listen":
+      if (request.protocol === "sctp") return sctpEnds?.listen(request.port);
       return request.protocol === "tcp" ? listenTcp(request.port) : listenUdp(request.port);
     case "ask":
+      if (request.protocol === "sctp") return sctpEnds?.ask(request.address, request.port, request.timeoutMs);
       return request.protocol === "tcp" ? askTcp(request) : askUdp(request);
     case "stream":
       streams.set(request.name, new Stream(request.address, request.port));

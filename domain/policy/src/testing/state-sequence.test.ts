@@ -89,14 +89,12 @@ function checkWays(seed: number, random: Random): void {
   ];
   const held = new Map(subjects.map((subject) => [subjectKey(subject), walker.resolve(subject).fingerprint]));
   let current = nothing;
-  for (const target of [...states, nothing, states[0]]) {
+  // States that are passed over are changes that were squashed into the next.
+  for (const target of [...[...states, nothing].filter(() => random.chance(0.8)), states[0]]) {
     assert.ok(target !== undefined);
-    // Some changes come twice, some results are asked for late: neither may matter.
+    // In any order, some twice, some in parts or by a detour, some results asked for late: nothing of it may matter.
     const affected = new Set<string>();
-    for (const step of shuffle(
-      random,
-      stepsBetween(walker, current, target).flatMap((one) => (random.chance(0.1) ? [one, one] : [one])),
-    )) {
+    for (const step of interleave(random, waysBetween(random, walker, current, target))) {
       for (const key of step()) affected.add(key);
       if (random.chance(0.5)) settle(walker, subjects, affected, held);
       if (random.chance(0.05)) forgetOne(walker, random.pick(subjects), held);
@@ -165,9 +163,30 @@ function stepsBetween(engine: PolicyEngine, from: State, to: State): Step[] {
   return steps;
 }
 
-function shuffle<T>(random: Random, items: readonly T[]): T[] {
-  const rest = [...items];
-  const shuffled: T[] = [];
-  while (rest.length > 0) shuffled.push(...rest.splice(random.below(rest.length), 1));
-  return shuffled;
+/** Each change by itself; some twice, some policies with a part of their rules first, some taken away before they come again. */
+function waysBetween(random: Random, engine: PolicyEngine, from: State, to: State): Step[][] {
+  const ways = stepsBetween(engine, from, to).map((step) => (random.chance(0.1) ? [step, step] : [step]));
+  for (const [key, rules] of to.policies) {
+    const whole: Step = () => engine.upsertPolicy(key, rules).affected;
+    if (random.chance(0.2)) ways.push([() => engine.upsertPolicy(key, rules.slice(0, random.below(rules.length + 1))).affected, whole]);
+    if (random.chance(0.1)) ways.push([() => engine.removePolicy(key).affected, whole]);
+  }
+  for (const [id, { labels, namedPorts }] of to.identities) {
+    if (!random.chance(0.1)) continue;
+    ways.push([() => engine.removeIdentity(id).affected, () => engine.upsertIdentity(id, labels, namedPorts).affected]);
+  }
+  return ways;
+}
+
+/** One order of all, in which each way keeps its own. */
+function interleave<T>(random: Random, ways: readonly (readonly T[])[]): T[] {
+  const rest = ways.map((way) => [...way]);
+  const merged: T[] = [];
+  while (rest.length > 0) {
+    const at = random.below(rest.length);
+    const [next] = rest[at]?.splice(0, 1) ?? [];
+    if (next !== undefined) merged.push(next);
+    if (rest[at]?.length === 0) rest.splice(at, 1);
+  }
+  return merged;
 }
