@@ -30,7 +30,7 @@ export async function bench(args: string[]): Promise<number> {
     cluster: async () => [...(await benchCrossNode(root, { repeats, seconds })), ...(await benchCluster(root, { repeats }))],
     control: () => benchControl(root, { repeats }),
     hubble: () => benchHubble({ repeats }),
-    policy: async () => benchPolicy({ repeats }),
+    policy: () => benchPolicy(root, { repeats }),
   };
   const chosen = benches[name];
   if (chosen === undefined) throw new Error(`there is no benchmark "${name}": there are ${Object.keys(benches).join(", ")}`);

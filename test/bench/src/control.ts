@@ -1,9 +1,10 @@
-import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type BpfMap, openKernel } from "@cilium-ts/kernel";
-import { type KubernetesClient, type KubernetesObject, openKubernetes, resources } from "@cilium-ts/kubernetes";
-import { Lab, type LabPod, runOrThrow, startDaemon, stopDaemon } from "@cilium-ts/lab";
+import { openKernel } from "@cilium-ts/kernel";
+import { type KubernetesClient, openKubernetes, resources } from "@cilium-ts/kubernetes";
+import { Lab, type LabPod, startDaemon, stopDaemon } from "@cilium-ts/lab";
+import { addPods, call, deletePods } from "./bench-pods.ts";
+import { loadRules, policyChanges, policyObject } from "./enforced-changes.ts";
 import { ensureNetperf, measure, netperfPorts } from "./netperf.ts";
 import { cpuSeconds, residentMegabytes } from "./process-usage.ts";
 import { createRow, percentile, type Row, type Samples } from "./report.ts";
@@ -95,24 +96,6 @@ async function untilAnswer(socketPath: string, enough: (status: AgentStatus) => 
   throw new Error(`nobody answers on ${socketPath}`);
 }
 
-function call(socketPath: string, method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
-  return new Promise((resolve, reject) => {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers = text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-    const outgoing = request({ socketPath, method, path, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("end", () => {
-        const answer = Buffer.concat(chunks).toString();
-        resolve({ status: response.statusCode ?? 0, body: answer === "" ? undefined : JSON.parse(answer) });
-      });
-      response.on("error", reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(text);
-  });
-}
-
 function mapMegabytes(lab: Lab): number {
   const kernel = openKernel();
   const root = join(lab.node().directory, "bpf/maps");
@@ -129,132 +112,6 @@ async function idleCpu(lab: Lab): Promise<number> {
   const before = cpuSeconds(pid);
   await delay(20_000);
   return ((cpuSeconds(pid) - before) / 20) * 100;
-}
-
-/** Milliseconds of each ADD, from the request to the answer. */
-async function addPods(lab: Lab, client: KubernetesClient, prefix: string, count: number, parallel: number): Promise<number[]> {
-  const times: number[] = [];
-  const names = Array.from({ length: count }, (_, index) => `${prefix}${index}`);
-  for (const name of names) {
-    await client.create(resources.pods, podObject(name), { signal });
-    await runOrThrow("ip", ["netns", "add", namespaceOf(lab, name)]);
-  }
-  await delay(500);
-  const next = names.values();
-  const worker = async (): Promise<void> => {
-    for (const name of next) {
-      const startedAt = performance.now();
-      const answer = await call(lab.node().socketPath, "POST", "/v1/cni", cniBody(lab, "ADD", name));
-      if (answer.status !== 200) throw new Error(`ADD of ${name} was refused: ${JSON.stringify(answer.body)}`);
-      times.push(performance.now() - startedAt);
-    }
-  };
-  await Promise.all(Array.from({ length: parallel }, worker));
-  return times;
-}
-
-async function deletePods(lab: Lab, prefix: string, count: number): Promise<void> {
-  for (let index = 0; index < count; index += 1) {
-    await call(lab.node().socketPath, "POST", "/v1/cni", cniBody(lab, "DEL", `${prefix}${index}`));
-    await runOrThrow("ip", ["netns", "del", namespaceOf(lab, `${prefix}${index}`)]);
-  }
-}
-
-function namespaceOf(lab: Lab, name: string): string {
-  return `ct-${lab.name}-${name}`;
-}
-
-function cniBody(lab: Lab, command: "ADD" | "DEL", name: string): object {
-  return {
-    command,
-    containerId: `bench-${name}`,
-    netns: `/run/netns/${namespaceOf(lab, name)}`,
-    ifname: "eth0",
-    args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${name};K8S_POD_UID=`,
-    path: "",
-    config: { cniVersion: "1.0.0", name: "cilium", type: "cilium-cni" },
-  };
-}
-
-/** Ten applications: pods of one share an identity, as replicas do. */
-function podObject(name: string): KubernetesObject {
-  const index = Number(name.slice(1));
-  const labels = { app: `app${index % 10}`, bench: "yes", subject: index < 25 ? "first" : "rest" };
-  return {
-    metadata: { namespace: "default", name, labels },
-    spec: { nodeName: "node1", containers: [{ name: "main", image: "bench.invalid/bench" }] },
-  };
-}
-
-function policyObject(name: string, spec: object): KubernetesObject {
-  return { metadata: { namespace: "default", name }, ...spec };
-}
-
-/** Rules that select every pod of the benchmark, 50 in each object. */
-async function loadRules(client: KubernetesClient, count: number): Promise<void> {
-  if (count === 1) return;
-  for (let first = 0; first < count; first += 50) {
-    const specs = Array.from({ length: 50 }, (_, offset) => {
-      const rule = first + offset;
-      return {
-        endpointSelector: { matchLabels: { bench: "yes" } },
-        ingress: [
-          { fromCIDR: [`198.18.${rule >> 8}.${rule & 255}/32`], toPorts: [{ ports: [{ port: String(1_000 + rule), protocol: "TCP" }] }] },
-        ],
-      };
-    });
-    await client.create(resources.ciliumNetworkPolicies, policyObject(`load-${first}`, { specs }), { signal });
-  }
-  await delay(3_000);
-}
-
-/** From the write of the object to the last of the endpoints' rows in the kernel. */
-async function policyChanges(lab: Lab, client: KubernetesClient, endpoints: number, repeats: number): Promise<number[]> {
-  const kernel = openKernel();
-  using map = kernel.openPinnedMap(join(lab.node().directory, "bpf/maps/endpoints"));
-  const ids = await endpointIds(lab, endpoints);
-  const matchLabels = endpoints === 25 ? { subject: "first" } : { bench: "yes" };
-  const name = `change-${endpoints}`;
-  const times: number[] = [];
-  for (let repeat = 0; repeat < repeats; repeat += 1) {
-    const port = String(9_000 + repeat);
-    const spec = { endpointSelector: { matchLabels }, ingress: [{ toPorts: [{ ports: [{ port, protocol: "TCP" }] }] }] };
-    const before = policySets(map, ids);
-    const startedAt = performance.now();
-    await client.patch(
-      resources.ciliumNetworkPolicies,
-      { namespace: "default", name },
-      { type: "apply", body: policyObject(name, { spec }), force: true },
-      { signal },
-    );
-    for (const end = Date.now() + 20_000; policySets(map, ids).some((set, index) => set === before[index]); await delay(0)) {
-      if (Date.now() > end) throw new Error(`a policy did not reach all of ${endpoints} endpoints within 20 s`);
-    }
-    times.push(performance.now() - startedAt);
-    await delay(300);
-  }
-  await client.delete(resources.ciliumNetworkPolicies, { namespace: "default", name }, { signal });
-  await delay(500);
-  return times;
-}
-
-async function endpointIds(lab: Lab, count: number): Promise<number[]> {
-  const { body } = await call(lab.node().socketPath, "GET", "/v1/endpoint");
-  const list = body as Array<{ id: number; status: { identity: { labels: string[] } } }>;
-  const wanted = list.filter(({ status }) => count !== 25 || status.identity.labels.includes("k8s:subject=first")).map(({ id }) => id);
-  if (wanted.length !== count) throw new Error(`${count} endpoints were expected, ${wanted.length} are there`);
-  return wanted;
-}
-
-/** Offset 8 of struct endpoint. */
-function policySets(map: BpfMap, ids: readonly number[]): number[] {
-  const key = new Uint8Array(4);
-  const view = new DataView(key.buffer);
-  return ids.map((id) => {
-    view.setUint32(0, id, true);
-    const row = map.lookup(key);
-    return row === undefined ? 0 : new DataView(row.buffer, row.byteOffset).getUint32(8, true);
-  });
 }
 
 async function connectFlood(

@@ -1,8 +1,12 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { LocalIdentityAllocator } from "@cilium-ts/identity";
+import { openKubernetes } from "@cilium-ts/kubernetes";
+import { Lab } from "@cilium-ts/lab";
 import { Selector } from "@cilium-ts/labels";
 import { PolicyEngine, type PolicySubject } from "@cilium-ts/policy";
+import { addPods, deletePods } from "./bench-pods.ts";
+import { loadRules, policyChanges } from "./enforced-changes.ts";
 import { type ClusterSize, firstIdentity, keyOf, labelsOf, load, type RuleKind, ruleOf, subject } from "./policy-clusters.ts";
 import { createRow, median, type Row, type Samples } from "./report.ts";
 
@@ -12,12 +16,13 @@ const aims: Readonly<Partial<Record<RuleKind, number>>> = { l3: 3, cidr: 10, "ci
 const changeAimMs = 5;
 /** Policies must not keep the event loop from anything else for longer. */
 const blockAimMs = 20;
+const enforcedAimMs = 30;
 const sizes = [100, 1_000, 10_000];
 
 type Add = (samples: Samples) => void;
 
-/** The engine alone, without a kernel: cold results, single changes, memory, and how they grow. */
-export function benchPolicy(options: { repeats: number }): Row[] {
+/** Cold results, single changes, memory, and how they grow, of the engine alone; then one change, from the API server into the kernel. */
+export async function benchPolicy(root: string, options: { repeats: number }): Promise<Row[]> {
   const rows: Row[] = [];
   const add: Add = (samples) => void rows.push(createRow(samples));
   warmUp();
@@ -40,6 +45,8 @@ export function benchPolicy(options: { repeats: number }): Row[] {
   addIdentities(add);
   say("memory");
   addMemory(add);
+  say("25 endpoints with 1,000 rules, in the kernel");
+  await addEnforced(root, options.repeats, add);
   return rows;
 }
 
@@ -71,7 +78,12 @@ function measureSize(size: ClusterSize, repeats: number, add: Add, cold: Map<str
     }),
   );
   add({ name: `one-identity-change-${name}`, unit: "ms", ours: identityChanges, ...changeAim });
-  if (identities === 10_000) add({ name: `import-${name}`, unit: "ms", ours: [importMs] });
+  if (identities === 10_000) {
+    add({ name: `import-${name}`, unit: "ms", ours: [importMs] });
+    // Between any two of these others have their turn.
+    const longest = Math.max(...results, ...ruleChanges, ...identityChanges);
+    add({ name: `longest-block-${name}`, unit: "ms", ours: [longest], aim: atMost(blockAimMs) });
+  }
   cold.set(`${rules}/${identities}`, median(results));
   change.set(`${rules}/${identities}`, median(ruleChanges));
 }
@@ -124,6 +136,17 @@ function addIdentities(add: Add): void {
   }
   add({ name: "identity-added-one-of-5000", unit: "ms", ours: steps, aim: atMost(changeAimMs) });
   add({ name: "identity-added-one-of-5000-worst", unit: "ms", ours: [Math.max(...steps)], aim: atMost(blockAimMs) });
+}
+
+/** From the write of a changed rule to the last of 25 endpoints that judges by it, with 1,000 rules that all of them have. */
+async function addEnforced(root: string, repeats: number, add: Add): Promise<void> {
+  await using lab = await Lab.start({ root, name: "benchp", subnet: 247 });
+  await using client = await openKubernetes({ kubeconfigPath: lab.kubeconfigPath });
+  await addPods(lab, client, "s", 25, 1);
+  await loadRules(client, 1_000);
+  const ours = await policyChanges(lab, client, 25, Math.max(5, repeats));
+  await deletePods(lab, "s", 25);
+  add({ name: "rule-change-enforced-25-endpoints-1000-rules", unit: "ms", ours, aim: atMost(enforcedAimMs), incumbent: 2_000 });
 }
 
 /** Bytes held for each identity and each policy, results included, of 10,000. */
