@@ -100,6 +100,21 @@ const verbs: Record<string, Verb> = {
       return (await generate({ check: false })) ? 0 : 1;
     },
   },
+  ui: {
+    usage: "ui --replay [FILE] | --hubble HOST:PORT [--port N] [--services N] [--links N] [--rate N]",
+    does: "serve Hubble UI over a made or recorded cluster, or over some Hubble",
+    async run(args) {
+      const { parseUi, ui } = await import("./test/ui/src/ui.ts");
+      const options = parseUi(args);
+      const [{ buildBundles }, { buildPage }] = await Promise.all([
+        import("./tools/src/build-bundles.ts"),
+        import("./tools/src/build-page.ts"),
+      ]);
+      await buildBundles(undefined, ["ui-backend"]);
+      await buildPage();
+      return ui(root, options);
+    },
+  },
   exec: {
     usage: "exec POD COMMAND...",
     does: "run a command inside a pod of the lab",
@@ -141,8 +156,12 @@ async function build(options: { lab: boolean; bench?: boolean }): Promise<void> 
     import("./apps/cni/build.ts"),
   ]);
   await Promise.all([buildBpf(), buildAddon(), buildCni()]);
-  const { buildBundles } = await import("./tools/src/build-bundles.ts"); // After the addon, which goes with the agent.
-  if (options.lab) await buildBundles();
+  if (!options.lab) return;
+  const [{ buildBundles }, { buildPage }] = await Promise.all([
+    import("./tools/src/build-bundles.ts"),
+    import("./tools/src/build-page.ts"),
+  ]);
+  await Promise.all([buildBundles(), buildPage()]); // After the addon, which goes with the agent.
 }
 
 function requireRoot(verb: string): void {

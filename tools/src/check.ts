@@ -18,7 +18,11 @@ export interface CheckOptions {
 
 /** Quickest to understand first: wrong types explain much of what the later steps find. */
 const projectSteps: readonly CheckStep[] = [
-  { name: "types", run: () => runPackageProgram("typescript/bin/tsc", ["--noEmit", "-p", "tsconfig.json", "--pretty", "false"]) },
+  { name: "types", run: () => checkTypes("tsconfig.json") },
+  {
+    name: "types of what browsers run",
+    run: async () => [...(await checkTypes("apps/ui/tsconfig.json")), ...(await checkTypes("test/ui/tsconfig.json"))],
+  },
   {
     name: "lint and format",
     run: () =>
@@ -53,6 +57,10 @@ export async function check({ steps = projectSteps, onLine = console.log }: Chec
   }
   if (failed.length > 0) onLine(`${failed.length} of ${steps.length} checks failed: ${failed.join(", ")}`);
   return failed.length === 0;
+}
+
+function checkTypes(project: string): Promise<string[]> {
+  return runPackageProgram("typescript/bin/tsc", ["--noEmit", "-p", project, "--pretty", "false"]);
 }
 
 /** A program of an npm package, run by the Node that runs this. What it prints are its findings when it fails. */

@@ -27,6 +27,8 @@ export const labPackages: readonly DebianPackage[] = [
 /** For ./dev test, and for a lab that keeps its objects there. */
 export const etcdPackages: readonly DebianPackage[] = [{ name: "etcd-server", why: "is the other store of the API server" }];
 
+export const browserPackages: readonly DebianPackage[] = [{ name: "chromium", why: "is the browser in which Hubble UI is tested" }];
+
 export const benchPackages: readonly DebianPackage[] = [{ name: "nftables", why: "is what the datapath is compared with" }];
 
 /** Installs what is missing and says what and why. Throws, naming the packages, when that is not possible. */

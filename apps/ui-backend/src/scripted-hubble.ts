@@ -6,11 +6,17 @@ import { flowpb, frameMessage, observerpb, type StreamCall, startGrpcServer } fr
 /** Fields of a flow, without the name of the message. */
 export type FlowInit = Exclude<MessageInitShape<typeof flowpb.FlowSchema>, flowpb.Flow>;
 
+/** Real flows have nanoseconds. */
+function timestampFromNanos(timeMs: number) {
+  const { seconds, nanos } = timestampFromMs(timeMs);
+  return { seconds, nanos: nanos + 123_456 };
+}
+
 /** A dropped first packet from default/client to default/server:8080, or what the changes make of it. */
 export function hubbleFlow(uuid: string, timeMs: number, changes: FlowInit = {}): FlowInit {
   return {
     uuid,
-    time: timestampFromMs(timeMs),
+    time: timestampFromNanos(timeMs),
     verdict: flowpb.Verdict.DROPPED,
     dropReasonDesc: flowpb.DropReason.POLICY_DENIED,
     IP: { source: "10.0.0.1", destination: "10.0.0.2" },

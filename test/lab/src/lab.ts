@@ -36,6 +36,8 @@ export interface LabOptions {
   readonly routing?: "tunnel" | "native";
   /** Whether Hubble's nodes listen on the underlay, and a relay gathers them. */
   readonly relay?: boolean;
+  /** Whether Hubble UI shows what the relay gathers. */
+  readonly ui?: boolean;
   /** Whether pods that anybody makes through the API server are run. */
   readonly kubelet?: boolean;
   /** Where the API server keeps objects; one SQLite file when absent. */
@@ -104,6 +106,7 @@ export class Lab implements AsyncDisposable {
       if (options.ipam === "cluster-pool") lab.startOperator();
       for (let index = 1; index <= (options.nodes ?? 1); index += 1) await lab.addNode(`node${index}`);
       if (options.relay === true) lab.startRelay();
+      if (options.ui === true) lab.startUi();
       if (options.kubelet === true) lab.startKubelet();
       return lab;
     } catch (cause) {
@@ -217,6 +220,24 @@ export class Lab implements AsyncDisposable {
       `unix://${this.node().hubbleSocketPath}`,
       "--retry-timeout",
       "1s",
+    ]);
+  }
+
+  /** Where a browser on this machine finds Hubble UI. */
+  get uiUrl(): string {
+    return `http://${gatewayOf(this.#underlay())}:12000/`;
+  }
+
+  /** Hubble UI, page and backend, over the relay. */
+  startUi(): void {
+    const address = gatewayOf(this.#underlay());
+    this.#start("ui", "env", [
+      `UI_LISTEN_HOST=${address}`,
+      "EVENTS_SERVER_PORT=12000",
+      `FLOWS_API_ADDR=${address}:4245`,
+      `UI_STATIC_DIR=${join(this.#options.root, "apps/ui/build/page")}`,
+      process.execPath,
+      join(this.#options.root, "apps/ui-backend/build/bin/main.js"),
     ]);
   }
 

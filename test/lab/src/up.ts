@@ -44,6 +44,7 @@ export async function up(root: string, options: UpOptions): Promise<number> {
     name: demoLab,
     subnet: 250,
     relay: true,
+    ui: true,
     kubelet: true,
     agentArguments: ["--enable-bpf-masquerade", "true"],
     ...options,
@@ -58,7 +59,7 @@ export async function up(root: string, options: UpOptions): Promise<number> {
     ports: [{ name: "http", containerPort: 8080 }],
   });
   console.log(await table(lab, [client, server]));
-  console.log(nextSteps(server));
+  console.log(nextSteps(lab, server));
   return 0;
 }
 
@@ -84,13 +85,15 @@ async function table(lab: Lab, pods: readonly LabPod[]): Promise<string> {
     .join("\n");
 }
 
-function nextSteps(server: LabPod): string {
+function nextSteps(lab: Lab, server: LabPod): string {
   return `
 The client reaches the server now:     ./dev exec client curl -sS --max-time 2 http://${server.ipv4}:8080/
 
 1. Deny it by a policy, and try again:  ./dev kubectl apply -f test/lab/manifests/deny-server.yaml
 2. See the drop:                        ./dev hubble observe --verdict DROPPED
 3. Allow the client, and try again:     ./dev kubectl apply -f test/lab/manifests/allow-client.yaml
+
+The service map, in a browser here:     ${lab.uiUrl}
 
 Stop and remove everything:             sudo ./dev down`;
 }

@@ -101,8 +101,8 @@ export class FlowSource {
   async find(uuid: string, timeMs: number, signal: AbortSignal): Promise<flowpb.Flow | undefined> {
     const request = create(observerpb.GetFlowsRequestSchema, {
       number: 1n,
-      since: timestampFromMs(timeMs - 1_000),
-      until: timestampFromMs(timeMs + 1_000),
+      since: timestampFromMs(Math.floor(timeMs) - 1_000),
+      until: timestampFromMs(Math.floor(timeMs) + 1_000),
       whitelist: [{ uuid: [uuid] }],
     });
     for await (const [flow] of this.#request(request, signal)) if (flow !== undefined) return flow;
@@ -134,7 +134,7 @@ export class FlowSource {
       this.#state = { ...this.#state, connection: "connected", reason: "", retryInMs: 0 };
     });
     try {
-      const begin = this.#lastMs === 0 ? { number: BigInt(lastCount) } : { since: timestampFromMs(this.#lastMs - overlapMs) };
+      const begin = this.#lastMs === 0 ? { number: BigInt(lastCount) } : { since: timestampFromMs(Math.floor(this.#lastMs) - overlapMs) };
       const bytes = toBinary(observerpb.GetFlowsRequestSchema, create(observerpb.GetFlowsRequestSchema, { ...begin, follow: true }));
       for await (const frames of connection.stream(getFlowsPath, bytes, { signal: both })) {
         for (const frame of frames) this.#take(fromBinary(observerpb.GetFlowsResponseSchema, frame.subarray(grpcHeaderBytes)));

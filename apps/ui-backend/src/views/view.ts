@@ -2,8 +2,9 @@ import { type NamespaceSummary, type SeenFlow, ServiceMap, type SourceState, typ
 
 /** The table's flows that a view keeps for those who come later. */
 const flowsKeptMax = 5_000;
-/** Nobody reads more; the map counts them all. Drops get as many again. */
-const flowsPerSecondMax = 1_000;
+/** Nobody reads more than a thousand a second; the map counts them all. Drops get as many again. Short windows, so that those that show are of all moments. */
+const windowMs = 100;
+const flowsPerWindowMax = 100;
 /** What one message carries at most: the newest. */
 const flowsPerMessageMax = 2_000;
 const notesMax = 20;
@@ -25,8 +26,8 @@ export class View {
   readonly #texts = new Map<string, string>();
   #flowCount = 0;
   #skipped = 0;
-  #secondMs = 0;
-  #keptInSecond = 0;
+  #window = 0;
+  #keptInWindow = 0;
   #isComplete: boolean | undefined;
 
   /** `epoch` differs from that of every other view, also of those before a restart. */
@@ -46,17 +47,17 @@ export class View {
   add(flow: SeenFlow): void {
     if (!this.#matches(flow)) return;
     this.#map.add(flow);
-    // By the flow's own time, so that a past second is kept as a present one.
-    const second = Math.floor(flow.timeMs / 1_000);
-    if (second > this.#secondMs) {
-      this.#secondMs = second;
-      this.#keptInSecond = 0;
+    // By the flow's own time, so that the past is kept as the present is.
+    const window = Math.floor(flow.timeMs / windowMs);
+    if (window > this.#window) {
+      this.#window = window;
+      this.#keptInWindow = 0;
     }
-    if (this.#keptInSecond >= flowsPerSecondMax * (flow.verdict === "forwarded" ? 1 : 2)) {
+    if (this.#keptInWindow >= flowsPerWindowMax * (flow.verdict === "forwarded" ? 1 : 2)) {
       this.#skipped += 1;
       return;
     }
-    this.#keptInSecond += 1;
+    this.#keptInWindow += 1;
     this.#flowCount += 1;
     this.#flows.push(flow);
     if (this.#flows.length >= flowsKeptMax * 2) this.#flows.splice(0, this.#flows.length - flowsKeptMax);

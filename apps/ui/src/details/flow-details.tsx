@@ -1,0 +1,159 @@
+import type { FlowEnd, SeenFlow, TermSide } from "@cilium-ts/service-map/view";
+import { type ReactNode, useEffect, useState } from "react";
+import { clockTime, endName, policiesOf, reasonOf, summaryOf } from "../flows/columns.ts";
+import { usePage } from "../state/page.tsx";
+import { problemOf } from "../state/read-stream.ts";
+import { FilterValue } from "./filter-value.tsx";
+import { Fact } from "./service-details.tsx";
+
+/** A flow: what it came to and why, its ends, and every field that Hubble has. */
+export function FlowDetails({ uuid, timeMs }: { readonly uuid: string; readonly timeMs: number }): ReactNode {
+  const { store } = usePage();
+  // The one that was clicked stays, also when the table has forgotten it.
+  const [flow, setFlow] = useState<SeenFlow | undefined>(() => store.flows.find((candidate) => candidate.uuid === uuid));
+  useEffect(() => {
+    if (flow !== undefined) return;
+    return store.subscribe(() => setFlow(store.flows.find((candidate) => candidate.uuid === uuid)));
+  }, [flow, store, uuid]);
+  return (
+    <>
+      {flow !== undefined && <KnownFlow flow={flow} />}
+      <AllFields uuid={uuid} timeMs={timeMs} />
+    </>
+  );
+}
+
+function KnownFlow({ flow }: { readonly flow: SeenFlow }): ReactNode {
+  const { timeMs, verdict, verdictName, source, destination, direction, isReply, node, tcpFlags, policies } = flow;
+  const reason = reasonOf(flow);
+  return (
+    <>
+      <h3>
+        <span className={`verdict ${verdict}`}>{verdictName.toLowerCase()}</span> {endName(source)} → {endName(destination)}
+        {destination.port > 0 && `:${destination.port}`}
+      </h3>
+      <dl>
+        {reason !== "" && <Fact name="Why">{reason}</Fact>}
+        {policies.length > 0 && <Fact name="Policies">{policiesOf(flow)}</Fact>}
+        <Fact name="Time">
+          {new Date(timeMs).toLocaleDateString()} {clockTime(timeMs)}
+        </Fact>
+        <Fact name="Summary">{summaryOf(flow)}</Fact>
+        <Fact name="Direction">
+          {direction === "" ? "unknown" : direction}
+          {isReply === undefined ? "" : isReply ? ", reply" : ", request"}
+        </Fact>
+        {tcpFlags.length > 0 && (
+          <Fact name="TCP flags">
+            {tcpFlags.map((flag) => (
+              <FilterValue key={flag} term={{ isNegative: false, side: "either", kind: "tcp-flag", query: flag }}>
+                {flag}
+              </FilterValue>
+            ))}
+          </Fact>
+        )}
+        <Fact name="Node">{node}</Fact>
+      </dl>
+      <End title="Source" side="from" end={source} />
+      <End title="Destination" side="to" end={destination} />
+    </>
+  );
+}
+
+function End({ title, side, end }: { readonly title: string; readonly side: TermSide; readonly end: FlowEnd }): ReactNode {
+  const term = (kind: "pod" | "identity" | "ip" | "port" | "label" | "dns" | "workload", query: string) => ({
+    isNegative: false,
+    side,
+    kind,
+    query,
+  });
+  const { pod, namespace, identity, ip, port, labels, names, workloads, service } = end;
+  return (
+    <section>
+      <h4>{title}</h4>
+      <dl>
+        {pod !== "" && (
+          <Fact name="Pod">
+            <FilterValue term={term("pod", `${namespace}/${pod}`)}>
+              {namespace}/{pod}
+            </FilterValue>
+          </Fact>
+        )}
+        {identity > 0 && (
+          <Fact name="Identity">
+            <FilterValue term={term("identity", String(identity))}>{identity}</FilterValue>
+          </Fact>
+        )}
+        {ip !== "" && (
+          <Fact name="Address">
+            <FilterValue term={term("ip", ip)}>{ip}</FilterValue>
+          </Fact>
+        )}
+        {port > 0 && (
+          <Fact name="Port">
+            <FilterValue term={term("port", String(port))}>{port}</FilterValue>
+          </Fact>
+        )}
+        {service !== "" && <Fact name="Service">{service}</Fact>}
+        {workloads.length > 0 && (
+          <Fact name="Workloads">
+            {workloads.map(({ kind, name }) => (
+              <FilterValue key={`${kind}/${name}`} term={term("workload", `${kind}/${name}`)}>
+                {kind}/{name}
+              </FilterValue>
+            ))}
+          </Fact>
+        )}
+        {names.length > 0 && (
+          <Fact name="DNS names">
+            {names.map((name) => (
+              <FilterValue key={name} term={term("dns", name)}>
+                {name}
+              </FilterValue>
+            ))}
+          </Fact>
+        )}
+        <Fact name="Labels">
+          {labels.map((label) => (
+            <FilterValue key={label} term={term("label", label)}>
+              {label}
+            </FilterValue>
+          ))}
+        </Fact>
+      </dl>
+    </section>
+  );
+}
+
+type Fields =
+  | { readonly kind: "loading" }
+  | { readonly kind: "loaded"; readonly text: string }
+  | { readonly kind: "problem"; readonly problem: string };
+
+function AllFields({ uuid, timeMs }: { readonly uuid: string; readonly timeMs: number }): ReactNode {
+  const [fields, setFields] = useState<Fields>({ kind: "loading" });
+  useEffect(() => {
+    const stop = new AbortController();
+    loadFields(uuid, timeMs, stop.signal).then(setFields, () => {});
+    return () => stop.abort();
+  }, [uuid, timeMs]);
+  return (
+    <details>
+      <summary>Every field</summary>
+      {fields.kind === "loading" && <p className="muted">Asking Hubble…</p>}
+      {fields.kind === "problem" && <p className="problem">{fields.problem}</p>}
+      {fields.kind === "loaded" && <pre tabIndex={0}>{fields.text}</pre>}
+    </details>
+  );
+}
+
+async function loadFields(uuid: string, timeMs: number, signal: AbortSignal): Promise<Fields> {
+  try {
+    const response = await fetch(`api/flow?${new URLSearchParams({ uuid, time: String(timeMs) })}`, { signal });
+    if (!response.ok) return { kind: "problem", problem: await problemOf(response) };
+    return { kind: "loaded", text: JSON.stringify(await response.json(), undefined, 2) };
+  } catch (cause) {
+    signal.throwIfAborted();
+    return { kind: "problem", problem: `The backend cannot be asked: ${cause instanceof Error ? cause.message : String(cause)}` };
+  }
+}

@@ -1,0 +1,40 @@
+import { useEffect, useState } from "react";
+import type { Theme } from "./draw.ts";
+
+/** The style sheet's colours, for what is drawn without it. */
+export function useTheme(): Theme {
+  const [theme, setTheme] = useState(readTheme);
+  useEffect(() => {
+    const read = (): void => setTheme(readTheme());
+    const media = window.matchMedia("(prefers-color-scheme: dark)");
+    media.addEventListener("change", read);
+    const observer = new MutationObserver(read);
+    observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    return () => {
+      media.removeEventListener("change", read);
+      observer.disconnect();
+    };
+  }, []);
+  return theme;
+}
+
+function readTheme(): Theme {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  return {
+    text: colour("text"),
+    muted: colour("muted"),
+    surface: colour("surface"),
+    card: colour("card"),
+    island: colour("island"),
+    border: colour("border"),
+    accent: colour("accent"),
+    states: {
+      forwarded: colour("state-forwarded"),
+      mixed: colour("state-mixed"),
+      dropped: colour("state-dropped"),
+      audit: colour("state-audit"),
+      error: colour("state-error"),
+    },
+  };
+}

@@ -1,0 +1,1 @@
+export { parseUi, ui } from "./ui.ts";

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { after, before, suite, test } from "node:test";
+import { promisify } from "node:util";
+import { Lab, type LabPod } from "@cilium-ts/lab";
+import { eventually, requireKernel } from "@cilium-ts/testing";
+import type { Browser } from "playwright-core";
+import { launchChromium, Tab } from "./browser.ts";
+
+const root = join(import.meta.dirname, "../../..");
+const run = promisify(execFile);
+
+suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel() }, () => {
+  let browser: Browser;
+  let lab: Lab;
+  let client: LabPod;
+  let server: LabPod;
+
+  before(async () => {
+    lab = await Lab.start({ root, name: `u${process.pid % 100_000}`, subnet: 100 + (process.pid % 140), nodes: 2, relay: true, ui: true });
+    client = await lab.createPod({ name: "client", labels: { app: "client" } });
+    server = await lab.createPod({
+      name: "server",
+      labels: { app: "server" },
+      node: "node2",
+      command: [process.execPath, join(root, "test/lab/src/pod-server.ts"), "8080", "server"],
+      ports: [{ name: "http", containerPort: 8080 }],
+    });
+    browser = await launchChromium();
+  });
+  after(async () => {
+    await browser?.close();
+    await lab?.[Symbol.asyncDispose]();
+  });
+
+  /** A request from the client, and whether it was answered. */
+  async function ask(): Promise<boolean> {
+    const args = [`--net=${client.namespacePath}`, "curl", "-sS", "--max-time", "1", "-o", "/dev/null", `http://${server.ipv4}:8080/`];
+    return run("nsenter", args).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  test("shows who talks with whom", async () => {
+    await using tab = await Tab.open(browser, lab.uiUrl);
+    await tab.page.getByText("2/2 nodes").waitFor();
+    assert.ok(await ask());
+    await eventually(async () => assert.ok((await tab.drawn()).edges >= 1));
+    await tab.page.keyboard.press("2");
+    const row = tab.page.locator("tbody tr", { hasText: "default/server" });
+    await row.getByText("8080 TCP").waitFor();
+    assert.deepEqual(tab.errors, []);
+  });
+
+  test("shows a drop in the table, and red on the map, within a second of the packet, and which policy it was", async () => {
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?verdict=dropped`);
+    await tab.page.getByText("2/2 nodes").waitFor();
+    await lab.kubectl.run(["apply", "-f", join(root, "test/lab/manifests/deny-server.yaml")]);
+    // In the page, so that no time of the test's own is counted.
+    const seenMs = tab.page.evaluate(
+      () =>
+        new Promise<number>((resolve) => {
+          const look = (): void => {
+            const isInTable = document.querySelector(".row.dropped[data-uuid]") !== null;
+            const isOnMap = document.querySelector<HTMLCanvasElement>(".map canvas")?.dataset.dropped !== "0";
+            if (isInTable && isOnMap) resolve(Date.now());
+            else setTimeout(look, 5);
+          };
+          look();
+        }),
+    );
+    let sentMs = 0;
+    await eventually(async () => {
+      sentMs = Date.now();
+      assert.equal(await ask(), false);
+    });
+    const delayMs = (await seenMs) - sentMs;
+    assert.ok(delayMs < 1_000, `the drop was seen ${delayMs} ms after its packet`);
+    console.log(`a drop was seen ${delayMs} ms after its packet`);
+    await tab.page.locator(".row.dropped").first().click();
+    await tab.page.getByText("default/client").first().waitFor();
+    await tab.page
+      .locator("dd", { hasText: /no policy allows it|denied by/ })
+      .first()
+      .waitFor();
+    await tab.picture("lab-drop");
+  });
+
+  test("tells of a node that is gone, and goes on with the others", async () => {
+    await using tab = await Tab.open(browser, lab.uiUrl);
+    await tab.page.getByText("2/2 nodes").waitFor();
+    await lab.killAgent("node2");
+    await tab.page.getByText(/Flows of .*node2.* are missing/).waitFor({ timeout: 30_000 });
+    assert.deepEqual(await tab.violations(), []);
+    await tab.picture("node-gone");
+    lab.startAgent("node2");
+    await lab.waitForAgent("node2");
+    await tab.page.getByText("2/2 nodes").waitFor({ timeout: 30_000 });
+  });
+});
