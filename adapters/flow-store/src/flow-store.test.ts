@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -319,6 +331,48 @@ test(
     assert.ok(run.store.counts.lost > 0);
     assert.equal(run.problems.length, 1, run.problems.join("\n"));
     assert.match(run.problems.join("\n"), /ENOTDIR|EEXIST/);
+  }),
+);
+
+test(
+  "a full disk costs what does not fit, in one line, and flows are kept again when there is room",
+  { skip: process.getuid?.() === 0 ? false : "only root can mount a small disk" },
+  withFolder(async (folder) => {
+    const disk = join(folder, "disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]);
+    try {
+      await using run = await startRun(folder, { directory: join(disk, "history") });
+      await see(run, 1, 100);
+      writeFileSync(join(disk, "somebody's"), new Uint8Array(40_960));
+      for (let n = 101; n <= 4_000; n += 100) await see(run, n, n + 99);
+      assert.ok(run.store.counts.lost > 0 && run.store.counts.failures > 1, JSON.stringify(run.store.counts));
+      assert.equal(run.problems.length, 1, run.problems.join("\n"));
+      assert.match(run.problems[0] ?? "", /ENOSPC/);
+      assert.deepEqual(await getFlows(run, { number: 3n }), [3_998, 3_999, 4_000]);
+      rmSync(join(disk, "somebody's"));
+      const { lost } = run.store.counts;
+      for (let n = 4_001; n <= 4_200; n += 100) await see(run, n, n + 99);
+      assert.equal(run.store.counts.lost, lost);
+      const told = await getFlows(run, { since: at(90), until: at(4_150) });
+      const losses = told.flatMap((flow) => (typeof flow === "string" ? [Number(/^lost (\d+)/.exec(flow)?.[1])] : []));
+      assert.equal(told.length - losses.length + losses.reduce((sum, count) => sum + count, 0), 4_061, "what is missing is told by number");
+    } finally {
+      execFileSync("umount", [disk]);
+    }
+  }),
+);
+
+test(
+  "a client that never reads keeps one block, and the server ends without it",
+  withFolder(async (folder) => {
+    await using run = await startRun(folder);
+    for (let n = 1; n <= 4_000; n += 200) await see(run, n, n + 199);
+    const stalled = run.observer.getFlows({ first: true })[Symbol.asyncIterator]();
+    assert.ok(!(await stalled.next()).done);
+    assert.deepEqual(await getFlows(run, { first: true, number: 2n }), [1, 2]);
+    assert.deepEqual(await getFlows(run, { since: at(3_999) }), [3_999, 4_000]);
+    await stalled.return?.();
   }),
 );
 

@@ -54,6 +54,8 @@ const waitingBlocksMax = 8;
 const eventsPerWindowMax = 10_000;
 const windowMs = 100;
 const loadsMax = 4;
+/** A disk that fails now and then is said about this often. */
+const wellMs = 60_000;
 
 /**
  * Every event that the ring sees, on disk, with what explains it, within a size and an age. Events are copied a ring's quarter at a time,
@@ -80,8 +82,8 @@ export class FlowStore {
   #windowEvents = 0;
   #loads = 0;
   readonly #loadQueue: Array<() => void> = [];
-  /** What goes wrong now, and has been said. */
-  readonly #troubles = new Set<"read" | "write">();
+  /** What goes wrong now and has been said, and when it last did. */
+  readonly #troubles = new Map<"read" | "write", number>();
 
   constructor(options: FlowStoreOptions) {
     this.#options = options;
@@ -215,10 +217,8 @@ export class FlowStore {
       const place = await this.#files.append(await encodeBlock(meta, journal, frames));
       this.#onDisk.push(new BlockOnDisk(number, place, meta, this.#read));
     });
-    if (written) {
-      this.counts.stored += meta.count;
-      this.#troubles.delete("write");
-    } else this.counts.lost += meta.count;
+    if (written) this.counts.stored += meta.count;
+    else this.counts.lost += meta.count;
     this.#inMemory.shift();
     await this.#guard("a file is not removed", () => this.#tails.remove(growing.tailPath));
   }
@@ -260,9 +260,7 @@ export class FlowStore {
     while (this.#loads >= loadsMax) await new Promise<void>((resolve) => this.#loadQueue.push(resolve));
     this.#loads += 1;
     try {
-      const content = await this.#files.read(block.place);
-      this.#troubles.delete("read");
-      return content;
+      return await this.#files.read(block.place);
     } catch (cause) {
       const { offset, segment } = block.place;
       this.#failed("read", `the block at ${offset} of ${segment.path} cannot be read`, cause);
@@ -283,11 +281,13 @@ export class FlowStore {
     }
   }
 
-  /** Says it once until it is over, and counts it each time. */
+  /** Says it once until it has been well for a while, and counts it each time. */
   #failed(kind: "read" | "write", what: string, cause: unknown): void {
     this.counts.failures += 1;
-    if (this.#troubles.has(kind)) return;
-    this.#troubles.add(kind);
+    const nowMs = this.#options.clock.nowMs();
+    const said = nowMs - (this.#troubles.get(kind) ?? Number.NEGATIVE_INFINITY) < wellMs;
+    this.#troubles.set(kind, nowMs);
+    if (said) return;
     this.#options.onProblem(`history of flows in ${this.#options.directory}: ${what}: ${errorMessage(cause)}`);
   }
 }
