@@ -14,7 +14,7 @@ const root = import.meta.dirname;
 
 const verbs: Record<string, Verb> = {
   up: {
-    usage: "up [--nodes N] [--routing tunnel|native] [--ipam cluster-pool|host-scope] [--store sqlite|etcd]",
+    usage: "up [--nodes N] [--routing tunnel|native] [--ipam cluster-pool|multi-pool|kubernetes|host-scope] [--store sqlite|etcd]",
     does: "build everything, start a cluster of N nodes (1) with two pods, and say what to try",
     async run(args) {
       const { parseUp, up } = await import("./test/lab/src/up.ts");

@@ -7,7 +7,7 @@ import type { Workload } from "./workload-client.ts";
 
 const setups = [
   { name: "with a tunnel and an operator", options: { routing: "tunnel", ipam: "cluster-pool", nodes: 3 } },
-  { name: "routed natively", options: { routing: "native", nodes: 2 } },
+  { name: "routed natively, with the pod CIDRs of their Nodes", options: { routing: "native", ipam: "kubernetes", nodes: 2 } },
 ] as const;
 
 for (const { name, options } of setups) {

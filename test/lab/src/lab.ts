@@ -20,6 +20,9 @@ import { readLab } from "./read-lab.ts";
 import { endProcessesIn, removeDirectory, removeLab } from "./remove-lab.ts";
 import { type Daemon, isRunning, runOrThrow, startDaemon, stopDaemon } from "./shell.ts";
 
+export const labIpams = ["cluster-pool", "multi-pool", "kubernetes", "host-scope"] as const;
+export type LabIpam = (typeof labIpams)[number];
+
 export interface LabOptions {
   /** The checkout. */
   readonly root: string;
@@ -31,7 +34,7 @@ export interface LabOptions {
   /** One when absent. */
   readonly nodes?: number;
   /** Who gives nodes their pod CIDRs: the lab itself (host-scope, when absent), or the operator. */
-  readonly ipam?: "host-scope" | "cluster-pool";
+  readonly ipam?: LabIpam;
   /** How nodes reach each other's pods; the agent's default when absent. */
   readonly routing?: "tunnel" | "native";
   /** Whether Hubble's nodes listen on the underlay, and a relay gathers them. */
@@ -103,7 +106,7 @@ export class Lab implements AsyncDisposable {
       await makeUnderlay(lab.#underlay());
       if (options.store === "etcd") lab.startEtcd();
       await lab.startApiserver();
-      if (options.ipam === "cluster-pool") lab.startOperator();
+      if ((options.ipam ?? "host-scope") !== "host-scope") lab.startOperator();
       for (let index = 1; index <= (options.nodes ?? 1); index += 1) await lab.addNode(`node${index}`);
       if (options.relay === true) lab.startRelay();
       if (options.ui === true) lab.startUi();
@@ -199,6 +202,10 @@ export class Lab implements AsyncDisposable {
       `${address}:9234`,
       "--operator-prometheus-serve-addr",
       `${address}:9963`,
+      "--ipam",
+      this.#options.ipam ?? "cluster-pool",
+      "--auto-create-cilium-pod-ip-pools",
+      "default=ipv4-cidrs:10.0.0.0/16;ipv4-mask-size:26;ipv6-cidrs:fd00::/104;ipv6-mask-size:120",
     ]);
   }
 
@@ -277,7 +284,9 @@ export class Lab implements AsyncDisposable {
     mkdirSync(directory, { recursive: true });
     await makeMachine(this.#underlay(), { namespace, uplink: uplinkOf(this.#underlay(), index), ipv4, ipv6 });
     this.#nodes.set(name, node);
-    await this.kubectl.apply({ apiVersion: "v1", kind: "Node", metadata: { name, labels: { "kubernetes.io/hostname": name } } });
+    const metadata = { name, labels: { "kubernetes.io/hostname": name } };
+    const spec = this.#options.ipam === "kubernetes" ? { podCIDRs: rangesOf(index) } : {};
+    await this.kubectl.apply({ apiVersion: "v1", kind: "Node", metadata, spec });
     this.startAgent(name);
     await this.waitForAgent(name);
     return node;
@@ -441,8 +450,9 @@ export class Lab implements AsyncDisposable {
   }
 
   #rangeArguments(index: number): string[] {
-    if (this.#options.ipam === "cluster-pool") return ["--ipam", "cluster-pool"];
-    return ["--ipv4-range", `10.0.${index}.0/24`, "--ipv6-range", `fd00:10:0:${index}::/112`];
+    const { ipam = "host-scope" } = this.#options;
+    const [ipv4, ipv6] = rangesOf(index);
+    return ipam === "host-scope" ? ["--ipv4-range", ipv4, "--ipv6-range", ipv6] : ["--ipam", ipam];
   }
 
   async #publishStatus(pod: LabPod, node: LabNode): Promise<void> {
@@ -488,6 +498,11 @@ export class Lab implements AsyncDisposable {
     writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`);
     renameSync(`${path}.new`, path);
   }
+}
+
+/** Pod CIDRs where the lab itself gives them. */
+function rangesOf(index: number): [ipv4: string, ipv6: string] {
+  return [`10.0.${index}.0/24`, `fd00:10:0:${index}::/112`];
 }
 
 function podObject(

@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { demoLab } from "./commands.ts";
-import { Lab, type LabPod } from "./lab.ts";
+import { Lab, type LabIpam, type LabPod, labIpams } from "./lab.ts";
 import { readLab } from "./read-lab.ts";
 import { isRunning } from "./shell.ts";
 
 export interface UpOptions {
   readonly nodes: number;
   readonly routing: "tunnel" | "native";
-  readonly ipam: "host-scope" | "cluster-pool";
+  readonly ipam: LabIpam;
   readonly store: "sqlite" | "etcd";
 }
 
@@ -26,8 +26,8 @@ export function parseUp(args: readonly string[]): UpOptions {
     throw new Error(`--nodes is a whole number from 1 to ${nodesMax}, not "${values.nodes}"`);
   const { routing } = values;
   if (routing !== "tunnel" && routing !== "native") throw new Error(`--routing is tunnel or native, not "${routing}"`);
-  const { ipam } = values;
-  if (ipam !== "cluster-pool" && ipam !== "host-scope") throw new Error(`--ipam is cluster-pool or host-scope, not "${ipam}"`);
+  const ipam = labIpams.find((mode) => mode === values.ipam);
+  if (ipam === undefined) throw new Error(`--ipam is ${labIpams.join(", ")}, not "${values.ipam}"`);
   const { store } = values;
   if (store !== "sqlite" && store !== "etcd") throw new Error(`--store is sqlite or etcd, not "${store}"`);
   return { nodes, routing, ipam, store };

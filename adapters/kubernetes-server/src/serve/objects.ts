@@ -261,6 +261,10 @@ export class Objects {
     if (resource.hasStatus && options.subresource === "") delete patch.status;
     const stored = this.#store.get(objectKey(resource, namespace, name));
     if (stored === undefined && options.subresource !== "") throw notFound(resource, name);
+    if (stored === undefined && typeof metadata.uid === "string" && metadata.uid !== "") {
+      const why = `uid mismatch: the provided object specified uid ${metadata.uid}, and no existing object was found`;
+      throw conflict(resource, name, why);
+    }
     const previous = stored === undefined ? undefined : decodeObject(stored.text);
     const live = previous === undefined ? {} : inVersion(resource, previous);
     const managers = decodeManagers(previous === undefined ? undefined : metadataOf(previous).managedFields);

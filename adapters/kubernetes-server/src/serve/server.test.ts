@@ -418,6 +418,16 @@ test("a rule that the server cannot check is accepted with a warning", async () 
   assert.match(warnings, /does not check the rule .*self\.all/);
 });
 
+test("an apply that names a uid makes no object where that one is gone", async () => {
+  await using running = await open();
+  const { client } = running;
+  const body = { ...configMap("a"), metadata: { name: "a", uid: "00000000-0000-4000-8000-000000000000" } };
+  const refused = await client.apply(`${maps}/a?fieldManager=one`, body);
+  assert.deepEqual([refused.code, refused.body.reason], [409, "Conflict"]);
+  assert.match(String(refused.body.message), /uid mismatch.*no existing object was found/);
+  assert.equal((await client.get(`${maps}/a`)).code, 404);
+});
+
 test("apply owns fields, and tells whose field a conflict is about", async () => {
   await using running = await open();
   const { client } = running;

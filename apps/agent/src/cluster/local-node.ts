@@ -31,6 +31,10 @@ export class LocalNode {
   readonly #options: LocalNodeOptions;
   #node: KubernetesNode | undefined;
   #written: string | undefined;
+  /** How often the object was lost: a write that was under way then may have come before. */
+  #losses = 0;
+  /** Of the object that we write to: one that was deleted since must not come back without what the node holds. */
+  #uid: string | undefined;
   #published: readonly [underlay: readonly string[], routers: Routers | undefined] | undefined;
   #requested: NodePools["requested"] = [];
   /** What of `spec.ipam` is the operator's to write, but this node's to know: an object that is made anew must begin with it. */
@@ -62,6 +66,8 @@ export class LocalNode {
   /** The object is gone: it is made anew. */
   gone(): void {
     this.#written = undefined;
+    this.#losses += 1;
+    this.#uid = undefined;
     for (const row of [...this.table.rows()]) this.table.upsert({ ...row });
   }
 
@@ -97,9 +103,18 @@ export class LocalNode {
     return {
       apply: async (row, signal) => {
         if (this.#written === row.content) return;
+        const losses = this.#losses;
         if (this.#written === undefined) await this.#restore(signal);
-        await client.patch(resources.ciliumNodes, { name }, { type: "apply", body: JSON.parse(row.content), force: true }, { signal });
-        this.#written = row.content;
+        const { metadata, spec } = JSON.parse(row.content) as KubernetesObject;
+        const body = { metadata: { ...metadata, ...(this.#uid !== undefined && { uid: this.#uid }) }, spec };
+        try {
+          const object = await client.patch(resources.ciliumNodes, { name }, { type: "apply", body, force: true }, { signal });
+          if (losses === this.#losses) this.#uid = object.metadata.uid;
+        } catch (cause) {
+          if (cause instanceof KubernetesError && cause.status === 409) this.gone();
+          throw cause;
+        }
+        if (losses === this.#losses) this.#written = row.content;
       },
       remove: async () => {}, // A node that stops is still a node; the operator removes the object with the Node.
       realised: async () => (this.#written === undefined ? [] : [name]),
@@ -110,11 +125,11 @@ export class LocalNode {
   async #restore(signal: AbortSignal): Promise<void> {
     const { client, name } = this.#options;
     const ipam = this.#held();
-    if (ipam === undefined || (await client.get(resources.ciliumNodes, { name }, { signal })) !== undefined) return;
-    const object: KubernetesObject = { metadata: { name }, spec: { ipam } };
-    await client.create(resources.ciliumNodes, object, { signal }).catch((cause) => {
-      if (!(cause instanceof KubernetesError) || cause.status !== 409) throw cause;
-    });
+    if (ipam === undefined) return;
+    const found =
+      (await client.get(resources.ciliumNodes, { name }, { signal })) ??
+      (await client.create(resources.ciliumNodes, { metadata: { name }, spec: { ipam } }, { signal }));
+    this.#uid = found.metadata.uid;
   }
 }
 

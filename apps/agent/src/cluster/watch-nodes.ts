@@ -24,6 +24,7 @@ export class NodeWatch {
   readonly #nodesSynced = Promise.withResolvers<void>();
   readonly #endpointsSynced = Promise.withResolvers<void>();
   #listed = false;
+  #isOwnShown = false;
 
   constructor(options: WatchNodesOptions) {
     this.#options = options;
@@ -38,6 +39,10 @@ export class NodeWatch {
   async run(signal: AbortSignal): Promise<void> {
     const { client, clock, log, nodes, endpoints, published, nodeName, onOwnNode } = this.#options;
     const watch = { client, clock, signal };
+    const tellOwn = (object: KubernetesObject | undefined): void => {
+      this.#isOwnShown = object !== undefined;
+      onOwnNode(object);
+    };
     const say = (what: string, failure: Error): void =>
       log.warn(`${what} cannot be watched: ${errorMessage(failure)}; what is known stays in force`);
     await Promise.all([
@@ -45,17 +50,18 @@ export class NodeWatch {
         ...watch,
         resource: resources.ciliumNodes,
         onUpsert(object) {
-          if (object.metadata.name === nodeName) onOwnNode(object);
+          if (object.metadata.name === nodeName) tellOwn(object);
           nodes.upsert(ciliumNodeFrom(object));
           endpoints.refresh();
         },
         onDelete({ name }) {
-          if (name === nodeName) onOwnNode(undefined);
+          if (name === nodeName) tellOwn(undefined);
           nodes.remove(name);
         },
         onListed: () => {
           if (!this.#listed) nodes.routes.markSynced("nodes");
           this.#listed = true;
+          if (!this.#isOwnShown) tellOwn(undefined); // One that came and went while nobody watched is in no event.
           this.#nodesSynced.resolve();
         },
         onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("nodes", state.failure)),
