@@ -212,6 +212,7 @@ function createRemotePart(
       published,
       nodeName: options.nodeName,
       onOwnNode,
+      slices: options.endpointSlices,
     }),
   };
 }

@@ -45,6 +45,12 @@ const settings = [
     fallback: "host-scope",
     says: "who gives this node its pods' ranges: host-scope (the flags), cluster-pool, kubernetes or multi-pool",
   },
+  {
+    name: "enable-cilium-endpoint-slice",
+    value: "BOOL",
+    fallback: "false",
+    says: "learn of other nodes' pods by CiliumEndpointSlices, which the operator makes with the same setting",
+  },
   { name: "ipam-default-ip-pool", value: "POOL", fallback: "default", says: "pool of pods that say nothing, in the mode multi-pool" },
   {
     name: "ipam-multi-pool-pre-allocation",
@@ -113,6 +119,8 @@ export interface AgentOptions {
   /** Of the mode multi-pool: where pods get their addresses of that name no other, and addresses held ready, by pool. */
   readonly defaultPool: string;
   readonly poolReserves: ReadonlyArray<readonly [pool: string, addresses: number]>;
+  /** Pods of other nodes are learnt of by CiliumEndpointSlices. */
+  readonly endpointSlices: boolean;
   readonly routingMode: "tunnel" | "native";
   /** Empty: found out. */
   readonly directRoutingDevice: string;
@@ -193,6 +201,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     ipam: reader.choice("ipam", ["host-scope", "cluster-pool", "kubernetes", "multi-pool"], "host-scope"),
     defaultPool: reader.required("ipam-default-ip-pool"),
     poolReserves: readReserves(reader),
+    endpointSlices: reader.choice("enable-cilium-endpoint-slice", ["false", "true"], "false") === "true",
     routingMode: reader.choice("routing-mode", ["tunnel", "native"], "tunnel"),
     directRoutingDevice: reader.text("direct-routing-device"),
     masquerade: reader.boolean("enable-bpf-masquerade"),

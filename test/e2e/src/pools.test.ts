@@ -19,6 +19,9 @@ describe("pods of several pools", { skip: requireKernel() }, () => {
     return nodePoolsFrom(object).allocated.find((share) => share.pool === pool)?.cidrs ?? [];
   }
 
+  const leader = (): Promise<string> =>
+    kubectl("get", "lease", "-n", "kube-system", "cilium-operator-resource-lock", "-o", "jsonpath={.spec.holderIdentity}");
+
   function poolObject(cidr: string): object {
     const spec = { ipv4: { cidrs: [cidr], maskSize: 29 }, ipv6: { cidrs: ["fd00:99::/112"], maskSize: 125 } };
     return { apiVersion: "cilium.io/v2alpha1", kind: "CiliumPodIPPool", metadata: { name: "blue" }, spec };
@@ -64,6 +67,7 @@ describe("pods of several pools", { skip: requireKernel() }, () => {
 
   test("keep what they have when the pool shrinks, its objects are deleted and every program starts again", async () => {
     const before = await share("node1", "blue");
+    const former = await leader();
     await cluster.lab.kubectl.apply(poolObject("10.99.1.0/29"));
     await stopDaemon(cluster.lab.daemon("operator"), { signal: "SIGKILL" });
     await cluster.lab.killAgent("node1");
@@ -79,6 +83,7 @@ describe("pods of several pools", { skip: requireKernel() }, () => {
       far     tcp/8081  near    answered
       near    tcp/8081  plain   answered
     `);
+    await eventually(async () => assert.notEqual(await leader(), former), { deadlineMs: 40_000, intervalMs: 500 });
     const later = await cluster.pod("later", { namespace: "blue", node: "node2" });
     assert.match(later.ipv4, /^10\.99\.1\./);
     places.later = later;

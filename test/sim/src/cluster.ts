@@ -11,6 +11,8 @@ export interface ClusterShape {
   readonly nodes: number;
   readonly routingMode: "tunnel" | "native";
   readonly ipam: IpamMode;
+  /** Agents learn of pods by slices. */
+  readonly slices: boolean;
   /** Nodes for which there are pod CIDRs; a power of two. */
   readonly podCIDRs: number;
   /** Changes that the API server remembers. */
@@ -46,10 +48,11 @@ const operatorSettings: Readonly<Record<string, string>> = {
 };
 
 /** Pools of so many pod CIDRs. */
-function poolSettings({ podCIDRs, ipam }: ClusterShape): Readonly<Record<string, string>> {
+function poolSettings({ podCIDRs, ipam, slices }: ClusterShape): Readonly<Record<string, string>> {
   const bits = Math.log2(podCIDRs);
   const families = [`ipv4-cidrs:10.0.0.0/${26 - bits}`, "ipv4-mask-size:26", `ipv6-cidrs:fd00::/${120 - bits}`, "ipv6-mask-size:120"];
   return {
+    "enable-cilium-endpoint-slice": String(slices),
     ipam: ipam === "host-scope" ? "cluster-pool" : ipam,
     "auto-create-cilium-pod-ip-pools": `default=${families.join(";")}`,
     "cluster-pool-ipv4-cidr": `10.0.0.0/${26 - bits}`,
@@ -94,11 +97,11 @@ export class SimulatedCluster implements AsyncDisposable {
   async addNode(): Promise<void> {
     this.#nodeCount += 1;
     const number = this.#nodeCount;
-    const { routingMode, ipam } = this.shape;
+    const { routingMode, ipam, slices } = this.shape;
     const name = `n${number}`;
     const podCIDRs = [`10.100.${number}.0/24`, `fd00:100:0:${number}::/112`];
     await this.create(resources.nodes, { metadata: { name }, spec: ipam === "kubernetes" ? { podCIDRs } : {} } as KubernetesObject);
-    const node = new SimulatedNode({ name, number, routingMode, ipam, time: this.time, api: this.api });
+    const node = new SimulatedNode({ name, number, routingMode, ipam, slices, time: this.time, api: this.api });
     this.nodes.push(node);
     await node.boot();
     node.start();

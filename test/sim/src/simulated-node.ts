@@ -60,6 +60,7 @@ export interface SimulatedNodeOptions {
   readonly number: number;
   readonly routingMode: "tunnel" | "native";
   readonly ipam: IpamMode;
+  readonly slices: boolean;
   readonly time: SimulatedTime;
   readonly api: SimulatedApi;
 }
@@ -313,7 +314,7 @@ export class SimulatedNode implements Disposable {
   }
 
   #parseSettings(): AgentOptions {
-    const { number, routingMode, ipam } = this.#options;
+    const { number, routingMode, ipam, slices } = this.#options;
     const at = (name: string): string => join(this.#directory, name);
     const settings: Readonly<Record<string, string>> = {
       "node-name": this.name,
@@ -324,6 +325,7 @@ export class SimulatedNode implements Disposable {
       "bpf-root": "/bpf",
       "routing-mode": routingMode,
       ipam,
+      "enable-cilium-endpoint-slice": String(slices),
       "ipam-multi-pool-pre-allocation": "default=2",
       "ipv4-range": `10.200.${number}.0/24`,
       "ipv6-range": `fd00:200:0:${number}::/112`,

@@ -44,6 +44,7 @@ export async function simulate(options: SimulationOptions): Promise<string[]> {
         nodes: options.nodes ?? 2 + random.below(3),
         routingMode: random.pick(["tunnel", "native"]),
         ipam: random.pick(["cluster-pool", "cluster-pool", "multi-pool", "multi-pool", "kubernetes", "host-scope"]),
+        slices: random.chance(0.3),
         podCIDRs: options.nodes === undefined ? random.pick([4, 4, 1_024]) : 1_024,
         revisionsMax: random.pick([40, 200, 10_000]),
       },

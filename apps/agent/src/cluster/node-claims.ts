@@ -13,6 +13,12 @@ export class NodeClaims {
   /** By prefix, and there by node, the last word last. */
   readonly #claims = new Map<string, Map<string, string | undefined>>();
 
+  /** The claim that stands; undefined: nobody's. */
+  get(prefix: string): NodeClaim | undefined {
+    const nodes = this.#claims.get(prefix);
+    return nodes === undefined ? undefined : lastOf(nodes);
+  }
+
   /** The claim that stands from now on. A node that says the same again does not take the prefix back. */
   put(prefix: string, { nodeName, via }: NodeClaim): NodeClaim {
     const nodes = this.#claims.get(prefix) ?? new Map<string, string | undefined>();
@@ -34,6 +40,7 @@ export class NodeClaims {
 }
 
 function lastOf(nodes: ReadonlyMap<string, string | undefined>): NodeClaim | undefined {
-  const last = [...nodes].at(-1);
-  return last === undefined ? undefined : { nodeName: last[0], via: last[1] };
+  let last: NodeClaim | undefined;
+  for (const [nodeName, via] of nodes) last = { nodeName, via };
+  return last;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changeEndpoint, createEndpoint, type EndpointRow } from "@cilium-ts/endpoint";
-import { type KubernetesClient, openKubernetes, resources } from "@cilium-ts/kubernetes";
+import { type KubernetesClient, type KubernetesObject, openKubernetes, resources } from "@cilium-ts/kubernetes";
 import { startTestServer } from "@cilium-ts/kubernetes-server/testing";
 import { reconcile } from "@cilium-ts/state";
 import { systemClock } from "@cilium-ts/std";
@@ -139,5 +139,23 @@ test("a pod that is gone does not take its name from the one that came after it 
     assert.ok(waiting !== undefined);
     await target.apply(waiting, signal);
     assert.equal(await containerOf(client), "c9");
+  });
+});
+
+test("a slice that is late changes nothing; one that shows our pod with others' addresses makes us write again", async () => {
+  await withPublished(async (client, published) => {
+    published.set(row(1, "c1"));
+    await eventually(async () => assert.equal(await containerOf(client), "c1"));
+    const [shown] = published.table.rows();
+    assert.ok(shown !== undefined);
+    const { status } = JSON.parse(shown.content) as KubernetesObject & { status: { networking: object } };
+    await client.delete(resources.ciliumEndpoints, named, { signal });
+    const late = { metadata: named, status: { identity: { id: 999 }, networking: status.networking } };
+    published.observeSliced(late as KubernetesObject);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(await containerOf(client), undefined, "nothing was doubted, and so nothing written");
+    const others = { metadata: named, status: { identity: { id: 999 }, networking: { addressing: [{ ipv4: "10.9.9.9" }] } } };
+    published.observeSliced(others as unknown as KubernetesObject);
+    await eventually(async () => assert.equal(await containerOf(client), "c1"));
   });
 });

@@ -84,9 +84,20 @@ export class PublishedEndpoints {
   ): void {
     const key = `${namespace}/${name}`;
     const row = this.table.get(key);
-    const written = this.#written.get(key);
     if (row === undefined) return;
     if (object !== undefined && attachmentOf(object) === attachmentOf(JSON.parse(row.content))) return;
+    this.#doubt(key, row);
+  }
+
+  /** What a slice shows, which is late, and knows the addresses but not the attachment: only addresses of others are somebody else's. */
+  observeSliced(object: KubernetesObject): void {
+    const key = `${object.metadata.namespace}/${object.metadata.name}`;
+    const row = this.table.get(key);
+    if (row !== undefined && addressingOf(object) !== addressingOf(JSON.parse(row.content))) this.#doubt(key, row);
+  }
+
+  #doubt(key: string, row: Readonly<PublishedRow>): void {
+    const written = this.#written.get(key);
     this.#doubted.add(key); // Our write may be under way, and its answer come after this.
     if (written?.content === undefined) return;
     this.#written.set(key, { cniAttachmentId: written.cniAttachmentId, content: undefined });
@@ -136,4 +147,9 @@ export class PublishedEndpoints {
 function attachmentOf(object: KubernetesObject): string {
   const status = object.status as { "external-identifiers"?: { "cni-attachment-id"?: string } } | undefined;
   return status?.["external-identifiers"]?.["cni-attachment-id"] ?? "";
+}
+
+function addressingOf({ status }: KubernetesObject): string {
+  const { addressing } = (status as { networking?: { addressing?: ReadonlyArray<{ ipv4?: string; ipv6?: string }> } }).networking ?? {};
+  return (addressing ?? []).map(({ ipv4, ipv6 }) => `${ipv4} ${ipv6}`).join();
 }

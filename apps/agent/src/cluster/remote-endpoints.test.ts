@@ -25,7 +25,7 @@ test("an address is the pod's that was heard of last, and goes back when that on
   remote.upsert(object("old", 300, "10.0.2.7"));
   remote.upsert(object("new", 301, "10.0.2.7"));
   assert.equal(identity(), 301);
-  remote.refresh();
+  remote.refresh(["", "192.0.2.2"]);
   assert.equal(identity(), 301, "a node's change does not bring back who had it before");
   remote.remove({ namespace: "shop", name: "new", uid: "" });
   assert.equal(identity(), 300, "whoever still claims it has it");

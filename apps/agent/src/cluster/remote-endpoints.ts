@@ -25,6 +25,8 @@ export class RemoteEndpoints {
   readonly #ipcache: IpcacheTable;
   readonly #tunnelEndpointOf: (nodeAddress: string) => string | undefined;
   readonly #claims = new Map<string, Claim>();
+  /** Objects by the address of their node. */
+  readonly #byNode = new Map<string, Set<string>>();
   /** Which object's word stands for a prefix: an address may pass from one pod to another before the first one's object is gone. */
   readonly #owners = new Map<string, string>();
   /** Objects whose word stood for a prefix before its owner's came, the last one last. Only of prefixes that several claim. */
@@ -72,6 +74,11 @@ export class RemoteEndpoints {
     }
     this.#claims.set(key, claim);
     this.#onNamedPorts(key, claim.identity, namedPortsOf(object));
+    if (before?.nodeAddress !== claim.nodeAddress) {
+      this.#forgetNode(key, before);
+      const keys = this.#byNode.get(claim.nodeAddress) ?? new Set<string>();
+      this.#byNode.set(claim.nodeAddress, keys.add(key));
+    }
     for (const prefix of before?.prefixes ?? []) if (!claim.prefixes.includes(prefix)) this.#release(prefix, key);
     this.#assert(key, claim);
   }
@@ -80,9 +87,12 @@ export class RemoteEndpoints {
     this.#drop(`${namespace}/${name}`);
   }
 
-  /** A node's address or its tunnel has changed: what its pods are reached by changes too. */
-  refresh(): void {
-    for (const [prefix, key] of this.#owners) this.#tell(prefix, key);
+  /** Nodes of these addresses have changed: what their pods are reached by may change too. */
+  refresh(nodeAddresses: readonly string[]): void {
+    for (const address of nodeAddresses) {
+      for (const key of this.#byNode.get(address) ?? [])
+        for (const prefix of this.#claims.get(key)?.prefixes ?? []) if (this.#owners.get(prefix) === key) this.#tell(prefix, key);
+    }
   }
 
   /** The word that came last stands. */
@@ -102,7 +112,15 @@ export class RemoteEndpoints {
     if (claim === undefined) return;
     this.#claims.delete(key);
     this.#onNamedPorts(key, claim.identity, []);
+    this.#forgetNode(key, claim);
     for (const prefix of claim.prefixes) this.#release(prefix, key);
+  }
+
+  #forgetNode(key: string, claim: Claim | undefined): void {
+    if (claim === undefined) return;
+    const keys = this.#byNode.get(claim.nodeAddress);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#byNode.delete(claim.nodeAddress);
   }
 
   #release(prefix: string, key: string): void {

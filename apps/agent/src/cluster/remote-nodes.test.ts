@@ -121,8 +121,13 @@ test("a pod of another node is known by its object, and found through the tunnel
   const { rows, nodes, endpoints } = open("tunnel");
   endpoints.upsert(endpoint("a", "10.0.2.7", 1234, "192.0.2.2"));
   assert.equal(rows.get("10.0.2.7/32"), "1234");
-  nodes.upsert(there);
-  endpoints.refresh();
+  endpoints.refresh(nodes.upsert(there));
+  assert.equal(rows.get("10.0.2.7/32"), "1234 via 192.0.2.2");
+  assert.deepEqual(nodes.upsert({ ...there, labels: { changed: "yes" } }), [], "labels change no tunnel");
+  const moved = there.addresses.map(({ type, ip }) => ({ type, ip: ip === "192.0.2.2" ? "192.0.2.9" : ip }));
+  endpoints.refresh(nodes.upsert({ ...there, addresses: moved }));
+  assert.equal(rows.get("10.0.2.7/32"), "1234", "its object names an address that nobody has any more");
+  endpoints.refresh(nodes.upsert(there));
   assert.equal(rows.get("10.0.2.7/32"), "1234 via 192.0.2.2");
   endpoints.remove({ namespace: "default", name: "a", uid: "" });
   assert.equal(rows.has("10.0.2.7/32"), false);

@@ -54,12 +54,15 @@ export class RemoteNodes {
   /** Where the tunnel to a node ends; undefined in native mode, for this node, and for a node that nobody has heard of. */
   tunnelEndpointOf(nodeAddress: string): string | undefined {
     if (this.#mode !== "tunnel") return undefined;
-    for (const { node } of this.#nodes.values()) if (node.addresses.some(({ ip }) => ip === nodeAddress)) return underlay(node, 4);
-    return undefined;
+    const prefix = hostPrefix(nodeAddress);
+    const claim = prefix === undefined ? undefined : this.#addresses.get(formatPrefix(prefix));
+    const known = claim === undefined ? undefined : this.#nodes.get(claim.nodeName);
+    return known === undefined ? undefined : underlay(known.node, 4);
   }
 
-  upsert(node: CiliumNode): void {
-    if (node.name === this.#localName) return;
+  /** Returns the addresses by which other objects may call the node, when the tunnel to them may be another one than before. */
+  upsert(node: CiliumNode): readonly string[] {
+    if (node.name === this.#localName) return [];
     const before = this.#nodes.get(node.name);
     const tunnel = this.#mode === "tunnel" ? underlay(node, 4) : undefined;
     const prefixes: string[] = [];
@@ -77,6 +80,9 @@ export class RemoteNodes {
     this.#setHealth(node, before?.node, tunnel);
     this.#setRoutes(node, before?.node);
     for (const listener of this.#listeners) listener();
+    const texts = (of: CiliumNode | undefined): string[] => (of?.addresses ?? []).map(({ ip }) => ip);
+    const isSame = before !== undefined && texts(before.node).join() === texts(node).join();
+    return isSame ? [] : [...new Set([...texts(before?.node), ...texts(node)])];
   }
 
   remove(name: string): void {

@@ -1,9 +1,17 @@
-import { ciliumNodeFrom, type KubernetesClient, type KubernetesObject, reflect, resources } from "@cilium-ts/kubernetes";
+import {
+  ciliumNodeFrom,
+  type KubernetesClient,
+  type KubernetesObject,
+  type ReflectOptions,
+  reflect,
+  resources,
+} from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { PublishedEndpoints } from "./published-endpoints.ts";
 import type { RemoteEndpoints } from "./remote-endpoints.ts";
 import type { RemoteNodes } from "./remote-nodes.ts";
+import { SlicedEndpoints } from "./sliced-endpoints.ts";
 
 export interface WatchNodesOptions {
   readonly client: KubernetesClient;
@@ -12,8 +20,10 @@ export interface WatchNodesOptions {
   readonly nodes: RemoteNodes;
   readonly endpoints: RemoteEndpoints;
   /** Our own pods' objects are among those of all nodes. */
-  readonly published: Pick<PublishedEndpoints, "observe" | "observeAll">;
+  readonly published: Pick<PublishedEndpoints, "observe" | "observeAll" | "observeSliced">;
   readonly nodeName: string;
+  /** The pods of all nodes are told of by CiliumEndpointSlices. */
+  readonly slices: boolean;
   /** This node's own object as it is now; undefined: it is gone. */
   onOwnNode(object: KubernetesObject | undefined): void;
 }
@@ -37,7 +47,7 @@ export class NodeWatch {
 
   /** Until aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, clock, log, nodes, endpoints, published, nodeName, onOwnNode } = this.#options;
+    const { client, clock, log, nodes, endpoints, published, nodeName, onOwnNode, slices } = this.#options;
     const watch = { client, clock, signal };
     const tellOwn = (object: KubernetesObject | undefined): void => {
       this.#isOwnShown = object !== undefined;
@@ -51,8 +61,7 @@ export class NodeWatch {
         resource: resources.ciliumNodes,
         onUpsert(object) {
           if (object.metadata.name === nodeName) tellOwn(object);
-          nodes.upsert(ciliumNodeFrom(object));
-          endpoints.refresh();
+          endpoints.refresh(nodes.upsert(ciliumNodeFrom(object)));
         },
         onDelete({ name }) {
           if (name === nodeName) tellOwn(undefined);
@@ -68,15 +77,7 @@ export class NodeWatch {
       }),
       reflect({
         ...watch,
-        resource: resources.ciliumEndpoints,
-        onUpsert(object) {
-          endpoints.upsert(object);
-          published.observe(object.metadata, object);
-        },
-        onDelete(reference) {
-          endpoints.remove(reference);
-          published.observe(reference, undefined);
-        },
+        ...(slices ? this.#slices() : this.#endpoints()),
         onListed: () => {
           published.observeAll((namespace, name) => endpoints.identityOf(namespace, name) !== undefined);
           this.#endpointsSynced.resolve();
@@ -84,5 +85,39 @@ export class NodeWatch {
         onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("pods of other nodes", state.failure)),
       }),
     ]);
+  }
+
+  #endpoints(): Pick<ReflectOptions, "resource" | "onUpsert" | "onDelete"> {
+    const { endpoints, published } = this.#options;
+    return {
+      resource: resources.ciliumEndpoints,
+      onUpsert(object) {
+        endpoints.upsert(object);
+        published.observe(object.metadata, object);
+      },
+      onDelete(reference) {
+        endpoints.remove(reference);
+        published.observe(reference, undefined);
+      },
+    };
+  }
+
+  #slices(): Pick<ReflectOptions, "resource" | "onUpsert" | "onDelete"> {
+    const { endpoints, published } = this.#options;
+    const sliced = new SlicedEndpoints({
+      onUpsert(object) {
+        endpoints.upsert(object);
+        published.observeSliced(object);
+      },
+      onDelete(reference) {
+        endpoints.remove(reference);
+        published.observe(reference, undefined);
+      },
+    });
+    return {
+      resource: resources.ciliumEndpointSlices,
+      onUpsert: (slice) => sliced.upsert(slice),
+      onDelete: ({ name }) => sliced.remove(name),
+    };
   }
 }

@@ -1,7 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { PoolShare } from "@cilium-ts/ipam";
 import { formatPrefix, type Prefix, parsePrefix } from "@cilium-ts/net";
+import { KeptFile } from "./kept-file.ts";
 import type { PodRanges } from "./pod-ranges.ts";
 
 /** What a restarted agent must know before it may ask anybody. */
@@ -11,24 +10,20 @@ export interface KeptPools {
   readonly shares: readonly PoolShare[];
 }
 
-const fileName = "pod-pools.json";
-
-/** Undefined: never written, or half-written; the cluster still knows. */
-export function readKeptPools(stateDirectory: string): KeptPools | undefined {
-  try {
-    const { ipv4Range, ipv6Range, shares } = JSON.parse(readFileSync(join(stateDirectory, fileName), "utf8"));
+function fileIn(stateDirectory: string): KeptFile<KeptPools> {
+  return new KeptFile(stateDirectory, "pod-pools", (text) => {
+    const { ipv4Range, ipv6Range, shares } = JSON.parse(text);
     return { ranges: { ipv4Range: prefixOf(ipv4Range, 4), ipv6Range: prefixOf(ipv6Range, 16) }, shares: sharesOf(shares) };
-  } catch {
-    return undefined;
-  }
+  });
+}
+
+export function readKeptPools(stateDirectory: string): KeptPools | undefined {
+  return fileIn(stateDirectory).read();
 }
 
 export function writeKeptPools(stateDirectory: string, { ranges, shares }: KeptPools): void {
-  mkdirSync(stateDirectory, { recursive: true, mode: 0o700 });
-  const path = join(stateDirectory, fileName);
-  const text = JSON.stringify({ ipv4Range: formatPrefix(ranges.ipv4Range), ipv6Range: formatPrefix(ranges.ipv6Range), shares });
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  const { ipv4Range, ipv6Range } = ranges;
+  fileIn(stateDirectory).write(JSON.stringify({ ipv4Range: formatPrefix(ipv4Range), ipv6Range: formatPrefix(ipv6Range), shares }));
 }
 
 function prefixOf(text: unknown, sizeBytes: 4 | 16): Prefix {

@@ -1,5 +1,3 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { ciliumNodeFrom, type KubernetesClient, resources } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "@cilium-ts/net";
@@ -8,6 +6,7 @@ import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { LocalNode } from "../cluster/local-node.ts";
 import { nodeAddresses } from "../network/node-network.ts";
 import type { AgentOptions } from "../settings.ts";
+import { KeptFile } from "./kept-file.ts";
 
 export interface PodRanges {
   readonly ipv4Range: Prefix;
@@ -25,7 +24,6 @@ export interface PodRangesOptions {
 }
 
 const askAgainMs = 200;
-const fileName = "pod-ranges.json";
 
 /**
  * Which addresses the node's pods may have: from the settings, from the Node object, or from the operator by way of the CiliumNode. What
@@ -34,14 +32,13 @@ const fileName = "pod-ranges.json";
 export async function resolvePodRanges(given: PodRangesOptions): Promise<PodRanges> {
   const { options, clock, log, signal } = given;
   if (options.ipam === "host-scope") return { ipv4Range: options.ipv4Range, ipv6Range: options.ipv6Range };
-  const path = join(options.stateDirectory, fileName);
-  const kept = readRanges(path);
+  const file = fileIn(options.stateDirectory);
+  const kept = file.read();
   if (kept !== undefined) return kept;
-  mkdirSync(options.stateDirectory, { recursive: true, mode: 0o700 });
   for (let said = ""; ; await clock.sleep(askAgainMs, signal)) {
     const answer = await ask(given).catch((cause) => errorMessage(cause));
     if (typeof answer !== "string") {
-      writeRanges(path, answer);
+      file.write(JSON.stringify([answer.ipv4Range, answer.ipv6Range].map(formatPrefix)));
       return answer;
     }
     if (answer !== said) log.warn(`the node has no pod CIDRs yet: ${answer}`);
@@ -80,16 +77,10 @@ function rangesOf(cidrs: readonly string[], owner: string): PodRanges | string {
   return `${owner} has the pod CIDRs ${JSON.stringify(cidrs)}, and one of each family is needed; is the operator running?`;
 }
 
-function readRanges(path: string): PodRanges | undefined {
-  try {
-    const ranges = rangesOf(JSON.parse(readFileSync(path, "utf8")), path);
-    return typeof ranges === "string" ? undefined : ranges;
-  } catch {
-    return undefined; // Never written, or half-written: the cluster still knows.
-  }
-}
-
-function writeRanges(path: string, { ipv4Range, ipv6Range }: PodRanges): void {
-  writeFileSync(`${path}.new`, JSON.stringify([formatPrefix(ipv4Range), formatPrefix(ipv6Range)]), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+function fileIn(stateDirectory: string): KeptFile<PodRanges> {
+  return new KeptFile(stateDirectory, "pod-ranges", (text) => {
+    const ranges = rangesOf(JSON.parse(text), "the file");
+    if (typeof ranges === "string") throw new RangeError(ranges);
+    return ranges;
+  });
 }

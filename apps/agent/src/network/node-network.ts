@@ -43,6 +43,7 @@ export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ r
     ...options.podPrefixes.map((destination): Operation => ({ kind: "route.replace", route: ownRoute(destination) })),
   ];
   throwFirstFailure(await netlink.batch(operations));
+  await removeFormerRouters(netlink, host.index, [options.routerIPv4, options.routerIPv6]);
   return { hostDevice: host.index };
 }
 
@@ -64,6 +65,15 @@ export interface PodMtu {
 
 export function podMtu(deviceMtu: number, mode: "tunnel" | "native"): PodMtu {
   return { device: deviceMtu, route: mode === "tunnel" ? deviceMtu - tunnelOverheadBytes : deviceMtu };
+}
+
+/** Where the node got other pod CIDRs than an earlier run had: others would take an address left behind for one of the node's own. */
+async function removeFormerRouters(netlink: Netlink, linkIndex: number, routers: readonly AddressBytes[]): Promise<void> {
+  const current = new Set(routers.map(formatAddress));
+  for (const { address, prefixLength } of await netlink.addresses.list({ linkIndex })) {
+    const isLinkLocal = address.length === 16 && address[0] === 0xfe;
+    if (!isLinkLocal && !current.has(formatAddress(address))) await netlink.addresses.delete({ linkIndex, address, prefixLength });
+  }
 }
 
 async function routerDevice(netlink: Netlink): Promise<Link> {
