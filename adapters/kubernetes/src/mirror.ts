@@ -8,6 +8,13 @@ export class Mirror {
   upserts = 0;
   deletes = 0;
   readonly #versions = new Set<string>();
+  #before = new Map<string, KubernetesObject>();
+
+  /** From here on versions may be any: the server has begun to count anew. */
+  forgetVersions(): void {
+    this.#versions.clear();
+    this.#before = new Map(this.objects);
+  }
 
   readonly onUpsert = (object: KubernetesObject): void => {
     this.upserts += 1;
@@ -17,7 +24,7 @@ export class Mirror {
     this.#versions.add(version);
     const before = this.objects.get(name);
     if (before !== undefined && before.metadata.uid !== uid) this.violations.push(`${name} became another object without a deletion`);
-    if (before !== undefined && Number(before.metadata.resourceVersion) >= Number(resourceVersion))
+    if (before !== undefined && before !== this.#before.get(name) && Number(before.metadata.resourceVersion) >= Number(resourceVersion))
       this.violations.push(`${version} goes back`);
     this.objects.set(name, object);
   };

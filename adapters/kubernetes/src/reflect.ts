@@ -113,7 +113,7 @@ class Reflection {
         const paging = this.#pagesExpired ? {} : { limit: this.#pageSize };
         const page = await client.list(resource, { ...scope, ...paging, ...(continueToken !== undefined && { continueToken }) });
         resourceVersion ??= page.resourceVersion; // A later page may be newer; from the first on, nothing is missed.
-        for (const object of page.items) this.#upsert(object);
+        for (const object of page.items) this.#upsertListed(object);
         continueToken = page.continueToken;
       } while (continueToken !== undefined);
     } catch (cause) {
@@ -180,6 +180,19 @@ class Reflection {
     if (event.type === "DELETED") this.#delete(event.object);
     else this.#upsert(event.object);
     this.#resourceVersion = event.object.metadata.resourceVersion;
+  }
+
+  /** What a list says is so, even if its versions are older than those seen before: a server that was restored from a backup counts anew. */
+  #upsertListed(object: KubernetesObject): void {
+    const { namespace, name } = referenceTo(object);
+    const known = this.#known.get(`${namespace}/${name}`);
+    if (
+      known !== undefined &&
+      known.listNumber !== this.#listNumber &&
+      isOlder(object.metadata.resourceVersion ?? "", known.resourceVersion)
+    )
+      known.resourceVersion = "";
+    this.#upsert(object);
   }
 
   #upsert(object: KubernetesObject): void {

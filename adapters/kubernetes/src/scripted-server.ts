@@ -89,6 +89,19 @@ export class ScriptedServer implements AsyncDisposable {
     this.#changes.length = 0;
   }
 
+  /** Puts the state of now back, later: as if a backup of the store had been restored. Its versions begin again where they were. */
+  backup(): () => void {
+    const objects = new Map(this.objects);
+    const version = this.#version;
+    return () => {
+      this.dropConnections();
+      this.objects.clear();
+      for (const [name, object] of objects) this.objects.set(name, object);
+      this.#version = version;
+      this.compact();
+    };
+  }
+
   /** Something else has happened, of which watches of this collection learn only the version. */
   bookmark(): void {
     this.#version += 1;
@@ -146,6 +159,10 @@ export class ScriptedServer implements AsyncDisposable {
   #watch(from: number, response: ServerResponse): void {
     if (from < this.#compacted) {
       sendStatus(response, 410, "Expired", "too old resource version");
+      return;
+    }
+    if (from > this.#version) {
+      sendStatus(response, 504, "Timeout", "Too large resource version");
       return;
     }
     response.writeHead(200, { "content-type": "application/json" });

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import Database from "better-sqlite3";
 import {
   type Change,
@@ -20,6 +21,8 @@ export interface SqliteStoreOptions {
   readonly history?: HistoryLimits;
 }
 
+/** What better-sqlite3 makes files with. */
+const pageSizeBytes = 4_096;
 /** Writes of one batch before it is committed without waiting for the turn to end. */
 const batchWritesMax = 1_000;
 
@@ -34,6 +37,10 @@ interface Batch {
  */
 export function openSqliteStore(options: SqliteStoreOptions): Store {
   let database: Database.Database | undefined;
+  // SQLite makes whole pages of what is missing, and objects would be gone without a word. With a log beside it, the file is made whole from that.
+  const sizeBytes = sizeOf(options.path);
+  if (sizeBytes % pageSizeBytes !== 0 && sizeOf(`${options.path}-wal`) === 0)
+    throw damaged(options.path, `it ends after ${sizeBytes} bytes, within a page`);
   try {
     database = new Database(options.path, { timeout: 0 });
     database.pragma("locking_mode = exclusive");
@@ -45,8 +52,21 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     database?.close();
     if (isBusy(cause))
       throw new StoreError(`${options.path} is in use by another server; stop that one first or choose another state directory`, { cause });
+    if (isDamaged(cause)) throw damaged(options.path, cause.message, cause);
     throw new StoreError(`cannot open the store ${options.path}`, { cause });
   }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function damaged(path: string, how: string, cause?: unknown): StoreError {
+  return new StoreError(`${path} is damaged (${how}); put a backup in its place, or move it away to begin with an empty store`, { cause });
+}
+
+function isDamaged(cause: unknown): cause is Error {
+  return cause instanceof Database.SqliteError && (cause.code === "SQLITE_NOTADB" || cause.code.startsWith("SQLITE_CORRUPT"));
 }
 
 function isBusy(cause: unknown): boolean {
