@@ -116,8 +116,15 @@ class Comparison {
       programs.setIdentity(addressOf(index, 6), 128, id);
     }
     for (const { id, prefix } of this.#locals.identities()) {
+      if (prefix === "") continue;
       const [address = "", bits = "0"] = prefix.split("/");
       programs.setIdentity(address, Number(bits), id);
+    }
+    for (const end of ends) {
+      const bits = end.address?.includes(":") ? 128 : 32;
+      // What has names may have an identity apart from that of its prefix.
+      if (end.address !== undefined && (end.names ?? []).length > 0)
+        programs.setIdentity(end.address, bits, identityOf(end, this.#locals, families));
     }
     const known = new Set([...this.#locals.identities()].map(({ prefix }) => prefix));
     const single = families.length === 1;

@@ -9,6 +9,7 @@ import { addFlowFlags, type FlowOptions, readObservations } from "./flow-source.
 
 interface SuggestFlags extends OutputOptions, FlowOptions {
   readonly worldAddresses: string;
+  readonly fqdns?: boolean;
   readonly withoutCluster?: boolean;
 }
 
@@ -19,6 +20,7 @@ export function addSuggest(group: Command, context: Context): void {
     .command("suggest")
     .description("Write the policies that allow what the pods of a namespace (--namespace) were seen to do, and nothing else")
     .option("--world-addresses <number>", "With more addresses outside the cluster a workload is allowed all of the world", "16")
+    .option("--fqdns", "Allow addresses outside by the DNS names that flows tell; needs a DNS proxy on the nodes")
     .option("--without-cluster", "Go by the flows alone; pods that were not seen may then be chosen by a rule for others");
   addFlowFlags(addOutputFlag(command), "24h").action(async (options: SuggestFlags) => {
     checkOutput(options);
@@ -28,7 +30,8 @@ export function addSuggest(group: Command, context: Context): void {
     if (!/^[0-9]+$/.test(options.worldAddresses) || worldAddresses > worldAddressesMax)
       throw new UsageError(`--world-addresses is a whole number up to ${worldAddressesMax}, not ${JSON.stringify(options.worldAddresses)}`);
     const knownPods = options.withoutCluster === true ? [] : await podsOf(context);
-    const suggestions = new PolicySuggestions({ namespace, worldAddressesMax: worldAddresses, knownPods });
+    const byNames = options.fqdns === true;
+    const suggestions = new PolicySuggestions({ namespace, worldAddressesMax: worldAddresses, byNames, knownPods });
     for await (const observation of readObservations(options, context)) suggestions.add(observation);
     const suggestion = suggestions.suggestion();
     tell(suggestion, namespace, context);

@@ -9,7 +9,7 @@ import {
   reservedLabels,
 } from "@cilium-ts/identity";
 import type { Labels } from "@cilium-ts/labels";
-import { familyOf, parsePrefix } from "@cilium-ts/net";
+import { type Family, familyOf, type Prefix, parsePrefix } from "@cilium-ts/net";
 import {
   explainPacket,
   type PacketEnd,
@@ -46,6 +46,7 @@ export class PolicyJudge {
   readonly #numbers = new Map<string, number>();
   readonly #subjects = new Set<string>();
   #nextNumber: number = clusterIdentityMin;
+  #nextLocal: number = localIdentityMin;
 
   constructor(world: PolicyWorld) {
     this.#world = world;
@@ -72,13 +73,12 @@ export class PolicyJudge {
 
   /** Every prefix that rules tell apart has an identity, as on a node. */
   #tellPrefixes(): void {
-    let number: number = localIdentityMin;
     for (const text of this.#engine.referencedPrefixes()) {
       const prefix = parsePrefix(text);
       if (prefix === undefined) continue;
-      this.#engine.upsertIdentity(number, cidrLabels(prefix, this.#world.families));
-      this.#prefixes.upsert(prefix, "generated", { identity: number });
-      number += 1;
+      this.#engine.upsertIdentity(this.#nextLocal, cidrLabels(prefix, this.#world.families));
+      this.#prefixes.upsert(prefix, "generated", { identity: this.#nextLocal });
+      this.#nextLocal += 1;
     }
     for (const id of [reservedIdentities.world, reservedIdentities.worldIPv4, reservedIdentities.worldIPv6])
       this.#engine.upsertIdentity(id, requireReserved(id));
@@ -88,12 +88,7 @@ export class PolicyJudge {
   #numberOf(end: PacketEnd): number | undefined {
     const { labels, namedPorts = [] } = end;
     const prefix = prefixOfLabels(labels);
-    if (prefix !== undefined) {
-      const known = this.#prefixes.lookup(prefix.address)?.identity;
-      if (known !== undefined) return known;
-      if (this.#world.families.length < 2) return reservedIdentities.world;
-      return familyOf(prefix.address) === 4 ? reservedIdentities.worldIPv4 : reservedIdentities.worldIPv6;
-    }
+    if (prefix !== undefined) return this.#outsideNumber(prefix, labels);
     const key = `${labels.key}${JSON.stringify(namedPorts)}`;
     let number = this.#numbers.get(key);
     if (number === undefined) {
@@ -103,6 +98,26 @@ export class PolicyJudge {
       this.#engine.upsertIdentity(number, labels, namedPorts);
     }
     return number;
+  }
+
+  /** Of the narrowest prefix that rules tell apart; of an address whose names they mean, apart from that. */
+  #outsideNumber(prefix: Prefix, labels: Labels): number {
+    const plain = this.#prefixes.lookup(prefix.address);
+    const patterns = this.#engine.referencedPatterns();
+    const meant = labels.all.filter(({ source, key }) => source === "fqdn" && patterns.has(key));
+    if (meant.length > 0) {
+      const around = plain === undefined ? worldLabels(prefix, this.#world.families) : cidrLabels(plain.prefix, this.#world.families);
+      const own = around.with(meant);
+      let number = this.#numbers.get(own.key);
+      if (number === undefined) {
+        number = this.#nextLocal;
+        this.#nextLocal += 1;
+        this.#numbers.set(own.key, number);
+        this.#engine.upsertIdentity(number, own);
+      }
+      return number;
+    }
+    return plain?.identity ?? worldNumber(prefix, this.#world.families);
   }
 
   /** Remembered, so that it is resolved once however often it is asked about, as long as there is room. */
@@ -138,6 +153,15 @@ const outsiders = ["host", "remote-node", "kube-apiserver", "world", "world-ipv4
 
 function isEndpoint(labels: Labels): boolean {
   return !labels.all.some(({ source, key }) => source === "cidr" || (source === "reserved" && outsiders.includes(key)));
+}
+
+function worldNumber({ address }: Prefix, families: readonly Family[]): number {
+  if (families.length < 2) return reservedIdentities.world;
+  return familyOf(address) === 4 ? reservedIdentities.worldIPv4 : reservedIdentities.worldIPv6;
+}
+
+function worldLabels(prefix: Prefix, families: readonly Family[]): Labels {
+  return requireReserved(worldNumber(prefix, families));
 }
 
 function byPolicy(rules: readonly Rule[]): Map<string, Rule[]> {

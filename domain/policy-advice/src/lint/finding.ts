@@ -17,6 +17,7 @@ export const checks = [
   "allows-nothing",
   "shadowed-by-deny",
   "repeated",
+  "fqdn-without-dns",
   "cidr-of-pods",
   "cidr-of-node",
   "cidr-of-service",

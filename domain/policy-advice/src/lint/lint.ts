@@ -52,6 +52,7 @@ function lintRule(rule: Rule, inForce: readonly Rule[], context: LintContext, te
       if (earlier !== undefined) tell("repeated", section.path, `says again what ${earlier.path} says`);
     }
   }
+  lintNames(rule, inForce, tell);
   for (const direction of ["ingress", "egress"] as const) lintShadows(rule, direction, inForce, tell);
 }
 
@@ -172,6 +173,21 @@ function lintPortNames(rule: Rule, list: List, { ports = [], peers }: RuleSectio
         tell("no-such-port", group.path, `no pod that would receive the traffic has a port called ${port.name}`);
     }
   }
+}
+
+/** Names are learned from answers that a proxy sees, and it sees those that a DNS rule of the same pods sends its way. */
+function lintNames(rule: Rule, inForce: readonly Rule[], tell: Tell): void {
+  const named = rule.egress.filter(({ peers = [] }) => peers.some(({ kind }) => kind === "fqdn"));
+  if (named.length === 0) return;
+  const learns = ({ ports = [] }: RuleSection): boolean => ports.some(({ layer7 }) => layer7?.parser === "dns");
+  const covering = inForce.filter((other) => coversSelector(other.endpointSelector, rule.endpointSelector));
+  if (covering.some(({ egress }) => egress.some(learns))) return;
+  for (const { path } of named)
+    tell(
+      "fqdn-without-dns",
+      path,
+      "allows no name: no policy of these pods has a DNS rule (toPorts.rules.dns), from which names are learned",
+    );
 }
 
 function lintShadows(rule: Rule, direction: Direction, inForce: readonly Rule[], tell: Tell): void {

@@ -1,5 +1,6 @@
 import { type PortGroup, type PortMatch, type Protocol, protocols } from "@cilium-ts/policy";
 
+const dnsPort = 53;
 /** Of one list of ports in a policy. */
 const portsOfListMax = 40;
 
@@ -19,6 +20,20 @@ export class ObservedPorts {
 
   addAll(others: ObservedPorts): void {
     for (const [protocol, ports] of others.#ports) for (const port of ports) this.add(protocol, port);
+  }
+
+  /** Those at which DNS servers answer, and the others. */
+  split(): { readonly dns: ObservedPorts; readonly rest: ObservedPorts } {
+    const [dns, rest] = [new ObservedPorts(), new ObservedPorts()];
+    for (const [protocol, ports] of this.#ports) {
+      const mayBeDns = protocol === protocols.tcp || protocol === protocols.udp;
+      for (const port of ports) (mayBeDns && port === dnsPort ? dns : rest).add(protocol, port);
+    }
+    return { dns, rest };
+  }
+
+  get isEmpty(): boolean {
+    return this.#ports.size === 0;
   }
 
   /** Text that is equal exactly for equal ports. */

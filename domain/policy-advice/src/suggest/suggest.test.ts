@@ -69,8 +69,9 @@ function suggest(flows: readonly ObservedFlow[], worldAddressesMax = 8): Suggest
   return suggestions.suggestion();
 }
 
-function questionOf({ from, to, protocol, port }: ObservedFlow): PacketQuestion {
-  const [source, destination] = [packetEndOf(from, families), packetEndOf(to, families)];
+function questionOf({ from, to, protocol, port }: ObservedFlow, patterns: readonly string[] = []): PacketQuestion {
+  const known = { families, patterns, namedPorts: [] };
+  const [source, destination] = [packetEndOf(from, known), packetEndOf(to, known)];
   assert.ok(source !== undefined && destination !== undefined);
   return { from: source, to: destination, protocol, port };
 }
@@ -178,4 +179,25 @@ test("drops, other namespaces and what nobody can name need nothing, and are cou
     { reason: "not of the namespace shop", count: 1 },
     { reason: "it is not known who the sender was", count: 1 },
   ]);
+});
+
+test("by names, what was seen goes through where names are learned, DNS through the proxy, and nothing else", () => {
+  const named = (address: string, ...names: string[]): ObservedEnd => ({ ...other("reserved:world-ipv4", address), names });
+  const seen = [
+    flow(web, dns, 17, 53),
+    flow(web, named("192.0.2.1", "B.example.", "a.example"), 6, 443),
+    flow(web, named("192.0.2.2"), 6, 443),
+  ];
+  const suggestions = new PolicySuggestions({ namespace: "shop", worldAddressesMax: 8, byNames: true });
+  for (const one of seen) suggestions.add({ kind: "flow", flow: one });
+  const suggestion = suggestions.suggestion();
+  const judge = new PolicyJudge(world(suggestion));
+  const verdictOf = (one: ObservedFlow): string => judge.judge(questionOf(one, ["a.example"])).verdict;
+  assert.deepEqual(seen.map(verdictOf), ["redirected", "allowed", "allowed"]);
+  const moved = flow(web, named("192.0.2.9", "a.example"), 6, 443);
+  const unnamed = flow(web, named("192.0.2.1", "c.example"), 6, 443);
+  assert.deepEqual([moved, unnamed, flow(web, dns, 6, 80)].map(verdictOf), ["allowed", "dropped", "dropped"]);
+  assert.deepEqual(suggestion.notes, []);
+  suggestions.add({ kind: "flow", flow: flow(db, named("192.0.2.1", "a.example"), 6, 443) });
+  assert.deepEqual(suggestions.suggestion().notes, ["egress of db: no DNS server was seen, so no proxy learns the names that are allowed"]);
 });

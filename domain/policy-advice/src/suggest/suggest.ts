@@ -1,5 +1,14 @@
 import { Labels, namespaceLabelKey } from "@cilium-ts/labels";
-import { type Direction, type Entity, entities, type Peer, type Rule, type RuleSection } from "@cilium-ts/policy";
+import {
+  canonicalName,
+  type Direction,
+  type Entity,
+  entities,
+  type Peer,
+  type PortGroup,
+  type Rule,
+  type RuleSection,
+} from "@cilium-ts/policy";
 import type { Observation, ObservedEnd, ObservedFlow } from "../flows/observed-flow.ts";
 import { isOutside } from "../flows/packet-end.ts";
 import { ObservedPorts } from "./observed-ports.ts";
@@ -10,6 +19,11 @@ export interface SuggestOptions {
   readonly namespace: string;
   /** Addresses outside the cluster that one workload may be allowed by themselves; with more it is allowed all of the world. */
   readonly worldAddressesMax: number;
+  /**
+   * Addresses that flows tell a DNS name of are allowed by it, and DNS servers are asked through a proxy that learns the names. Where no
+   * node has such a proxy, nothing is allowed by that.
+   */
+  readonly byNames?: boolean;
   /** Pods that are there, whether they were seen or not: a rule must not choose them by mistake. */
   readonly knownPods?: Iterable<Labels>;
 }
@@ -39,7 +53,8 @@ interface Need {
 type PeerKind =
   | { readonly kind: "pods"; readonly labels: Labels }
   | { readonly kind: "entity"; readonly entity: Entity }
-  | { readonly kind: "address"; readonly address: string };
+  | { readonly kind: "address"; readonly address: string }
+  | { readonly kind: "name"; readonly name: string };
 
 interface Workload {
   readonly labels: Labels;
@@ -88,8 +103,17 @@ export class PolicySuggestions {
     const receiver = this.#workloadOf(to, flow.to);
     if (sender === undefined && receiver === undefined) return `not of the namespace ${this.#options.namespace}`;
     if (this.#needs >= needsMax) return `more than ${needsMax} different needs: look at a shorter time`;
-    const added = [sender && this.#need(sender.needs.egress, to, flow), receiver && this.#need(receiver.needs.ingress, from, flow)];
+    const added = [
+      sender && this.#need(sender.needs.egress, this.#byName(to, flow.to), flow),
+      receiver && this.#need(receiver.needs.ingress, from, flow),
+    ];
     return added.includes(false) ? "its protocol or port is none that policies can name" : undefined;
+  }
+
+  /** Of several names always the same. */
+  #byName(peer: PeerKind, { names }: ObservedEnd): PeerKind {
+    const [name] = names.map(canonicalName).sort();
+    return this.#options.byNames !== true || peer.kind !== "address" || name === undefined ? peer : { kind: "name", name };
   }
 
   #workloadOf(peer: PeerKind, end: ObservedEnd): Workload | undefined {
@@ -108,8 +132,7 @@ export class PolicySuggestions {
   }
 
   #need(needs: Map<string, Need>, peer: PeerKind, { protocol, port }: ObservedFlow): boolean {
-    const key =
-      peer.kind === "pods" ? workloadKey(peer.labels) : peer.kind === "entity" ? `entity ${peer.entity}` : `address ${peer.address}`;
+    const key = keyOf(peer);
     let need = needs.get(key);
     if (need === undefined) {
       need = { peer, ports: new ObservedPorts() };
@@ -135,18 +158,24 @@ export class PolicySuggestions {
 
   /** Peers with equal ports share a section, as long as they are of one kind: a section may not mix them. */
   #sectionsOf(workload: Workload, direction: Direction, name: string, notes: string[]): RuleSection[] {
-    const groups = new Map<string, { readonly peers: Peer[]; readonly ports: ObservedPorts }>();
+    const groups = new Map<string, { readonly peers: Peer[]; readonly ports: ObservedPorts; readonly isDns: boolean }>();
     const needs = this.#narrowed(workload.needs[direction], `${direction} of ${name}`, notes);
-    for (const { peer, ports } of needs) {
+    const usesNames = needs.some(({ peer }) => peer.kind === "name");
+    for (const { peer, ports } of needs.flatMap((need) => (usesNames ? splitNeed(need) : [need]))) {
       const written = this.#written(peer);
-      const key = `${written.kind} ${ports.key}`;
+      const isDns = usesNames && peer.kind !== "name" && ports.split().rest.isEmpty;
+      const key = `${written.kind} ${isDns} ${ports.key}`;
       const group = groups.get(key);
-      if (group === undefined) groups.set(key, { peers: [written], ports });
+      if (group === undefined) groups.set(key, { peers: [written], ports, isDns });
       else group.peers.push(written);
     }
+    if (usesNames && ![...groups.values()].some(({ isDns }) => isDns))
+      notes.push(`${direction} of ${name}: no DNS server was seen, so no proxy learns the names that are allowed`);
     const path = `${direction}[]`;
     return [...groups.values()]
-      .flatMap(({ peers, ports }) => splitPorts({ path, peers, ports: ports.groups(path) }))
+      .flatMap(({ peers, ports, isDns }) =>
+        splitPorts({ path, peers, ports: ports.groups(path).map((group) => (isDns ? learning(group) : group)) }),
+      )
       .map((section, index) => renumbered(section, `${direction}[${index}]`));
   }
 
@@ -168,6 +197,8 @@ export class PolicySuggestions {
         return { kind: "endpoints", selector: workloadSelector(peer.labels, this.#pods.values()) };
       case "entity":
         return peer;
+      case "name":
+        return { kind: "fqdn", pattern: peer.name };
       case "address":
         return { kind: "cidr", cidr: `${peer.address}/${peer.address.includes(":") ? 128 : 32}`, except: [] };
     }
@@ -183,6 +214,30 @@ function peerOf(end: ObservedEnd): PeerKind | undefined {
   const entity = entityOrder.find((name) => end.labels.includes(`reserved:${name}`));
   if (entity !== undefined) return { kind: "entity", entity };
   return { kind: "pods", labels: Labels.parse(end.labels) };
+}
+
+function keyOf(peer: PeerKind): string {
+  switch (peer.kind) {
+    case "pods":
+      return workloadKey(peer.labels);
+    case "entity":
+      return `entity ${peer.entity}`;
+    case "address":
+      return `address ${peer.address}`;
+    case "name":
+      return `name ${peer.name}`;
+  }
+}
+
+/** What may be DNS stands apart, for only that goes through the proxy. */
+function splitNeed({ peer, ports }: Need): Need[] {
+  const { dns, rest } = ports.split();
+  return [dns, rest].filter((part) => !part.isEmpty).map((part) => ({ peer, ports: part }));
+}
+
+/** Every name may be asked for, and is learned. */
+function learning(group: PortGroup): PortGroup {
+  return { ...group, layer7: { parser: "dns", rules: [{ matchPattern: "*" }] } };
 }
 
 /** `toPorts` and `icmps` exclude each other in one section. */

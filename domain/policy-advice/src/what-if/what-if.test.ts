@@ -138,3 +138,20 @@ test("a policy that is only audited shows what it would stop, and that it passes
     [["allowed", "audited", "ingress: only audited: dropped, no rule of CiliumNetworkPolicy shop/db allows it"]],
   );
 });
+
+test("an address outside is known by the names that the flow tells, and only by those that policies mean", () => {
+  const named = (address: string, ...names: string[]): ObservedEnd => ({ ...world(address), names });
+  const egress: RuleSection[] = [{ path: "egress[0]", peers: [{ kind: "fqdn", pattern: "*.example.org" }] }];
+  const after = policies(rule("web", "web", [], { egress, enableDefaultDeny: { ingress: false, egress: true } }));
+  const report = ask(
+    policies(),
+    after,
+    flow(pod("web"), named("192.0.2.1", "API.example.org."), 443),
+    flow(pod("web"), named("192.0.2.2", "api.example.net"), 443),
+    flow(pod("web"), world("192.0.2.3"), 443),
+  );
+  assert.deepEqual(
+    report.changed.map(({ to }) => to),
+    ["192.0.2.3", "api.example.net (192.0.2.2)"],
+  );
+});

@@ -1,6 +1,14 @@
-import { type Direction, type NamedPort, type PacketQuestion, type PolicyWorld, protocols, type Verdict } from "@cilium-ts/policy";
+import {
+  type Direction,
+  type NamedPort,
+  type PacketEnd,
+  type PacketQuestion,
+  type PolicyWorld,
+  protocols,
+  type Verdict,
+} from "@cilium-ts/policy";
 import type { Observation, ObservedEnd, ObservedFlow } from "../flows/observed-flow.ts";
-import { endText, packetEndOf } from "../flows/packet-end.ts";
+import { endText, packetEndOf, patternsIn } from "../flows/packet-end.ts";
 import { type Judgement, type Outcome, PolicyJudge } from "../flows/policy-judge.ts";
 
 export interface WhatIfOptions {
@@ -60,12 +68,14 @@ interface Row {
 /** Replays recorded flows against two sets of policies. Memory is bounded by the number of distinct connections, not of flows. */
 export class WhatIf {
   readonly #options: WhatIfOptions;
+  readonly #patterns: readonly string[];
   readonly #rows = new Map<string, Row>();
   readonly #notJudged = new Map<string, number>();
   #flows = 0;
 
   constructor(options: WhatIfOptions) {
     this.#options = options;
+    this.#patterns = patternsIn([...options.before.rules, ...options.after.rules]);
   }
 
   add(observation: Observation): void {
@@ -115,10 +125,11 @@ export class WhatIf {
 
   #questionOf(flow: ObservedFlow): PacketQuestion | string {
     const { before, namedPortsOf } = this.#options;
-    const portsOf = (end: ObservedEnd): readonly NamedPort[] => namedPortsOf?.(end) ?? [];
-    const from = packetEndOf(flow.from, before.families, portsOf(flow.from));
+    const endOf = (end: ObservedEnd): PacketEnd | undefined =>
+      packetEndOf(end, { families: before.families, patterns: this.#patterns, namedPorts: namedPortsOf?.(end) ?? [] });
+    const from = endOf(flow.from);
     if (from === undefined) return "it is not known who the sender was";
-    const to = packetEndOf(flow.to, before.families, portsOf(flow.to));
+    const to = endOf(flow.to);
     if (to === undefined) return "it is not known who the receiver was";
     return { from, to, protocol: flow.protocol, port: flow.port };
   }
