@@ -220,6 +220,7 @@ async function enforceOnceSynced({ log }: World, node: Node, datapath: Datapath,
   const rest = [cluster.synced("policies"), cluster.synced("pods"), cluster.synced("namespaces"), nodeWatch.synced()];
   await unlessAborted(Promise.all(rest), signal);
   readiness.reached("policies");
+  await endpoints.prepareRestored();
   let all = true;
   node.updates.open(() => {
     all = endpoints.enforceRestored();

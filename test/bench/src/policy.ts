@@ -17,6 +17,8 @@ const changeAimMs = 5;
 /** Policies must not keep the event loop from anything else for longer. */
 const blockAimMs = 20;
 const enforcedAimMs = 30;
+/** As many as the agent does between two looks at what else there is. */
+const partsAtOnce = 4;
 const sizes = [100, 1_000, 10_000];
 
 type Add = (samples: Samples) => void;
@@ -62,6 +64,10 @@ function measureSize(size: ClusterSize, repeats: number, add: Add, cold: Map<str
   const asIncumbent = rules === 1_000 && identities === 1_000;
   const aim = asIncumbent ? aims[kind] : undefined;
   const incumbent = asIncumbent ? incumbents[kind] : undefined;
+  if (rules === 10_000 && identities === 10_000) {
+    const blocks = repeat(repeats, () => longestPart(engine));
+    add({ name: `longest-block-prepared-${name}`, unit: "ms", ours: blocks, aim: atMost(blockAimMs) });
+  }
   add({ name: `cold-${name}`, unit: "ms", ours: results, ...(aim && { aim: atMost(aim) }), ...(incumbent && { incumbent }) });
   const ruleChanges = repeat(3 * repeats, (index) =>
     timeMs(() => {
@@ -86,6 +92,25 @@ function measureSize(size: ClusterSize, repeats: number, add: Add, cold: Map<str
   }
   cold.set(`${rules}/${identities}`, median(results));
   change.set(`${rules}/${identities}`, median(ruleChanges));
+}
+
+/** A first result in parts: the longest of them, and what is left to do at once. */
+function longestPart(engine: PolicyEngine): number {
+  engine.forget(subject);
+  const parts = engine.prepare(subject);
+  let longest = 0;
+  for (let ended = false; !ended; ) {
+    longest = Math.max(
+      longest,
+      timeMs(() => {
+        for (let count = 0; count < partsAtOnce && !ended; count += 1) ended = parts.next().done === true;
+      }),
+    );
+  }
+  return Math.max(
+    longest,
+    timeMs(() => void engine.resolve(subject)),
+  );
 }
 
 /** Time at ten times the size over time at the size: 10 is in proportion. */

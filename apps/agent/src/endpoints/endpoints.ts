@@ -159,6 +159,8 @@ export class Endpoints implements CniEndpoints {
       },
       this.#options.clock.nowMs(),
     );
+    undo.add("the prepared policy", () => this.#enforcement.abandon(created));
+    await this.#enforcement.prepare(created);
     const row = this.#begin(created, identity.labels, undo);
     undo.keep();
     this.#catchUp(id);
@@ -222,6 +224,11 @@ export class Endpoints implements CniEndpoints {
       datapath.endpoints.remove(this.#notOfOthers({ id, ifindex: left.ifindex, ipv4: left.ipv4, ipv6: left.ipv6 }));
     }
     for (const row of [...this.index.rows()]) if (damaged.has(row.id)) this.#save(row);
+  }
+
+  /** Computes the policies of restored endpoints, as far as that can be done in parts. */
+  async prepareRestored(): Promise<void> {
+    for (const row of [...this.index.rows()]) if (row.state === "restoring") await this.#enforcement.prepare(row);
   }
 
   /** Every restored endpoint gets its policy, rows and links, where they are not right already. False: some could not, and are tried again. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EndpointRows } from "@cilium-ts/datapath";
 import { changeEndpoint, type EndpointRow } from "@cilium-ts/endpoint";
 import { type PolicyEngine, type PolicySubject, type ResolvedPolicy, subjectKey } from "@cilium-ts/policy";
@@ -13,6 +14,9 @@ export interface EnforcementOptions {
   /** Whether policy only audits in a namespace. */
   audits(namespace: string): boolean;
 }
+
+/** Of a policy that is prepared; some milliseconds together. */
+const partsAtOnce = 4;
 
 /** An endpoint's policy, as the kernel has it. */
 interface Enforced {
@@ -51,6 +55,21 @@ export class Enforcement {
     return [...(this.#bySubject.get(subject)?.ids ?? [])];
   }
 
+  /** Computes the endpoint's policy in parts, so that `enforce` has little to do and others are not kept waiting. */
+  async prepare(row: EndpointRow): Promise<void> {
+    let count = 0;
+    for (const _ of this.#options.engine.prepare(subjectOf(row))) {
+      count += 1;
+      if (count % partsAtOnce === 0) await nextTurn();
+    }
+  }
+
+  /** What was prepared is not needed after all. */
+  abandon(row: EndpointRow): void {
+    const subject = subjectOf(row);
+    if (!this.#bySubject.has(subjectKey(subject))) this.#options.engine.forget(subject);
+  }
+
   /** The row with the policy that the kernel now enforces for it. Throws when the kernel refuses: then what was in force still is. */
   enforce(row: EndpointRow): EndpointRow {
     const { engine, realised, revision, audits } = this.#options;
@@ -76,7 +95,10 @@ export class Enforcement {
   remove(row: EndpointRow): void {
     this.#options.rows.remove(kernelKey(row));
     const enforced = this.#byId.get(row.id);
-    if (enforced === undefined) return;
+    if (enforced === undefined) {
+      this.abandon(row);
+      return;
+    }
     this.#byId.delete(row.id);
     this.#options.realised.release(enforced.policy.fingerprint);
     this.#leave(row.id, enforced.subject);

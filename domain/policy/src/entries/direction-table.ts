@@ -24,6 +24,8 @@ export interface TableContext {
 }
 
 const anyIdentity = 0;
+/** Of a result that is prepared: the entries of so many identities are a fraction of a millisecond's work. */
+const identitiesAtOnce = 256;
 /** Origin lists that nobody uses any more are cleared away when there are this many more lists than were in use. */
 const unusedListsMax = 1024;
 
@@ -45,6 +47,8 @@ export class DirectionTable implements SelectorWatcher {
   /** Lists in use when they were last counted. */
   #originsKept = 0;
   readonly #redirects = new Redirects();
+  /** All are being computed, in parts. */
+  #underway: Generator<void> | undefined;
   #touched: Set<number> | "all" = "all";
   #selecting = 0;
   #closing = 0;
@@ -149,8 +153,23 @@ export class DirectionTable implements SelectorWatcher {
 
   /** Entries of one identity after the other, ascending. */
   blocks(): readonly Block[] {
+    this.#finish();
     this.#refresh();
     return this.#blocks.all();
+  }
+
+  /** Does what `blocks` would do the first time in parts; whatever changes in between is done in the end. */
+  *prepare(): Generator<void> {
+    this.#touchWhatCloses();
+    if (this.#touched !== "all") return;
+    this.#underway = this.#computing();
+    while (this.#underway?.next().done === false) yield;
+    this.#underway = undefined;
+  }
+
+  #finish(): void {
+    while (this.#underway?.next().done === false);
+    this.#underway = undefined;
   }
 
   #refresh(): void {
@@ -195,13 +214,23 @@ export class DirectionTable implements SelectorWatcher {
   }
 
   #computeAll(): void {
+    for (const _ of this.#computing());
+  }
+
+  *#computing(): Generator<void> {
+    this.#touched = new Set();
     this.#origins.keepOnly([]);
     const blocks: Block[] = [];
     const take = (block: Block | undefined): void => void (block === undefined || blocks.push(block));
     take(this.settled ? this.#settleAnybody() : this.#compute(anyIdentity, this.#aboutAnybody));
     if (this.#context.enforcement() !== "open") {
       const compute = this.#computer();
-      for (const [identity, statements] of this.#statementsByIdentity()) take(compute(identity, statements));
+      let count = 0;
+      for (const [identity, statements] of this.#statementsByIdentity()) {
+        take(compute(identity, statements));
+        count += 1;
+        if (count % identitiesAtOnce === 0) yield;
+      }
     }
     this.#blocks.replaceAll(blocks);
     this.#originsKept = this.#origins.size;

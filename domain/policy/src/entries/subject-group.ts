@@ -86,6 +86,13 @@ export class SubjectGroup {
     return this.#result;
   }
 
+  /** As `resolve`, in parts. */
+  *prepare(): Generator<void> {
+    yield* this.#ingress.prepare();
+    yield* this.#egress.prepare();
+    this.resolve();
+  }
+
   touchEverything(): void {
     this.#ingress.touchEverything();
     this.#egress.touchEverything();

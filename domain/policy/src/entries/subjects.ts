@@ -13,6 +13,10 @@ export interface PolicySubject {
 /** Remembered subjects at once; a node has at most as many endpoints. */
 export const subjectCountMax = 65_535;
 
+/** Of a result that is prepared. */
+const rulesAtOnce = 500;
+const attemptsMax = 3;
+
 interface KnownSubject {
   readonly key: string;
   readonly labels: Labels;
@@ -40,6 +44,8 @@ export class Subjects {
   readonly #subjects = new Map<string, KnownSubject>();
   readonly #groups = new Map<string, SubjectGroup>();
   #nextSerial = 1;
+  /** Moves with every change of rules. */
+  #version = 0;
 
   constructor(options: SubjectsOptions) {
     this.#options = options;
@@ -73,6 +79,34 @@ export class Subjects {
     return group;
   }
 
+  /**
+   * Makes the group of the subject in parts, with its result. Rules that change in between make it begin again, and at last leave it to
+   * `groupOf`. Nobody knows the subject before the end.
+   */
+  *prepare(subject: PolicySubject): Generator<void> {
+    for (let attempt = 0; attempt < attemptsMax && !this.has(subjectKey(subject)); attempt += 1) {
+      const version = this.#version;
+      const { labels } = subject;
+      const rules = [...this.#rules.matching(labels)];
+      yield;
+      const names = namesFor(rules, sortNamedPorts(subject.namedPorts ?? []));
+      const key = keyOf(labels.has("reserved", "init"), names, this.#hashAfter([0, 0], [], rules), rules.length);
+      const group = this.#find(key, rules) ?? this.#options.createGroup(labels.has("reserved", "init"), names);
+      const isNew = group.ruleCount === 0 && rules.length > 0;
+      for (let from = 0; isNew && from < rules.length && version === this.#version; from += rulesAtOnce) {
+        group.change([], rules.slice(from, from + rulesAtOnce));
+        yield;
+      }
+      if (version === this.#version) yield* group.prepare();
+      const done = version === this.#version;
+      if (done && isNew && this.#find(key, rules) === undefined) {
+        group.hash = this.#hashAfter([0, 0], [], rules);
+        this.#register(group, key);
+      } else if (isNew) group.close();
+      if (done) this.groupOf(subject);
+    }
+  }
+
   forget(key: string): void {
     const known = this.#subjects.get(key);
     if (known === undefined) return;
@@ -82,6 +116,7 @@ export class Subjects {
 
   /** Some rules give way to others. Subjects stay with their group where all of it is concerned in the same way. */
   replace(removed: readonly CompiledRule[], added: readonly CompiledRule[]): void {
+    this.#version += 1;
     for (const rule of removed) this.#rules.remove(rule, rule.rule.endpointSelector);
     for (const rule of added) {
       this.#rules.add(rule, rule.rule.endpointSelector);
@@ -154,7 +189,7 @@ export class Subjects {
   }
 
   #groupWith(rules: readonly CompiledRule[], init: boolean, namedPorts: readonly NamedPort[]): SubjectGroup {
-    const names = rules.some((rule) => rule.ingress.usesPortNames) ? namedPorts : [];
+    const names = namesFor(rules, namedPorts);
     const hash = this.#hashAfter([0, 0], [], rules);
     const key = keyOf(init, names, hash, rules.length);
     const known = this.#find(key, rules);
@@ -236,4 +271,9 @@ export function sortNamedPorts(ports: readonly NamedPort[]): readonly NamedPort[
 export function namedPortsKey(ports: readonly NamedPort[]): string {
   if (ports.length === 0) return "";
   return JSON.stringify(sortNamedPorts(ports).map(({ name, protocol, port }) => [name, protocol, port]));
+}
+
+/** The subject's own names matter where a rule about what it receives uses names. */
+function namesFor(rules: readonly CompiledRule[], namedPorts: readonly NamedPort[]): readonly NamedPort[] {
+  return rules.some((rule) => rule.ingress.usesPortNames) ? namedPorts : [];
 }

@@ -64,6 +64,12 @@ test("many identities at once come to the same as one after the other", () => {
     const fresh = new PolicyEngine(base);
     for (const [key, rule] of rules) fresh.upsertPolicy(key, [rule]);
     for (const [id, labels] of known) fresh.upsertIdentity(id, labels);
+    // In parts, while an identity goes and comes again.
+    const [someId, someLabels] = [...known][0] ?? [256, Labels.empty];
+    for (const _ of fresh.prepare(someone)) {
+      fresh.removeIdentity(someId);
+      if (known.has(someId)) fresh.upsertIdentity(someId, someLabels);
+    }
     assert.deepEqual(held, fresh.resolve(someone), `round ${round}`);
   }
 });
@@ -190,3 +196,24 @@ function interleave<T>(random: Random, ways: readonly (readonly T[])[]): T[] {
   }
   return merged;
 }
+
+test("what is prepared in parts, with changes in between, is what is computed at once, in 200 ways", () => {
+  for (let seed = 1; seed <= 200; seed += 1) {
+    const random = createRandom(seed);
+    const locals = new LocalIdentityAllocator({ families: [4, 6] });
+    const [first, second] = [generateState(random, locals), generateState(random, locals)];
+    const [walker, fresh] = [new PolicyEngine(base), new PolicyEngine(base)];
+    for (const step of stepsBetween(walker, nothing, first)) step();
+    const subjects = [...second.identities.values()];
+    const steps = [...interleave(random, waysBetween(random, walker, first, second))];
+    for (const subject of subjects) {
+      for (const _ of walker.prepare(subject)) {
+        if (random.chance(0.2)) steps.shift()?.();
+        if (random.chance(0.1)) walker.resolve(random.pick(subjects));
+      }
+    }
+    for (const step of steps) step();
+    for (const step of stepsBetween(fresh, nothing, second)) step();
+    for (const subject of subjects) assert.deepEqual(walker.resolve(subject), fresh.resolve(subject), `seed ${seed}`);
+  }
+});
