@@ -23,7 +23,14 @@ export {
 } from "./grpc/client.ts";
 export { GrpcCode, GrpcError, ObserverError } from "./grpc/errors.ts";
 export { type CallOptions, frameMessage, GrpcConnection, type GrpcTarget, grpcHeaderBytes, hostPortOf } from "./grpc/grpc-connection.ts";
-export { type GrpcServer, type GrpcServerOptions, type StreamCall, type StreamHandler, startGrpcServer } from "./grpc/grpc-server.ts";
+export {
+  type EndedCall,
+  type GrpcServer,
+  type GrpcServerOptions,
+  type StreamCall,
+  type StreamHandler,
+  startGrpcServer,
+} from "./grpc/grpc-server.ts";
 export { type ListenAddress, parseListenAddress, type ServerTls, type TlsContext } from "./grpc/listen.ts";
 export { registerReflection } from "./grpc/reflection.ts";
 export { hubbleDomain, type Peer, type PeerDirectory, peerName, tlsServerName } from "./peers.ts";

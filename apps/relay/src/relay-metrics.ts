@@ -1,5 +1,27 @@
 import { Metrics } from "@cilium-ts/metrics";
+import { type EndedCall, GrpcCode } from "@cilium-ts/observer";
 import type { Relay } from "./relay.ts";
+
+const codeNames = new Map<number, string>(Object.entries(GrpcCode).map(([name, code]) => [code, name[0]?.toUpperCase() + name.slice(1)]));
+const secondsBounds = [0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600];
+
+/** Calls of clients, under the names that Go's servers give them. */
+export class CallMetrics {
+  readonly #registry = new Metrics();
+  readonly #handled = this.#registry.counter("grpc_server_handled_total", "Calls that have ended, by status");
+  readonly #seconds = this.#registry.histogram("grpc_server_handling_seconds", "How long they took", secondsBounds);
+
+  ended({ path, code, seconds }: EndedCall): void {
+    const [, service = "", method = ""] = path.split("/");
+    const labels = { grpc_service: service, grpc_method: method };
+    this.#handled.increase({ ...labels, grpc_code: codeNames.get(code) ?? String(code) });
+    this.#seconds.observe(seconds, labels);
+  }
+
+  text(): string {
+    return this.#registry.text();
+  }
+}
 
 /** What Prometheus reads of a relay; the first has the name that Cilium's relay gives it. */
 export function metricsText(relay: Relay, certificateExpiresMs: () => number | undefined): string {
@@ -15,5 +37,5 @@ export function metricsText(relay: Relay, certificateExpiresMs: () => number | u
   const expiresMs = certificateExpiresMs();
   if (expiresMs !== undefined && Number.isFinite(expiresMs))
     metrics.gauge("hubble_relay_tls_certificate_expiry_timestamp_seconds", "When the first certificate in use ends").set(expiresMs / 1_000);
-  return metrics.text();
+  return `${metrics.text()}${relay.calls.text()}`;
 }

@@ -13,6 +13,7 @@ import {
 } from "@cilium-ts/observer";
 import { type Clock, createBackOff } from "@cilium-ts/std";
 import { PeerPool } from "./peers/peer-pool.ts";
+import { CallMetrics } from "./relay-metrics.ts";
 import { observationPaths, readObservation } from "./serve/observation.ts";
 import { serveObservation } from "./serve/serve-observation.ts";
 import { registerHealth, registerServices } from "./serve/services.ts";
@@ -46,6 +47,7 @@ export interface Relay extends AsyncDisposable {
   readonly healthAddress: string | undefined;
   readonly pool: PeerPool;
   readonly server: GrpcServer;
+  readonly calls: CallMetrics;
   /** Messages passed on to clients. */
   readonly messages: number;
 }
@@ -75,6 +77,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     (path: (typeof observationPaths)[number]): StreamHandler =>
     (request, call, signal) =>
       serveObservation(readObservation(path, request), call, signal, observe);
+  const calls = new CallMetrics();
   const responseHeaders = { "hubble-relay-version": version };
   const { serverTls, healthListenAddress } = options;
   const server = opened.use(
@@ -83,6 +86,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       responseHeaders,
       clientCountMax,
       streamCountMax,
+      onCall: (call) => calls.ended(call),
       streams: Object.fromEntries(observationPaths.map((path) => [path, stream(path)])),
       routes(router, signal) {
         registerServices(router, { pool, version, nodeTimeoutMs }, signal);
@@ -107,6 +111,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     healthAddress: health?.addresses[0],
     pool,
     server,
+    calls,
     get messages() {
       return messages;
     },

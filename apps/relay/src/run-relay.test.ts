@@ -78,6 +78,14 @@ test("two nodes, a relay and a client, with certificates that nobody had to make
   const text = metricsText(relay, () => 5_000);
   assert.match(text, /^hubble_relay_pool_peer_connection_status\{status="connected"\} 2$/m);
   assert.match(text, /^hubble_relay_streams 1$/m);
+  await observer.serverStatus({});
+  await assert.rejects(observer.getFlows({ first: true, follow: true })[Symbol.asyncIterator]().next());
+  await eventually(() => {
+    const calls = metricsText(relay, () => undefined);
+    assert.match(calls, /^grpc_server_handled_total\{grpc_code="Ok",grpc_method="ServerStatus",grpc_service="observer.Observer"\} 1$/m);
+    assert.match(calls, /grpc_code="InvalidArgument",grpc_method="GetFlows",/m);
+    assert.match(calls, /^grpc_server_handling_seconds_count\{grpc_method="ServerStatus",grpc_service="observer.Observer"\} 1$/m);
+  });
   assert.match(text, /^hubble_relay_tls_certificate_expiry_timestamp_seconds 5$/m);
   leave.abort();
   await assert.rejects(reading);

@@ -1,6 +1,7 @@
 /** Status codes of gRPC that this service answers with. */
 export const GrpcCode = {
   ok: 0,
+  canceled: 1,
   invalidArgument: 3,
   deadlineExceeded: 4,
   resourceExhausted: 8,

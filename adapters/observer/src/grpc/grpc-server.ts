@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Http2ServerRequest, Http2ServerResponse, IncomingHttpHeaders, ServerHttp2Session } from "node:http2";
-import type { ConnectRouter } from "@connectrpc/connect";
+import { ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { GrpcCode, GrpcError } from "./errors.ts";
 import { GrpcStream } from "./grpc-stream.ts";
@@ -30,6 +30,16 @@ export interface GrpcServerOptions {
   readonly clientCountMax?: number;
   /** Calls of `streams` under way at a time; more are answered with ResourceExhausted. */
   readonly streamCountMax?: number;
+  /** Told of every call that has ended. */
+  readonly onCall?: (call: EndedCall) => void;
+}
+
+export interface EndedCall {
+  /** `/observer.Observer/GetFlows`. */
+  readonly path: string;
+  /** Of gRPC. */
+  readonly code: number;
+  readonly seconds: number;
 }
 
 export interface GrpcServer extends AsyncDisposable {
@@ -73,9 +83,18 @@ class RunningServer implements GrpcServer {
       readMaxBytes: messageBytesMax,
       interceptors: [
         (next) => async (request) => {
-          const response = await next(request);
-          for (const [name, value] of Object.entries(options.responseHeaders)) response.header.set(name, value);
-          return response;
+          const startedMs = performance.now();
+          const path = `/${request.service.typeName}/${request.method.name}`;
+          const ended = (code: number): void => options.onCall?.({ path, code, seconds: (performance.now() - startedMs) / 1_000 });
+          try {
+            const response = await next(request);
+            for (const [name, value] of Object.entries(options.responseHeaders)) response.header.set(name, value);
+            ended(GrpcCode.ok);
+            return response;
+          } catch (cause) {
+            ended(ConnectError.from(cause).code);
+            throw cause;
+          }
         },
       ],
       routes: (router) => options.routes(router, this.#stop.signal),
@@ -130,7 +149,8 @@ class RunningServer implements GrpcServer {
     const call = new GrpcStream(request, response, responseHeaders);
     const full = this.#counts.streams >= streamCountMax;
     this.#counts.streams += 1;
-    await call.serve(async (message, signal) => {
+    const startedMs = performance.now();
+    const code = await call.serve(async (message, signal) => {
       if (full) {
         this.#counts.refused += 1;
         throw new GrpcError(GrpcCode.resourceExhausted, `${streamCountMax} clients are reading already; try again when one has left`);
@@ -139,6 +159,7 @@ class RunningServer implements GrpcServer {
       await handler(message, { headers: request.headers, open: () => call.open(), write }, signal);
     }, this.#stop.signal);
     this.#counts.streams -= 1;
+    this.#options.onCall?.({ path: request.url, code, seconds: (performance.now() - startedMs) / 1_000 });
   }
 
   #admit(session: ServerHttp2Session): void {

@@ -27,9 +27,9 @@ export class GrpcStream {
 
   /**
    * Reads the request, runs the handler, and answers with its outcome. The handler's signal is aborted when the client leaves, its
-   * deadline passes or the server stops. Never rejects.
+   * deadline passes or the server stops. Never rejects; resolves with the status.
    */
-  async serve(handler: (request: Uint8Array, signal: AbortSignal) => Promise<void>, serverSignal: AbortSignal): Promise<void> {
+  async serve(handler: (request: Uint8Array, signal: AbortSignal) => Promise<void>, serverSignal: AbortSignal): Promise<number> {
     const gone = new AbortController();
     const leave = (): void => gone.abort();
     this.#stream.on("close", leave);
@@ -42,11 +42,12 @@ export class GrpcStream {
       await handler(request, signal);
       if (deadline?.aborted === true) throw new GrpcError(GrpcCode.deadlineExceeded, `the deadline of ${timeoutMs} ms has passed`);
       if (serverSignal.aborted) throw new GrpcError(GrpcCode.unavailable, "the server is shutting down; connect again");
-      this.#end(GrpcCode.ok, "");
+      if (gone.signal.aborted) return GrpcCode.canceled;
+      return this.#end(GrpcCode.ok, "");
     } catch (cause) {
-      if (deadline?.aborted === true) this.#end(GrpcCode.deadlineExceeded, `the deadline of ${timeoutMs} ms has passed`);
-      else if (cause instanceof GrpcError) this.#end(cause.code, cause.message);
-      else if (!gone.signal.aborted) this.#end(GrpcCode.internal, errorMessage(cause));
+      if (deadline?.aborted === true) return this.#end(GrpcCode.deadlineExceeded, `the deadline of ${timeoutMs} ms has passed`);
+      if (cause instanceof GrpcError) return this.#end(cause.code, cause.message);
+      return gone.signal.aborted ? GrpcCode.canceled : this.#end(GrpcCode.internal, errorMessage(cause));
     }
   }
 
@@ -99,18 +100,19 @@ export class GrpcStream {
     this.#stream.respond({ ":status": 200, ...this.#fixedHeaders() }, { waitForTrailers: true });
   }
 
-  #end(code: number, message: string): void {
+  #end(code: number, message: string): number {
     const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
+    if (stream.destroyed || stream.closed) return code;
     const trailers = { "grpc-status": String(code), ...(message === "" ? {} : { "grpc-message": encodeURIComponent(message) }) };
     if (!stream.headersSent) {
       stream.respond({ ":status": 200, ...this.#fixedHeaders(), ...trailers }, { endStream: true });
       if (!stream.readableEnded) this.#discardRest();
-      return;
+      return code;
     }
     // Node's response object hangs on every stream and would send its own, empty trailers first.
     this.#response.addTrailers(trailers);
     stream.end();
+    return code;
   }
 
   /** A client that is still sending must be let finish, or it never reads the answer; but not for ever. */
