@@ -206,7 +206,7 @@ for (const { method, path, body, headers, status, text } of answers) {
         ...(headers !== undefined && { headers }),
       });
       assert.deepEqual({ status: answer.status, text: answer.text }, { status, text });
-      if (status === 405) assert.equal(answer.headers.allow, "GET, PUT, DELETE");
+      if (status === 405) assert.equal(answer.headers.allow, "GET, PUT, DELETE, PATCH");
       if (text !== "") assert.equal(answer.headers["content-type"], "application/json");
     });
   });
