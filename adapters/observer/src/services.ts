@@ -7,11 +7,15 @@ import { Observer } from "./gen/observer/observer_pb.js";
 /** The names under which a client may ask for health. The second is Hubble's own, and not that of the service. */
 const healthNames = new Set(["", "hubble.server.Observer"]);
 
+const glanceMs = 5_000;
+
 /** Everything but GetFlows: what is called rarely. GetNodes is the relay's, and answered as unimplemented. */
 export function registerServices(router: ConnectRouter, options: EventServicesOptions & { readonly version: string }): void {
   const { ring, nowNs, version, signal } = options;
   const startedNs = nowNs();
   const namespaces = new Namespaces(ring, options.resolver);
+  const glances = setInterval(() => namespaces.glance(), glanceMs).unref();
+  signal.addEventListener("abort", () => clearInterval(glances), { once: true });
   router.service(Observer, {
     serverStatus: () => ({
       numFlows: BigInt(ring.size),

@@ -194,6 +194,11 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
     { ip: ipOf("10.0.0.1", "10.0.0.2", 1) },
   ],
   [
+    "a translated source leaves the node, whoever reports it",
+    buildTrace({ point: 11, reason: 0, reporter: 22, originalSource: "10.0.0.1", packet: syn4 }),
+    { trafficDirection: 2, source: client },
+  ],
+  [
     "a packet to the proxy",
     buildTrace({ point: 1, reason: 0, reporter: 11, destinationId: 0x1027, packet: syn4 }),
     { proxyPort: 10_000, traceObservationPoint: 1, destination: web },

@@ -293,7 +293,8 @@ export class EventView {
     if (this.type !== EventType.trace || !this.#traceReasonKnown) return TrafficDirection.unknown;
     const fromReporter = this.source?.id === reporter;
     const reply = this.#traceReason === traceReasonReply;
-    return fromReporter !== reply ? TrafficDirection.egress : TrafficDirection.ingress;
+    // Only what leaves gets another source.
+    return fromReporter !== reply || this.originalSourceOffset >= 0 ? TrafficDirection.egress : TrafficDirection.ingress;
   }
 
   /** As the datapath tells it; 0 when it does not. */

@@ -2,17 +2,24 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FlowRing } from "@cilium-ts/flow";
+import { EndpointResolver, type EventView, FlowRing } from "@cilium-ts/flow";
 import { buildDrop, buildPacket, buildTrace, frameRecords, sampleContext } from "@cilium-ts/flow/testing";
-import { startHubble } from "@cilium-ts/observer";
+import { createExporterConfig, Exporters } from "@cilium-ts/flow-export";
+import { FlowMetrics, parseMetricSettings } from "@cilium-ts/flow-metrics";
+import { Metrics } from "@cilium-ts/metrics";
+import { type FlowConsumer, followFlows, startHubble } from "@cilium-ts/observer";
 import { startRelay } from "@cilium-ts/relay";
 import { ScriptedPeer, ScriptedPeerService } from "@cilium-ts/relay/testing";
 import { systemClock } from "@cilium-ts/std";
 
 export type RoleRequest =
   | { readonly kind: "fill" }
+  /** What takes every flow within the program from now on. */
+  | { readonly kind: "consume"; readonly what: Consumers }
   /** Events a second, until the next request. */
   | { readonly kind: "rate"; readonly perSecond: number };
+
+export type Consumers = "metrics" | "file";
 
 const packet = buildPacket({ source: "10.0.0.1", destination: "10.0.0.2", tcp: { sourcePort: 40000, destinationPort: 80, flags: 2 } });
 
@@ -43,6 +50,47 @@ function createPacer(tick: (count: number) => void): (perSecond: number) => void
   };
 }
 
+/** All metrics of layers 3 and 4, with both ends of each flow as labels. */
+const metricSettings = ["flow", "drop", "tcp", "icmp", "port-distribution", "policy", "flows-to-world"]
+  .map((name) => `${name}:sourceContext=pod|reserved-identity;destinationContext=pod|reserved-identity`)
+  .join(" ");
+
+/** As the agent has them: one reader of the ring for all. */
+class NodeConsumers {
+  readonly #metrics = new FlowMetrics<EventView>({ registry: new Metrics(), dropReasonName: String });
+  readonly #exporters: Exporters;
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    const onProblem = (message: string): void => console.error(message);
+    this.#exporters = new Exporters({
+      emitter: { name: "Hubble", version: "bench" },
+      nodeName: "default/n1",
+      clock: systemClock,
+      onProblem,
+    });
+  }
+
+  use(what: Consumers): void {
+    this.#metrics.apply(
+      parseMetricSettings(what === "metrics" ? metricSettings : "").settings.map((setting) => ({ setting, matches: undefined, key: "" })),
+    );
+    const target = what === "file" ? join(this.#folder, "events.log") : "";
+    const config = createExporterConfig({ name: what, filePath: target });
+    this.#exporters.apply(target === "" || "problem" in config ? [] : [config]);
+  }
+
+  active(): FlowConsumer[] {
+    const metrics: FlowConsumer = {
+      wants: () => true,
+      consume: (flow, event) => this.#metrics.consume(flow, event, event.packetBytes),
+      noteLoss() {},
+    };
+    return [...(this.#metrics.isActive ? [metrics] : []), ...this.#exporters.active()];
+  }
+}
+
 async function serveNode(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "bench-hubble-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -58,9 +106,17 @@ async function serveNode(): Promise<void> {
   const pace = createPacer((count) => {
     for (let left = count; left > 0; left -= 100) ring.append(hundred);
   });
+  const consumers = new NodeConsumers(folder);
+  const nowNs = (): number => Number(process.hrtime.bigint());
+  const resolver = new EndpointResolver(sampleContext());
+  let isFollowed = false;
   answer((request) => {
     if (request.kind === "rate") pace(request.perSecond);
-    else for (let count = 0; count < 66; count += 1) ring.append(thousand);
+    else if (request.kind === "consume") {
+      consumers.use(request.what);
+      if (!isFollowed) void followFlows({ ring, resolver, nowNs, consumers: () => consumers.active() }, new AbortController().signal);
+      isFollowed = true;
+    } else for (let count = 0; count < 66; count += 1) ring.append(thousand);
   }, server.tcpAddress ?? "");
 }
 

@@ -36,6 +36,7 @@ async function benchNode(repeats: number, add: Add, value: Aim): Promise<void> {
     for (const [suffix, request] of [
       ["", requestOf({})],
       ["-filtered", requestOf({ whitelist: [{ verdict: [2] }] })],
+      ["-cel", requestOf({ whitelist: [{ experimental: { celExpression: ["_flow.verdict == Verdict.DROPPED"] } }] })],
     ] as const) {
       say(`delivery to ${clients} clients${suffix}`);
       const measured: Array<{ flows: number; examined: number }> = [];
@@ -51,6 +52,12 @@ async function benchNode(repeats: number, add: Add, value: Aim): Promise<void> {
   await node.ask({ kind: "rate", perSecond: 10_000 });
   const busy = await cpuPercent(node.pid, 5_000);
   add({ name: "cpu-10000-flows-no-client", unit: "% of a core", ours: [Math.max(0, busy - idle)], aim: value("lower", 3) });
+  for (const what of ["metrics", "file"] as const) {
+    say(`10,000 flows a second, ${what}`);
+    await node.ask({ kind: "consume", what });
+    await delay(1_000);
+    add({ name: `cpu-10000-flows-${what}`, unit: "% of a core", ours: [Math.max(0, (await cpuPercent(node.pid, 5_000)) - idle)] });
+  }
 }
 
 async function benchRelay(add: Add, value: Aim): Promise<void> {

@@ -47,13 +47,17 @@ const tcpFlagNames = [
  */
 export class FlowJson {
   readonly #mask: FieldMask;
-  readonly #emitter: Emitter;
+  /** Empty when the mask leaves it out. */
+  readonly #emitter: string;
   readonly #endpoints = { source: new WeakMap<FlowEndpoint, string>(), destination: new WeakMap<FlowEndpoint, string>() };
   readonly #policies = new WeakMap<FlowPolicy, string>();
+  /** Flows come many in a second. */
+  #second = { seconds: Number.NaN, text: "" };
+  readonly #lists = new WeakMap<readonly string[], string>();
 
   constructor(options: { readonly mask?: FieldMask; readonly emitter: Emitter }) {
     this.#mask = options.mask ?? FieldMask.everything;
-    this.#emitter = options.emitter;
+    this.#emitter = emitterJson(options.emitter, this.#mask.of("emitter"));
   }
 
   /** One line, without its end. `extra` are further fields of the flow, as JSON. */
@@ -61,6 +65,8 @@ export class FlowJson {
     const mask = this.#mask;
     const line = new JsonFields();
     const fields = new JsonFields();
+    const time = mask.has("time") ? this.#time(flow.time) : "";
+    fields.json("time", time);
     this.#heading(fields, flow);
     this.#layers(fields, flow);
     this.#parties(fields, flow);
@@ -69,7 +75,7 @@ export class FlowJson {
     fields.json("", extra);
     line.json("flow", fields.object());
     if (mask.has("node_name")) line.text("node_name", flow.nodeName);
-    if (mask.has("time")) line.json("time", timeJson(flow.time));
+    line.json("time", time);
     return line.object();
   }
 
@@ -81,27 +87,28 @@ export class FlowJson {
     const line = new JsonFields();
     line.json("lost_events", lost.object());
     line.text("node_name", nodeName);
-    line.json("time", timeJson(time));
+    line.json("time", this.#time(time));
     return line.object();
+  }
+
+  /** RFC 3339 with as many digits as it takes: none, three, six or nine. */
+  #time({ seconds, nanos }: FlowTime): string {
+    if (seconds !== this.#second.seconds) this.#second = { seconds, text: new Date(seconds * 1_000).toISOString().slice(0, 19) };
+    const digits = String(nanos).padStart(9, "0");
+    const fraction = nanos === 0 ? "" : nanos % 1_000_000 === 0 ? digits.slice(0, 3) : nanos % 1_000 === 0 ? digits.slice(0, 6) : digits;
+    return `"${this.#second.text}${fraction === "" ? "" : `.${fraction}`}Z"`;
   }
 
   #heading(fields: JsonFields, flow: Flow): void {
     const mask = this.#mask;
-    if (mask.has("time")) fields.json("time", timeJson(flow.time));
     if (mask.has("uuid")) fields.text("uuid", flow.uuid);
-    const emitter = mask.of("emitter");
-    if (emitter !== undefined) {
-      const inner = new JsonFields();
-      if (emitter.has("name")) inner.text("name", this.#emitter.name);
-      if (emitter.has("version")) inner.text("version", this.#emitter.version);
-      fields.json("emitter", inner.object());
-    }
+    fields.json("emitter", this.#emitter);
     if (mask.has("verdict")) fields.json("verdict", enumName(VerdictSchema, flow.verdict));
     if (mask.has("drop_reason")) fields.number("drop_reason", flow.dropReason);
     if (mask.has("auth_type")) fields.json("auth_type", enumName(AuthTypeSchema, flow.authType));
     if (mask.has("Type")) fields.json("Type", enumName(FlowTypeSchema, flow.type));
     if (mask.has("node_name")) fields.text("node_name", flow.nodeName);
-    if (mask.has("node_labels")) fields.texts("node_labels", flow.nodeLabels);
+    if (flow.nodeLabels.length > 0 && mask.has("node_labels")) fields.json("node_labels", kept(this.#lists, flow.nodeLabels, textsJson));
   }
 
   #layers(fields: JsonFields, flow: Flow): void {
@@ -218,6 +225,14 @@ export class FlowJson {
   }
 }
 
+function emitterJson({ name, version }: Emitter, mask: FieldMask | undefined): string {
+  if (mask === undefined) return "";
+  const fields = new JsonFields();
+  if (mask.has("name")) fields.text("name", name);
+  if (mask.has("version")) fields.text("version", version);
+  return fields.object();
+}
+
 function kept<Row extends object>(texts: WeakMap<Row, string>, row: Row, make: (row: Row) => string): string {
   let text = texts.get(row);
   if (text === undefined) {
@@ -321,9 +336,6 @@ function enumName(schema: DescEnum, value: number): string {
   return name === undefined ? String(value) : `"${name}"`;
 }
 
-/** RFC 3339 with as many digits as it takes: none, three, six or nine. */
-export function timeJson({ seconds, nanos }: FlowTime): string {
-  const digits = String(nanos).padStart(9, "0");
-  const fraction = nanos === 0 ? "" : nanos % 1_000_000 === 0 ? digits.slice(0, 3) : nanos % 1_000 === 0 ? digits.slice(0, 6) : digits;
-  return `"${new Date(seconds * 1_000).toISOString().slice(0, 19)}${fraction === "" ? "" : `.${fraction}`}Z"`;
+function textsJson(texts: readonly string[]): string {
+  return `[${texts.map(quote).join(",")}]`;
 }
