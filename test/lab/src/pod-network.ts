@@ -33,6 +33,7 @@ export async function addPodNetwork({ root, node, lab, pod }: PodCall): Promise<
 /** Absent things are fine. */
 export async function removePodNetwork(call: PodCall, network: Pick<PodNetwork, "containerId" | "namespacePath">): Promise<void> {
   const { root, node, pod } = call;
-  await cniCall({ root, node, command: "DEL", ...network, pod });
-  await runToEnd("ip", ["netns", "del", network.namespacePath.slice("/run/netns/".length)]);
+  const { containerId, namespacePath } = network;
+  await cniCall({ root, node, command: "DEL", containerId, namespacePath, pod });
+  await runToEnd("ip", ["netns", "del", namespacePath.slice("/run/netns/".length)]);
 }
