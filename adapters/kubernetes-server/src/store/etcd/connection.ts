@@ -34,6 +34,12 @@ export class CallError extends StoreError {
   }
 }
 
+/** What the server itself answers when it cannot serve anybody, being without a leader or too slow; another server may. */
+const awayStatuses: readonly string[] = ["4", "14"];
+
+/** The server understood and said no; it would say so again. */
+class Refusal extends CallError {}
+
 /** gRPC to one of several servers; another is tried when that one fails. */
 export class EtcdConnection implements Disposable {
   readonly #options: ConnectionOptions;
@@ -53,7 +59,7 @@ export class EtcdConnection implements Disposable {
         return await this.#callOnce(path, request);
       } catch (cause) {
         problem = cause;
-        if (!(cause instanceof CallError) || (cause.wasSent && !isRepeatable) || this.#isClosed) throw cause;
+        if (!(cause instanceof CallError) || cause instanceof Refusal || (cause.wasSent && !isRepeatable) || this.#isClosed) throw cause;
       }
     }
     throw problem;
@@ -119,13 +125,16 @@ export class EtcdConnection implements Disposable {
     stream.once("error", (cause) => answered.reject(new CallError(`etcd did not answer`, true, cause)));
     stream.once("close", () => {
       if (status === "0" && answer !== undefined) answered.resolve(answer);
-      else answered.reject(new CallError(`etcd refused: ${reason === "" ? "the answer broke off" : reason}`, true));
+      else if (status === undefined || status === "0") answered.reject(new CallError("etcd's answer broke off", true));
+      else if (awayStatuses.includes(status)) answered.reject(new CallError(`etcd cannot answer: ${reason}`, true));
+      else answered.reject(new Refusal(`etcd refused: ${reason}`, true));
     });
     stream.end(frame(request));
     try {
       return await answered.promise;
     } catch (cause) {
-      this.#turnAway();
+      // The watch and all other calls are on this connection too.
+      if (!(cause instanceof Refusal)) this.#turnAway();
       throw cause;
     } finally {
       clearTimeout(timer);

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { eventually } from "@cilium-ts/testing";
 import { type EtcdCluster, startEtcd } from "../../testing/etcd-process.ts";
 import { checkStoreContract } from "../../testing/store-contract.ts";
 import type { Change, HistoryLimits, Store, StoreError } from "../store.ts";
+import { EtcdConnection } from "./connection.ts";
 import { openEtcdStore } from "./etcd-store.ts";
+import { decodeWatch, encodeCompact, encodeRange, encodeWatch, methods } from "./messages.ts";
 
 let cluster: EtcdCluster;
 let count = 0;
@@ -89,6 +93,125 @@ test("others may write to the same etcd", async () => {
   await store.current();
   assert.equal(store.revision, other.revision);
   assert.equal(store.get("/a/b/1"), undefined);
+});
+
+/** Rejects when etcd has forgotten what was at the revision. */
+async function readAt(revision: number): Promise<void> {
+  using connection = new EtcdConnection({ endpoints: cluster.endpoints, tls: undefined });
+  await connection.call(methods.range, encodeRange({ key: "/", end: "0", limit: 1, revision }), true);
+}
+
+test("etcd's history is let go by the servers themselves, which remember enough for those who watch", async () => {
+  const prefix = freshPrefix();
+  const openOne = () => openEtcdStore({ endpoints: cluster.endpoints, prefix, onLost: unexpected, compactAfterMs: 50 });
+  await using one = await openOne();
+  await using two = await openOne();
+  const start = one.revision;
+  await put(one, "/a/b/1", "first");
+  await eventually(async () => {
+    await put(one, "/a/b/1", "next");
+    await assert.rejects(readAt(start), /compacted/);
+  });
+  await put(two, "/a/b/2", "after");
+  await one.current();
+  assert.equal(one.get("/a/b/2")?.text, two.get("/a/b/2")?.text);
+  const told = two.changes(start, 1);
+  assert.equal(told.outcome === "changes" && told.changes[0]?.text, `{"value":"first","revision":${start + 1}}`);
+});
+
+test("what etcd refuses leaves the connection, and the watch on it, as they were", async () => {
+  const prefix = freshPrefix();
+  await using store = await open(prefix);
+  await put(store, "/a/b/1", "x");
+  using connection = new EtcdConnection({ endpoints: cluster.endpoints, tls: undefined });
+  const stop = new AbortController();
+  const keys: string[] = [];
+  let hasEnded = false;
+  const watching = connection
+    .stream(
+      methods.watch,
+      encodeWatch(store.revision + 1),
+      (message) => keys.push(...decodeWatch(message).events.map(({ item }) => item.key)),
+      stop.signal,
+    )
+    .finally(() => {
+      hasEnded = true;
+    });
+  await connection.call(methods.compact, encodeCompact(store.revision), true);
+  await assert.rejects(connection.call(methods.compact, encodeCompact(store.revision), true), /etcd refused: .*compacted/);
+  await put(store, "/a/b/2", "x");
+  await eventually(() => assert.deepEqual(keys, [`${prefix}/a/b/2`]));
+  assert.equal(hasEnded, false);
+  stop.abort();
+  await watching;
+});
+
+/** Between a store and etcd: while it is cut nothing passes, and nobody is let in. */
+async function startCable(endpoint: string) {
+  const { hostname, port } = new URL(endpoint);
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((from) => {
+    if (isCut) return void from.destroy();
+    const to = connect(Number(port), hostname);
+    for (const [socket, other] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      sockets.add(socket);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut(now: boolean) {
+      isCut = now;
+      if (now) for (const socket of sockets) socket.destroy();
+    },
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test("a server that was cut off misses nothing, unless etcd has forgotten it meanwhile: then it says so and must start again", async () => {
+  const prefix = freshPrefix();
+  using cable = await startCable(cluster.endpoints[0] ?? "");
+  let lost: StoreError | undefined;
+  await using far = await openEtcdStore({
+    endpoints: [cable.endpoint],
+    prefix,
+    compactAfterMs: 0,
+    onLost: (error) => {
+      lost = error;
+    },
+  });
+  await using near = await openEtcdStore({ endpoints: cluster.endpoints, prefix, onLost: unexpected, compactAfterMs: 20 });
+  const seen: string[] = [];
+  using _listening = far.subscribe((changes) => seen.push(...changes.map(({ key }) => key)));
+  const before = far.revision;
+  cable.cut(true);
+  await put(near, "/a/b/quick", "x");
+  await assert.rejects(put(far, "/a/b/meanwhile", "x"), /etcd/);
+  cable.cut(false);
+  await eventually(() => assert.deepEqual(seen, ["/a/b/quick"]));
+  assert.equal(lost, undefined);
+  cable.cut(true);
+  await eventually(async () => {
+    await put(near, "/a/b/long", "x");
+    await assert.rejects(readAt(before + 1), /compacted/);
+  });
+  cable.cut(false);
+  await eventually(() => assert.match(lost?.message ?? "", /etcd has forgotten what happened after revision \d+.*start the server again/));
+  await using again = await open(prefix);
+  assert.equal(again.get("/a/b/long")?.text, near.get("/a/b/long")?.text);
 });
 
 test("an etcd that is not there is named", async () => {

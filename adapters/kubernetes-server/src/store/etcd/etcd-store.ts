@@ -257,11 +257,14 @@ class EtcdStore implements Store {
     const afterMs = this.#options.compactAfterMs ?? defaultCompactAfterMs;
     if (afterMs === 0) return;
     let before = 0;
+    let compacted = 0;
     this.#compaction = setInterval(() => {
       const revision = before;
       before = this.#table.revision;
+      if (revision === compacted) return;
+      compacted = revision;
       // Another server may have compacted further; then etcd refuses, and all is as it should be.
-      if (revision > 0) this.#connection.call(methods.compact, encodeCompact(revision), true).catch(() => undefined);
+      this.#connection.call(methods.compact, encodeCompact(revision), true).catch(() => undefined);
     }, afterMs).unref();
   }
 }
