@@ -98,10 +98,10 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   await node.endpoints.restore();
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, client, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
-  const operations = createOperations({ node, hubble, options, routers, pool, datapath, cni, readiness, controllers, mtu });
+  const sampled = { node, datapath, pool, controllers, readiness };
+  const operations = createOperations({ ...sampled, hubble, options, routers, cni, mtu, nodeHealth: () => health });
   const probing = { kernel, clock, options, node, readiness, metrics };
   await using health = options.healthChecking ? await openHealth(probing, localNode, operations, tasks.signal) : undefined;
-  const sampled = { node, datapath, pool, controllers, readiness };
   await using _outside = await openOutside({
     options,
     readiness,

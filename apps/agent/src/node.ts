@@ -10,6 +10,7 @@ import { formatAddress, type Prefix, parsePrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { CookieTable, PolicyEngine } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
+import { ApiServerAddresses } from "./cluster/api-server-addresses.ts";
 import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
 import { IdentitiesInUse } from "./cluster/identities-in-use.ts";
 import { Pods } from "./cluster/pods.ts";
@@ -123,7 +124,7 @@ export function createNode(foundation: Foundation): Node {
     },
   });
   const published = createPublished(foundation, pods, hostAddresses);
-  const remotePart = createRemotePart(foundation, policy, published);
+  const remotePart = createRemotePart(foundation, policy, published, hostAddresses);
   const realised = new RealisedPolicies(datapath.policySets, policy.cookies, noProxies);
   const endpoints: Endpoints = new Endpoints({
     ...policy,
@@ -188,11 +189,40 @@ function plumbingWays({ pool, mtu }: Foundation): Parameters<typeof createPodPlu
   return { routerIPv4, routerIPv6, routeMtu: mtu.route, podPrefixes: () => pool.prefixes() };
 }
 
+/** Policies know the identity before the ipcache gives it to an address. */
+function createApiServerAddresses(
+  { log }: Foundation,
+  { ipcache, flows, updates, localIdentities }: PolicyPart,
+  remoteNodes: RemoteNodes,
+  hostAddresses: HostAddresses,
+): ApiServerAddresses {
+  const addresses = new ApiServerAddresses({
+    ipcache,
+    localIdentities,
+    onIdentity(id, labels) {
+      if (labels === undefined) updates.removeIdentity(id);
+      else updates.upsertIdentity(id, labels);
+      if (labels !== undefined) flows.setIdentity(id, labels);
+      updates.flush();
+    },
+    onProblem: (message) => log.error(message),
+    placeOf(address) {
+      if (hostAddresses.underlay().includes(address)) return "host";
+      return remoteNodes.hasAddress(address) ? "remote-node" : "outside";
+    },
+  });
+  hostAddresses.watch(() => addresses.refresh());
+  return addresses;
+}
+
 function createRemotePart(
-  { client, clock, log, options, onOwnNode }: Foundation,
-  { ipcache, flows, updates }: PolicyPart,
+  foundation: Foundation,
+  policy: PolicyPart,
   published: PublishedEndpoints,
+  hostAddresses: HostAddresses,
 ): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
+  const { client, clock, log, options, onOwnNode } = foundation;
+  const { ipcache, flows, updates } = policy;
   const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
   const remoteEndpoints = new RemoteEndpoints({
     ipcache,
@@ -209,6 +239,7 @@ function createRemotePart(
       log,
       nodes: remoteNodes,
       endpoints: remoteEndpoints,
+      apiServers: createApiServerAddresses(foundation, policy, remoteNodes, hostAddresses),
       published,
       nodeName: options.nodeName,
       onOwnNode,

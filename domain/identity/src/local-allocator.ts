@@ -1,4 +1,4 @@
-import type { Labels } from "@cilium-ts/labels";
+import { Labels } from "@cilium-ts/labels";
 import { type Family, formatPrefix, parsePrefix } from "@cilium-ts/net";
 import { cidrLabels } from "./cidr-labels.ts";
 import { localIdentityCountMax, localIdentityMax, localIdentityMin } from "./scope.ts";
@@ -15,7 +15,9 @@ export type LocalAllocation =
   | { readonly ok: false; readonly problem: string };
 
 interface Row {
-  readonly identity: LocalIdentity;
+  identity: LocalIdentity;
+  /** Labels that the prefix has besides those of its CIDR. */
+  readonly marks: Set<string>;
   references: number;
 }
 
@@ -66,10 +68,35 @@ export class LocalIdentityAllocator {
       };
     }
     const id = this.#chooseId(text, wantedId);
-    const row: Row = { identity: Object.freeze({ id, prefix, labels: createLabels() }), references: 1 };
+    const row: Row = { identity: Object.freeze({ id, prefix, labels: createLabels() }), marks: new Set(), references: 1 };
     this.#byText.set(text, row);
     this.#byId.set(id, row);
     return { ok: true, identity: row.identity, created: true };
+  }
+
+  /** Takes a reference, and gives the prefix a label besides those of its CIDR: whoever uses it sees it. */
+  mark(prefixText: string, label: string): LocalAllocation {
+    const result = this.acquire(prefixText);
+    const row = result.ok ? this.#byText.get(result.identity.prefix) : undefined;
+    if (!result.ok || row === undefined) return result;
+    row.marks.add(label);
+    row.identity = this.#labelled(row);
+    return { ...result, identity: row.identity };
+  }
+
+  /** Takes the label away and gives the reference back; the identity, when others use it still. */
+  unmark(prefixText: string, label: string): LocalIdentity | undefined {
+    const identity = this.ofPrefix(prefixText);
+    const row = identity === undefined ? undefined : this.#byText.get(identity.prefix);
+    if (row === undefined || !row.marks.delete(label)) return identity;
+    row.identity = this.#labelled(row);
+    return this.release(prefixText) === undefined ? row.identity : undefined;
+  }
+
+  #labelled({ identity: { id, prefix: text }, marks }: Row): LocalIdentity {
+    const prefix = parsePrefix(text);
+    const labels = prefix === undefined ? [] : cidrLabels(prefix, this.#families).format();
+    return Object.freeze({ id, prefix: text, labels: Labels.parse([...labels, ...marks]) });
   }
 
   /** Gives a reference back; returns the identity when that was the last one. */

@@ -60,6 +60,14 @@ export class RemoteNodes {
     return known === undefined ? undefined : underlay(known.node, 4);
   }
 
+  /** Whether the address on the underlay is of a node of the cluster other than this one. */
+  hasAddress(address: string): boolean {
+    const prefix = hostPrefix(address);
+    const claim = prefix === undefined ? undefined : this.#addresses.get(formatPrefix(prefix));
+    const known = claim === undefined ? undefined : this.#nodes.get(claim.nodeName);
+    return known?.node.addresses.some(({ type, ip }) => type !== "CiliumInternalIP" && ip === address) ?? false;
+  }
+
   /** Returns the addresses by which other objects may call the node, when the tunnel to them may be another one than before. */
   upsert(node: CiliumNode): readonly string[] {
     if (node.name === this.#localName) return [];

@@ -5,9 +5,11 @@ import {
   type ReflectOptions,
   reflect,
   resources,
+  serviceSliceFrom,
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { ApiServerAddresses } from "./api-server-addresses.ts";
 import type { PublishedEndpoints } from "./published-endpoints.ts";
 import type { RemoteEndpoints } from "./remote-endpoints.ts";
 import type { RemoteNodes } from "./remote-nodes.ts";
@@ -19,6 +21,7 @@ export interface WatchNodesOptions {
   readonly log: Log;
   readonly nodes: RemoteNodes;
   readonly endpoints: RemoteEndpoints;
+  readonly apiServers: Pick<ApiServerAddresses, "setSlice" | "refresh">;
   /** Our own pods' objects are among those of all nodes. */
   readonly published: Pick<PublishedEndpoints, "observe" | "observeAll" | "observeSliced">;
   readonly nodeName: string;
@@ -33,6 +36,7 @@ export class NodeWatch {
   readonly #options: WatchNodesOptions;
   readonly #nodesSynced = Promise.withResolvers<void>();
   readonly #endpointsSynced = Promise.withResolvers<void>();
+  readonly #apiServersSynced = Promise.withResolvers<void>();
   #listed = false;
   #isOwnShown = false;
 
@@ -40,14 +44,14 @@ export class NodeWatch {
     this.#options = options;
   }
 
-  /** Every node and every pod of theirs has been heard of once. */
+  /** Every node, every pod of theirs and every API server has been heard of once. */
   async synced(): Promise<void> {
-    await Promise.all([this.#nodesSynced.promise, this.#endpointsSynced.promise]);
+    await Promise.all([this.#nodesSynced.promise, this.#endpointsSynced.promise, this.#apiServersSynced.promise]);
   }
 
   /** Until aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, clock, log, nodes, endpoints, published, nodeName, onOwnNode, slices } = this.#options;
+    const { client, clock, log, nodes, endpoints, apiServers, published, nodeName, onOwnNode, slices } = this.#options;
     const watch = { client, clock, signal };
     const tellOwn = (object: KubernetesObject | undefined): void => {
       this.#isOwnShown = object !== undefined;
@@ -62,10 +66,12 @@ export class NodeWatch {
         onUpsert(object) {
           if (object.metadata.name === nodeName) tellOwn(object);
           endpoints.refresh(nodes.upsert(ciliumNodeFrom(object)));
+          apiServers.refresh();
         },
         onDelete({ name }) {
           if (name === nodeName) tellOwn(undefined);
           nodes.remove(name);
+          apiServers.refresh();
         },
         onListed: () => {
           if (!this.#listed) nodes.routes.markSynced("nodes");
@@ -74,6 +80,16 @@ export class NodeWatch {
           this.#nodesSynced.resolve();
         },
         onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("nodes", state.failure)),
+      }),
+      reflect({
+        ...watch,
+        resource: resources.endpointSlices,
+        namespace: "default",
+        selector: { labels: "kubernetes.io/service-name=kubernetes" },
+        onUpsert: (object) => apiServers.setSlice(object.metadata.name ?? "", serviceSliceFrom(object).addresses),
+        onDelete: ({ name }) => apiServers.setSlice(name, undefined),
+        onListed: () => this.#apiServersSynced.resolve(),
+        onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("API servers", state.failure)),
       }),
       reflect({
         ...watch,

@@ -250,6 +250,7 @@ export class PolicyUpdates {
       this.#options.releasePrefix(prefix);
       const identity = this.#options.localIdentities.release(prefix);
       if (identity === undefined) continue;
+      this.#labels.delete(identity.id);
       for (const subject of this.#options.engine.removeIdentity(identity.id).affected) this.#affected.add(subject);
     }
     this.#prefixesRemoved.clear();

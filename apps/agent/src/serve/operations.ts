@@ -14,6 +14,7 @@ import {
   type NodeAddressing,
   type Policy,
   refused,
+  type Status,
   type StatusResponse,
 } from "@cilium-ts/agent-api";
 import { type Datapath, endpointFlags } from "@cilium-ts/datapath";
@@ -25,6 +26,7 @@ import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
 import type { ControllerState, Controllers } from "../controllers.ts";
 import { subjectOf } from "../endpoints/kernel-shape.ts";
+import type { NodeHealth } from "../health/node-health.ts";
 import type { NodeHubble } from "../hubble/node-hubble.ts";
 import type { NodePool } from "../ipam/node-pool.ts";
 import type { PodMtu } from "../network/node-network.ts";
@@ -48,6 +50,8 @@ export interface OperationsOptions {
   readonly cni: CniHandler;
   readonly readiness: Readiness;
   readonly controllers: Controllers;
+  /** Undefined: nodes are not probed. */
+  nodeHealth(): Pick<NodeHealth, "problem"> | undefined;
   readonly mtu: PodMtu;
 }
 
@@ -276,7 +280,8 @@ function certificateText(expiresMs: number | undefined): string {
   return expiresMs === undefined ? "" : `certificate valid until ${new Date(expiresMs).toISOString()}`;
 }
 
-function statusOf({ node, hubble, options, pool, datapath, readiness, controllers }: OperationsOptions): StatusResponse {
+function statusOf(parts: OperationsOptions): StatusResponse {
+  const { node, hubble, options, pool, datapath, readiness, controllers } = parts;
   const missing = readiness.missing();
   const failure = node.cluster.failure();
   const { ring } = node;
@@ -299,11 +304,17 @@ function statusOf({ node, hubble, options, pool, datapath, readiness, controller
       ipv6: ipv6.map(({ address }) => address),
       status: `IPv4: ${ipv4.length}/${pool.pools.ipv4.capacity} allocated, IPv6: ${ipv6.length}/${pool.pools.ipv6.capacity} allocated${pool.problem() === undefined ? "" : `; ${pool.problem()}`}`,
     },
-    cluster: { self: `${options.clusterName}/${options.nodeName}` },
+    cluster: { self: `${options.clusterName}/${options.nodeName}`, ciliumHealth: proberState(parts) },
     "identity-range": { "min-identity": clusterIdentityMin, "max-identity": clusterIdentityMax },
     "bpf-maps": { maps: Object.entries(datapath.maps).map(([name, map]) => ({ name, size: map.maxEntries })) },
     controllers: controllers.all().map(controllerShape),
   };
+}
+
+/** The prober is well when nodes are silent: what it says of them is what it is for. */
+function proberState({ nodeHealth }: OperationsOptions): Status {
+  const health = nodeHealth();
+  return health === undefined ? { state: "Disabled", msg: "" } : { state: "Ok", msg: health.problem() ?? "" };
 }
 
 function controllerShape(state: ControllerState): ControllerStatus {
