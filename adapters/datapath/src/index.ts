@@ -5,6 +5,7 @@ export { type EventSourceOptions, readEvents } from "./event-source.ts";
 export { endpointFlags, metricsDirection, sourceFile } from "./gen/index.ts";
 export type { InspectedConnection, InspectedFragment } from "./inspect-connections.ts";
 export { DatapathInspection, DatapathNotFound } from "./inspect-datapath.ts";
+export type { InspectedTranslation } from "./inspect-masquerade.ts";
 export type { InspectedAddress, InspectedEndpoint, InspectedMetric, InspectedPolicyEntry } from "./inspect-rows.ts";
 export { IpcacheMap, type IpcacheRow } from "./ipcache-map.ts";
 export { Masquerade, type MasqueradeDevice } from "./masquerade.ts";

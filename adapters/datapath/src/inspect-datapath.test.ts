@@ -14,7 +14,18 @@ function bytes(hex: string): Uint8Array {
 
 /** The pinned map of that name with these entries, key and value in hexadecimal; a per-CPU value holds the parts of two CPUs. */
 function inspectionOf(
-  name: "ct4" | "ct6" | "fragments" | "ipcache" | "endpoints" | "localAddresses" | "policy" | "metrics" | "forwarded",
+  name:
+    | "ct4"
+    | "ct6"
+    | "fragments"
+    | "snat"
+    | "masqueradeExempt"
+    | "ipcache"
+    | "endpoints"
+    | "localAddresses"
+    | "policy"
+    | "metrics"
+    | "forwarded",
   entries: ReadonlyArray<readonly [key: string, value: string]>,
 ): DatapathInspection {
   const kernel = openFakeKernel();
@@ -64,6 +75,47 @@ test("fragments", () => {
   assert.deepEqual(inspectionOf("fragments", [[key, "9c40 0035 0035 11 00"]]).fragments(), [
     { source: "10.0.1.5", destination: "10.0.1.7", id: 42, protocol: 17, sourcePort: 40000, destinationPort: 53 },
   ]);
+});
+
+test("translations, in both directions", () => {
+  const out = `0a000105${"00".repeat(12)} c0000201${"00".repeat(12)} 9c40 01bb 06 00 04 00`;
+  const back = `20010db8${"00".repeat(11)}01 fd31${"00".repeat(13)}0b 01bb 8000 11 01 06 00`;
+  const rows = inspectionOf("snat", [
+    [out, `ac1f010b${"00".repeat(12)} 8000 0000`],
+    [back, `fd00${"00".repeat(13)}05 9c40 0000`],
+  ]).translations();
+  assert.deepEqual(rows, [
+    {
+      protocol: 6,
+      direction: "out",
+      source: "10.0.1.5",
+      sourcePort: 40000,
+      destination: "192.0.2.1",
+      destinationPort: 443,
+      address: "172.31.1.11",
+      port: 32768,
+    },
+    {
+      protocol: 17,
+      direction: "in",
+      source: "2001:db8::1",
+      sourcePort: 443,
+      destination: "fd31::b",
+      destinationPort: 32768,
+      address: "fd00::5",
+      port: 40000,
+    },
+  ]);
+});
+
+test("prefixes that see pods' own addresses", () => {
+  const four = `28000000 04 000000 0a000000${"00".repeat(12)}`;
+  const six = `60000000 06 000000 fd00${"00".repeat(14)}`;
+  const entries = [
+    [four, "01000000"],
+    [six, "01000000"],
+  ] as const;
+  assert.deepEqual(inspectionOf("masqueradeExempt", entries).exempt().sort(), ["10.0.0.0/8", "fd00::/64"]);
 });
 
 test("the ipcache", () => {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Kernel, KernelError } from "@cilium-ts/kernel";
 import { decodeConnections, decodeFragments, type InspectedConnection, type InspectedFragment } from "./inspect-connections.ts";
+import { decodeExempt, decodeTranslations, type InspectedTranslation } from "./inspect-masquerade.ts";
 import {
   decodeDropMetrics,
   decodeEndpoints,
@@ -37,6 +38,16 @@ export class DatapathInspection {
 
   fragments(): InspectedFragment[] {
     return decodeFragments(this.#dump("fragments"));
+  }
+
+  /** Of connections that leave the cluster, each in both directions. */
+  translations(): InspectedTranslation[] {
+    return decodeTranslations(this.#dump("snat"));
+  }
+
+  /** Prefixes whose machines see pods' own addresses. */
+  exempt(): string[] {
+    return decodeExempt(this.#dump("masquerade_exempt"));
   }
 
   ipcache(): IpcacheRow[] {

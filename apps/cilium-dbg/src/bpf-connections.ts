@@ -1,5 +1,5 @@
 import { tableText } from "@cilium-ts/command-line";
-import type { InspectedConnection, InspectedFragment } from "@cilium-ts/datapath";
+import type { InspectedConnection, InspectedFragment, InspectedTranslation } from "@cilium-ts/datapath";
 import { protocolText } from "./protocols.ts";
 
 /** One line; with a time, how long it has still to live. */
@@ -10,6 +10,13 @@ export function connectionLine(row: InspectedConnection, nowS: number | undefine
   const identities = `SourceSecurityID=${row.sourceIdentity} DestinationSecurityID=${row.destinationIdentity}`;
   const sets = `EgressPolicySet=${row.egressSet} IngressPolicySet=${row.ingressSet}`;
   return `${protocolText(row.protocol)} ${ends} expires=${row.expiresS}${remaining} ${flags} ${identities} ${sets} ProxyPort=${row.proxyPort}\n`;
+}
+
+/** `TCP OUT 10.0.1.5:40000 -> 192.0.2.1:443 XLATE_SRC 172.31.1.11:32768` */
+export function translationLine(row: InspectedTranslation): string {
+  const ends = `${hostPort(row.source, row.sourcePort)} -> ${hostPort(row.destination, row.destinationPort)}`;
+  const [direction, what] = row.direction === "out" ? ["OUT", "XLATE_SRC"] : ["IN", "XLATE_DST"];
+  return `${protocolText(row.protocol)} ${direction} ${ends} ${what} ${hostPort(row.address, row.port)}\n`;
 }
 
 export function fragmentTable(fragments: readonly InspectedFragment[]): string {

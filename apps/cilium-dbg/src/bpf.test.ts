@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { InspectedConnection, InspectedPolicyEntry } from "@cilium-ts/datapath";
-import { connectionLine, fragmentTable } from "./bpf-connections.ts";
+import { connectionLine, fragmentTable, translationLine } from "./bpf-connections.ts";
 import { policyTable } from "./bpf-policy.ts";
 import { addressTable, ipcacheTable, metricsTable } from "./bpf-tables.ts";
 
@@ -29,6 +29,20 @@ test("a connection is one line", () => {
     connectionLine(six, 9_940),
     `UDP [fd00::7]:40000 -> [fd00::5]:80 expires=10000 (remaining: 60 sec(s)) Flags=0x0000 [ ] ${end}`,
   );
+});
+
+test("a translation is one line, either way", () => {
+  const row = {
+    protocol: 6,
+    source: "10.0.1.5",
+    sourcePort: 40000,
+    destination: "192.0.2.1",
+    destinationPort: 443,
+    address: "172.31.1.11",
+    port: 32768,
+  };
+  assert.equal(translationLine({ ...row, direction: "out" }), "TCP OUT 10.0.1.5:40000 -> 192.0.2.1:443 XLATE_SRC 172.31.1.11:32768\n");
+  assert.equal(translationLine({ ...row, direction: "in" }), "TCP IN 10.0.1.5:40000 -> 192.0.2.1:443 XLATE_DST 172.31.1.11:32768\n");
 });
 
 test("fragments", () => {

@@ -1,6 +1,6 @@
-import { addOutputFlag, checkOutput, type OutputOptions, show, UsageError } from "@cilium-ts/command-line";
+import { addOutputFlag, checkOutput, type OutputOptions, show, tableText, UsageError } from "@cilium-ts/command-line";
 import type { Command } from "commander";
-import { connectionLine, fragmentTable } from "./bpf-connections.ts";
+import { connectionLine, fragmentTable, translationLine } from "./bpf-connections.ts";
 import { addBpfPolicy } from "./bpf-policy.ts";
 import { addressTable, ipcacheTable, metricsTable } from "./bpf-tables.ts";
 import type { Context } from "./context.ts";
@@ -24,6 +24,14 @@ export function addBpf(program: Command, context: Context): void {
       .metrics()
       .sort((left, right) => left.reason - right.reason || left.direction - right.direction || left.line - right.line);
     return { rows, text: () => metricsTable(rows) };
+  });
+  addList(group, context, "nat", "What stands in for pods' addresses on what leaves the cluster", (inspection) => {
+    const rows = inspection.translations();
+    return { rows, text: () => rows.map(translationLine).join("") };
+  });
+  addList(group, context, "ipmasq", "Destinations that see pods' own addresses", (inspection) => {
+    const rows = inspection.exempt().sort();
+    return { rows, text: () => tableText([["IP PREFIX/ADDRESS"], ...rows.map((prefix) => [prefix])]) };
   });
   addList(group, context, "frag", "Fragmented packets under way", (inspection) => {
     const rows = inspection.fragments();

@@ -23,6 +23,7 @@ export function agentCommands(flowCount: number, quick: boolean): ReadonlyArray<
     ["bpf-endpoints.txt", dbg("bpf", "endpoint", "list")],
     ["bpf-ipcache.txt", dbg("bpf", "ipcache", "list")],
     ["bpf-policy.txt", dbg("bpf", "policy", "list")],
+    ["bpf-nat.txt", dbg("bpf", "nat", "list")],
     ["bpf-connections.txt", dbg("bpf", "ct", "list")],
     ["flows.jsonl", ["hubble", "observe", "--last", String(flowCount), "--output", "jsonpb"]],
   ] as const;
