@@ -1,4 +1,12 @@
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 
 /** Where to listen. */
@@ -27,11 +35,30 @@ export interface HttpEndpoint extends AsyncDisposable {
   readonly port: number;
 }
 
-const connectionsMax = 100;
+/** Certificates that are replaced while they are used. */
+export interface EndpointTls {
+  readonly current: EndpointCertificates;
+  /** Calls the listener with each replacement. The returned function ends that. */
+  watch(listener: (certificates: EndpointCertificates) => void): () => void;
+}
 
-/** Answers GET requests by path; everything else is 404 or 405. Bodies are not read. */
-export async function openHttpEndpoint(name: string, where: ServeAddress | ListeningSocket, routes: HttpRoutes): Promise<HttpEndpoint> {
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => answer(routes, request, response));
+export interface EndpointCertificates {
+  readonly pair: { readonly certificate: string; readonly key: string } | undefined;
+  /** Whose certificates clients must show; empty: they need none. */
+  readonly authorities: readonly string[];
+}
+
+const connectionsMax = 100;
+const limits = { requestTimeout: 10_000, headersTimeout: 10_000 };
+
+/** Answers GET requests by path; everything else is 404 or 405. Bodies are not read. In plain text without `tls`. */
+export async function openHttpEndpoint(
+  name: string,
+  where: ServeAddress | ListeningSocket,
+  routes: HttpRoutes,
+  tls?: EndpointTls,
+): Promise<HttpEndpoint> {
+  const { server, release } = createServerOf((request, response) => answer(routes, request, response), tls);
   server.maxConnections = connectionsMax;
   const sockets = new Set<Socket>();
   server.on("connection", (socket) => {
@@ -47,11 +74,24 @@ export async function openHttpEndpoint(name: string, where: ServeAddress | Liste
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
+      release();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
+}
+
+function createServerOf(listener: RequestListener, tls: EndpointTls | undefined): { readonly server: Server; release(): void } {
+  if (tls === undefined) return { server: createServer(limits, listener), release() {} };
+  const contextOf = ({ pair, authorities }: EndpointCertificates) => ({
+    minVersion: "TLSv1.3" as const,
+    ...(pair === undefined ? {} : { cert: pair.certificate, key: pair.key }),
+    ...(authorities.length === 0 ? {} : { ca: [...authorities] }),
+  });
+  const requestCert = tls.current.authorities.length > 0;
+  const server = createSecureServer({ ...limits, ...contextOf(tls.current), requestCert, rejectUnauthorized: requestCert }, listener);
+  return { server, release: tls.watch((next) => server.setSecureContext(contextOf(next))) };
 }
 
 function listenOptions(where: ServeAddress | ListeningSocket): { fd: number } | { port: number; host?: string } {

@@ -1,4 +1,5 @@
 export {
+  type EndpointTls,
   type HttpAnswer,
   type HttpEndpoint,
   type HttpRoutes,

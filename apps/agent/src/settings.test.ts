@@ -51,7 +51,7 @@ test("Hubble's TCP address and certificates are read as Cilium names them", () =
     tlsCertFile: "/c",
     tlsKeyFile: "/k",
     tlsClientCaFiles: ["/a", "/b"],
-    metrics: { address: undefined, openMetrics: false, wanted: [], dynamicPath: "" },
+    metrics: { address: undefined, tls: undefined, openMetrics: false, wanted: [], dynamicPath: "" },
     exporters: [],
     flowLogsPath: "",
     dropEvents: undefined,

@@ -1,3 +1,4 @@
+import type { TlsSource } from "@cilium-ts/certificates";
 import { EndpointResolver, nodeNameOf } from "@cilium-ts/flow";
 import type { FlowStore } from "@cilium-ts/flow-store";
 import { type KubernetesClient, resources } from "@cilium-ts/kubernetes";
@@ -5,6 +6,7 @@ import { type FlowConsumer, followFlows } from "@cilium-ts/observer";
 import { TaskGroup } from "@cilium-ts/std";
 import { agentVersion } from "../version.ts";
 import { type DropEvent, DropEvents } from "./drop-events.ts";
+import { type HubbleTlsFiles, openHubbleTls } from "./hubble-tls.ts";
 import { NodeExporters } from "./node-exporters.ts";
 import { measureHistory } from "./node-history.ts";
 import type { NodeHubbleOptions } from "./node-hubble.ts";
@@ -33,7 +35,8 @@ export async function startFlowConsumers(
   measureCertificates(metrics, certificateExpiresMs);
   if (history !== undefined) metrics.beforeRead(measureHistory(history, metrics.registry));
   node.flows.watchPodsGone((namespace, podName) => metrics.podGone(namespace, podName, clock.nowMs()));
-  if (wanted.address !== undefined) opened.use(await metrics.serve({ ...wanted, address: wanted.address }));
+  const tls = wanted.tls === undefined ? undefined : opened.use(await openMetricsTls(given, wanted.tls));
+  if (wanted.address !== undefined) opened.use(await metrics.serve({ ...wanted, address: wanted.address }, tls));
   const consumers = (): FlowConsumer[] => [
     ...(metrics.isActive ? [metrics] : []),
     ...exporters.exporters.active(),
@@ -62,6 +65,17 @@ export async function startFlowConsumers(
   }
   const held = opened.move();
   return { [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+function openMetricsTls({ options, clock, log }: NodeHubbleOptions, files: HubbleTlsFiles): Promise<TlsSource> {
+  return openHubbleTls({
+    files,
+    directory: options.hubble.tlsDirectory,
+    name: "metrics",
+    clusterName: options.clusterName,
+    clock,
+    onProblem: (message) => log.error(`the certificates of Hubble's metrics: ${message}`),
+  });
 }
 
 function measureCertificates(metrics: NodeMetrics, expiresMs: () => number | undefined): void {

@@ -3,6 +3,7 @@ import { type MetricSetting, parseMetricSettings } from "@cilium-ts/flow-metrics
 import type { ServeAddress } from "@cilium-ts/http-endpoint";
 import { parseJsonFilterList } from "@cilium-ts/observer";
 import type { Setting, SettingsReader } from "@cilium-ts/std";
+import type { HubbleTlsFiles } from "./hubble-tls.ts";
 import type { HistorySettings } from "./node-history.ts";
 
 /** Names are those of Cilium's agent where it has the setting. */
@@ -26,6 +27,20 @@ export const hubbleSettings = [
     value: "ADDRESS",
     fallback: "",
     says: "where Hubble's metrics are served, such as :9965; empty: nowhere",
+  },
+  { name: "hubble-metrics-server-enable-tls", value: "BOOL", fallback: "false", says: "serve them by TLS" },
+  {
+    name: "hubble-metrics-server-tls-cert-file",
+    value: "FILE",
+    fallback: "",
+    says: "certificate of that server; empty: one of our own is made",
+  },
+  { name: "hubble-metrics-server-tls-key-file", value: "FILE", fallback: "", says: "its key" },
+  {
+    name: "hubble-metrics-server-tls-client-ca-files",
+    value: "FILES",
+    fallback: "",
+    says: "authorities of those who may read, separated by commas",
   },
   { name: "enable-hubble-open-metrics", value: "BOOL", fallback: "false", says: "whether they may be read as OpenMetrics, with exemplars" },
   {
@@ -92,6 +107,8 @@ export interface HubbleSettings {
 export interface HubbleMetricsSettings {
   /** Undefined: they are not served. */
   readonly address: ServeAddress | undefined;
+  /** Undefined: in plain text. */
+  readonly tls: HubbleTlsFiles | undefined;
   readonly openMetrics: boolean;
   readonly wanted: readonly MetricSetting[];
   /** Empty: what is counted is what `wanted` says. */
@@ -136,8 +153,16 @@ function readHistory(reader: HubbleReader): HistorySettings | undefined {
 function readMetrics(reader: HubbleReader): HubbleMetricsSettings {
   const { settings: wanted, problems } = parseMetricSettings(reader.text("hubble-metrics"));
   reader.problems.push(...problems.map((problem) => `--hubble-metrics: ${problem}`));
+  const tls = {
+    tlsCertFile: reader.text("hubble-metrics-server-tls-cert-file"),
+    tlsKeyFile: reader.text("hubble-metrics-server-tls-key-file"),
+    tlsClientCaFiles: words(reader.text("hubble-metrics-server-tls-client-ca-files")),
+  };
+  if ((tls.tlsCertFile === "") !== (tls.tlsKeyFile === ""))
+    reader.problems.push("--hubble-metrics-server-tls-cert-file and --hubble-metrics-server-tls-key-file are given both, or none");
   return {
     address: reader.address("hubble-metrics-server"),
+    tls: reader.boolean("hubble-metrics-server-enable-tls") ? tls : undefined,
     openMetrics: reader.boolean("enable-hubble-open-metrics"),
     wanted,
     dynamicPath: reader.text("hubble-dynamic-metrics-config-path"),
@@ -186,6 +211,8 @@ function hubbleProblems({ listenAddress, tlsCertFile, tlsKeyFile, tlsClientCaFil
   const isAddress = (text: string): boolean => Number(/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(text)?.[1]) <= 65_535;
   if (listenAddress !== "" && !isAddress(listenAddress))
     problems.push(`--hubble-listen-address is an address such as :4244, not "${listenAddress}"`);
+  if (metrics.wanted.length > 0 && metrics.address === undefined)
+    problems.push("--hubble-metrics needs --hubble-metrics-server, such as :9965");
   if (metrics.dynamicPath !== "" && metrics.wanted.length > 0)
     problems.push("--hubble-metrics and --hubble-dynamic-metrics-config-path exclude each other: keep one");
   if ((tlsCertFile === "") !== (tlsKeyFile === ""))

@@ -1,12 +1,12 @@
-import { openOwnTls, openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
-import { type HubbleServer, hubbleDomain, startHubble } from "@cilium-ts/observer";
+import { type HubbleServer, startHubble } from "@cilium-ts/observer";
 import type { Clock } from "@cilium-ts/std";
 import type { Node } from "../node.ts";
 import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";
 import { startFlowConsumers } from "./flow-consumers.ts";
+import { openHubbleTls } from "./hubble-tls.ts";
 import { startNodeHistory } from "./node-history.ts";
 import { NodePeers } from "./node-peers.ts";
 
@@ -29,7 +29,19 @@ export async function startNodeHubble(given: NodeHubbleOptions): Promise<NodeHub
   await using opened = new AsyncDisposableStack();
   const { node, options, clock, log } = given;
   const { hubble, clusterName, nodeName } = options;
-  const tls = hubble.listenAddress === "" || hubble.disableTls ? undefined : opened.use(await openTls(options, clock, log));
+  const tls =
+    hubble.listenAddress === "" || hubble.disableTls
+      ? undefined
+      : opened.use(
+          await openHubbleTls({
+            files: hubble,
+            directory: hubble.tlsDirectory,
+            name: "server",
+            clusterName,
+            clock,
+            onProblem: (message) => log.error(`Hubble's certificates: ${message}`),
+          }),
+        );
   const peers = new NodePeers({
     clusterName,
     localName: nodeName,
@@ -66,23 +78,4 @@ export async function startNodeHubble(given: NodeHubbleOptions): Promise<NodeHub
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
-}
-
-/** The files that were named, or certificates of our own. */
-function openTls({ hubble, clusterName }: AgentOptions, clock: Clock, log: Log): Promise<TlsSource> {
-  const onProblem = (message: string): void => log.error(`Hubble's certificates: ${message}`);
-  if (hubble.tlsCertFile === "") {
-    const names = [`*.${hubbleDomain(clusterName)}`];
-    return openOwnTls({
-      folder: hubble.tlsDirectory,
-      authority: "cilium-hubble-ca",
-      name: "server",
-      use: "server",
-      names,
-      clock,
-      onProblem,
-    });
-  }
-  const paths = { certificatePath: hubble.tlsCertFile, keyPath: hubble.tlsKeyFile, authorityPaths: hubble.tlsClientCaFiles };
-  return openTlsFiles({ paths, clock, onProblem });
 }

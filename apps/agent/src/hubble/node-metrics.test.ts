@@ -27,7 +27,7 @@ function setUp(settings: string) {
 
 test("metrics are served as text, and as OpenMetrics to who asks for it", async () => {
   const { metrics, see } = setUp("httpV2:exemplars=true");
-  await using server = await metrics.serve({ address: { host: "127.0.0.1", port: 0 }, openMetrics: true, wanted: [], dynamicPath: "" });
+  await using server = await metrics.serve({ address: { host: "127.0.0.1", port: 0 }, openMetrics: true });
   see();
   const read = async (accept: string): Promise<[string | null, string]> => {
     const response = await fetch(`http://127.0.0.1:${server.port}/metrics`, { headers: { accept } });

@@ -1,6 +1,13 @@
 import type { EventView, Flow, FlowTime } from "@cilium-ts/flow";
 import { checkMetricSettings, FlowMetrics, type MetricSetting, type WantedMetric } from "@cilium-ts/flow-metrics";
-import { type HttpEndpoint, openHttpEndpoint, prometheusAnswer } from "@cilium-ts/http-endpoint";
+import {
+  type EndpointTls,
+  type HttpEndpoint,
+  type HttpRoutes,
+  openHttpEndpoint,
+  prometheusAnswer,
+  type ServeAddress,
+} from "@cilium-ts/http-endpoint";
 import { Metrics } from "@cilium-ts/metrics";
 import { compileJsonFilters, type FlowConsumer, flowpb } from "@cilium-ts/observer";
 import { parse } from "yaml";
@@ -68,18 +75,20 @@ export class NodeMetrics implements FlowConsumer {
     this.#beforeRead.add(listener);
   }
 
-  serve({
-    address,
-    openMetrics,
-  }: HubbleMetricsSettings & { readonly address: NonNullable<HubbleMetricsSettings["address"]> }): Promise<HttpEndpoint> {
-    return openHttpEndpoint("server of Hubble's metrics", address, {
+  /** In plain text without `tls`. */
+  serve(
+    { address, openMetrics }: Pick<HubbleMetricsSettings, "openMetrics"> & { readonly address: ServeAddress },
+    tls?: EndpointTls,
+  ): Promise<HttpEndpoint> {
+    const routes: HttpRoutes = {
       "/metrics": ({ accept = "" }) => {
         for (const listener of this.#beforeRead) listener();
         if (openMetrics && accept.includes("application/openmetrics-text"))
           return { status: 200, contentType: openMetricsType, body: this.registry.openMetricsText() };
         return prometheusAnswer(this.registry.text());
       },
-    });
+    };
+    return openHttpEndpoint("server of Hubble's metrics", address, routes, tls);
   }
 }
 
