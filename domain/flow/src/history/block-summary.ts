@@ -35,7 +35,7 @@ export function addressDigest(address: Uint8Array): number {
     const at = (offset: number): number => address[index + offset] ?? 0;
     digest = Math.imul(digest, 0x01000193) ^ ((at(0) << 24) | (at(1) << 16) | (at(2) << 8) | at(3));
   }
-  return digest >>> 0;
+  return digest;
 }
 
 /** Collects the summary of events as they are looked at. */
