@@ -81,7 +81,7 @@ const verbs: Record<string, Verb> = {
     },
   },
   bench: {
-    usage: "bench datapath|control|cluster|cross-node|policy|hubble [--json]",
+    usage: "bench datapath|control|cluster|cross-node|policy|hubble|scale [--json]",
     does: "measure, as ratios within one run",
     async run(args) {
       requireRoot("bench");

@@ -48,6 +48,11 @@ export function nodePoolsFrom(object: KubernetesObject): NodePools {
   };
 }
 
+/** What the operator says is wrong with the node's share of addresses; empty: nothing. */
+export function operatorProblem(object: KubernetesObject): string {
+  return textAt(recordAt(recordAt(recordAt(object, "status"), "ipam"), "operator-status"), "error");
+}
+
 /** `spec.ipam.pools.allocated`: owned by the operator, who adds; the agent takes out what it does not need. */
 export function podPoolClaims(allocated: NodePools["allocated"]): object[] {
   return allocated.map(({ pool, cidrs }) => ({ pool, cidrs: [...cidrs] }));

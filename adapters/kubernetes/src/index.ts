@@ -7,6 +7,7 @@ export {
   ciliumNodeObject,
   type NodePools,
   nodePoolsFrom,
+  operatorProblem,
   podPoolClaims,
   podPoolRequests,
 } from "./cilium-node.ts";

@@ -7,10 +7,11 @@ import { benchDatapath } from "./datapath.ts";
 import { benchHubble } from "./hubble.ts";
 import { benchPolicy } from "./policy.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
+import { benchScale } from "./scale.ts";
 
 const root = join(import.meta.dirname, "../../..");
 
-/** `./dev bench NAME [--json] [--repeats N] [--seconds N]`: progress on standard error, the report on standard output. */
+/** `./dev bench NAME [--json] [--repeats N] [--seconds N] [--size 1x|10x]`: progress on standard error, the report on standard output. */
 export async function bench(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
@@ -19,6 +20,7 @@ export async function bench(args: string[]): Promise<number> {
       json: { type: "boolean", default: false },
       repeats: { type: "string", default: "7" },
       seconds: { type: "string", default: "1" },
+      size: { type: "string", default: "" },
     },
   });
   const name = positionals[0] ?? "";
@@ -30,6 +32,7 @@ export async function bench(args: string[]): Promise<number> {
     cluster: async () => [...(await benchCrossNode(root, { repeats, seconds })), ...(await benchCluster(root, { repeats }))],
     control: () => benchControl(root, { repeats }),
     hubble: () => benchHubble({ repeats }),
+    scale: () => benchScale(root, { size: values.size }),
     policy: () => benchPolicy(root, { repeats }),
   };
   const chosen = benches[name];

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type AddressPools, allocatePair, type FamilyAddresses, PoolAddresses, type PoolNeed, type PoolShare } from "@cilium-ts/ipam";
-import { type KubernetesObject, nodePoolsFrom, type PodIPPool, parseCiliumPodIPPool, recordAt, textAt } from "@cilium-ts/kubernetes";
+import { type KubernetesObject, nodePoolsFrom, operatorProblem, type PodIPPool, parseCiliumPodIPPool } from "@cilium-ts/kubernetes";
 import { type AddressBytes, type Family, formatAddress, formatPrefix, type Prefix } from "@cilium-ts/net";
 import type { Clock } from "@cilium-ts/std";
 import { CniError, cniErrorCode } from "../cni/cni-request.ts";
@@ -130,7 +130,7 @@ export class MultiPool implements NodePool {
     }
     const { resourceVersion = "" } = object.metadata;
     const shares = nodePoolsFrom(object).allocated;
-    this.#problem = textAt(recordAt(recordAt(recordAt(object, "status"), "ipam"), "operator-status"), "error");
+    this.#problem = operatorProblem(object);
     this.#shown = { resourceVersion, shares };
     if (resourceVersion === this.#trimmedVersion) return;
     const before = this.#prefixTexts();

@@ -1,5 +1,5 @@
 import type { PoolShare } from "@cilium-ts/ipam";
-import { ciliumNodeFrom, type KubernetesObject, nodePoolsFrom, recordAt, resources, textAt } from "@cilium-ts/kubernetes";
+import { ciliumNodeFrom, type KubernetesObject, nodePoolsFrom, operatorProblem, resources } from "@cilium-ts/kubernetes";
 import { type Prefix, parseAddress, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
 import { errorMessage } from "@cilium-ts/std";
 import { type KeptPools, readKeptPools, writeKeptPools } from "./kept-pools.ts";
@@ -49,7 +49,7 @@ async function ask(given: PodRangesOptions): Promise<KeptPools | string> {
   const ipv4Range = rangeOfRouter(object, shares, options.defaultPool, 4);
   const ipv6Range = rangeOfRouter(object, shares, options.defaultPool, 16);
   if (ipv4Range !== undefined && ipv6Range !== undefined) return { ranges: { ipv4Range, ipv6Range } satisfies PodRanges, shares };
-  const said = textAt(recordAt(recordAt(recordAt(object, "status"), "ipam"), "operator-status"), "error");
+  const said = operatorProblem(object);
   return `it needs one of each family of the CiliumPodIPPool ${options.defaultPool}; ${said === "" ? "is the operator running?" : `the operator says: ${said}`}`;
 }
 

@@ -1,4 +1,4 @@
-import { ciliumNodeFrom, type KubernetesClient, resources } from "@cilium-ts/kubernetes";
+import { ciliumNodeFrom, type KubernetesClient, operatorProblem, resources } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix, type Prefix, parsePrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
@@ -51,14 +51,17 @@ async function ask(given: PodRangesOptions): Promise<PodRanges | string> {
   const { options, client, localNode, signal } = given;
   if (options.ipam === "kubernetes") {
     const node = await localNode.find(signal);
-    return node === undefined ? `there is no Node ${options.nodeName}` : rangesOf(node.podCIDRs, `Node ${options.nodeName}`);
+    const wayOut = "let the cluster give Nodes pod CIDRs (--allocate-node-cidrs of kube-controller-manager)";
+    return node === undefined ? `there is no Node ${options.nodeName}` : rangesOf(node.podCIDRs, `Node ${options.nodeName}`, wayOut);
   }
   const object = await client.get(resources.ciliumNodes, { name: options.nodeName }, { signal });
   if (object === undefined) {
     await introduceNode(given);
     return `CiliumNode ${options.nodeName} has just been made`;
   }
-  return rangesOf(ciliumNodeFrom(object).podCIDRs, `CiliumNode ${options.nodeName}`);
+  const problem = operatorProblem(object);
+  const wayOut = problem === "" ? "is the operator running?" : `the operator says: ${problem}`;
+  return rangesOf(ciliumNodeFrom(object).podCIDRs, `CiliumNode ${options.nodeName}`, wayOut);
 }
 
 /** The operator gives ranges to nodes that it knows. */
@@ -69,17 +72,17 @@ export async function introduceNode({ localNode, netlink, signal }: PodRangesOpt
   for (const row of localNode.table.rows()) await localNode.target.apply(row, signal);
 }
 
-function rangesOf(cidrs: readonly string[], owner: string): PodRanges | string {
+function rangesOf(cidrs: readonly string[], owner: string, wayOut: string): PodRanges | string {
   const prefixes = cidrs.map(parsePrefix).filter((prefix) => prefix !== undefined);
   const ipv4Range = prefixes.find(({ address }) => address.length === 4);
   const ipv6Range = prefixes.find(({ address }) => address.length === 16);
   if (ipv4Range !== undefined && ipv6Range !== undefined) return { ipv4Range, ipv6Range };
-  return `${owner} has the pod CIDRs ${JSON.stringify(cidrs)}, and one of each family is needed; is the operator running?`;
+  return `${owner} has the pod CIDRs ${JSON.stringify(cidrs)}, and one of each family is needed; ${wayOut}`;
 }
 
 function fileIn(stateDirectory: string): KeptFile<PodRanges> {
   return new KeptFile(stateDirectory, "pod-ranges", (text) => {
-    const ranges = rangesOf(JSON.parse(text), "the file");
+    const ranges = rangesOf(JSON.parse(text), "the file", "the cluster still knows");
     if (typeof ranges === "string") throw new RangeError(ranges);
     return ranges;
   });
