@@ -7,6 +7,7 @@ import { Selector } from "@cilium-ts/labels";
 import { PolicyEngine, type PolicySubject } from "@cilium-ts/policy";
 import { addPods, deletePods } from "./bench-pods.ts";
 import { loadRules, policyChanges } from "./enforced-changes.ts";
+import { benchPolicyAdvice } from "./policy-advice.ts";
 import { type ClusterSize, firstIdentity, keyOf, labelsOf, load, type RuleKind, ruleOf, subject } from "./policy-clusters.ts";
 import { createRow, median, type Row, type Samples } from "./report.ts";
 
@@ -47,6 +48,8 @@ export async function benchPolicy(root: string, options: { repeats: number }): P
   addIdentities(add);
   say("memory");
   addMemory(add);
+  say("what-if, suggest and lint");
+  benchPolicyAdvice(options.repeats, add);
   say("25 endpoints with 1,000 rules, in the kernel");
   await addEnforced(root, options.repeats, add);
   return rows;

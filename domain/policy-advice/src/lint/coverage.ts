@@ -11,10 +11,22 @@ export function coversSection(wide: RuleSection, narrow: RuleSection): boolean {
   return coversPeers(wide.peers, narrow.peers) && coversPorts(wide, narrow);
 }
 
+const requirementTexts = new WeakMap<Selector, ReadonlySet<string>>();
+
 /** Whether whatever the narrow selector chooses the wide one chooses. */
 export function coversSelector(wide: Selector, narrow: Selector): boolean {
-  const has = new Set(narrow.requirements.map((requirement) => JSON.stringify(requirement)));
-  return wide.requirements.every((requirement) => has.has(JSON.stringify(requirement)));
+  const given = textsOf(narrow);
+  for (const text of textsOf(wide)) if (!given.has(text)) return false;
+  return true;
+}
+
+function textsOf(selector: Selector): ReadonlySet<string> {
+  let texts = requirementTexts.get(selector);
+  if (texts === undefined) {
+    texts = new Set(selector.requirements.map((requirement) => JSON.stringify(requirement)));
+    requirementTexts.set(selector, texts);
+  }
+  return texts;
 }
 
 function coversPeers(wide: readonly Peer[] | undefined, narrow: readonly Peer[] | undefined): boolean {

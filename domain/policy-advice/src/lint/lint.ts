@@ -14,7 +14,7 @@ const findingsMax = 100;
 
 /** What is surely not meant in these policies. They are in force beside those of the context. */
 export function lintPolicies(rules: readonly Rule[], context: LintContext): Finding[] {
-  const inForce = [...rules, ...context.rules];
+  const inForce = new RulesInForce([...rules, ...context.rules], context);
   const findings: Finding[] = [];
   const counts = new Map<string, number>();
   for (const rule of rules) {
@@ -37,16 +37,52 @@ function placeOf(rule: Rule, path: string): string {
   return `${place ?? "spec."}${path}`;
 }
 
-function lintRule(rule: Rule, inForce: readonly Rule[], context: LintContext, tell: Tell): void {
+/** All rules together, with what is asked of them again and again. */
+class RulesInForce {
+  readonly rules: readonly Rule[];
+  readonly #context: LintContext;
+  readonly #denying: Readonly<Record<Direction, readonly Rule[]>>;
+  readonly #choosing = new Map<string, boolean>();
+
+  constructor(rules: readonly Rule[], context: LintContext) {
+    this.rules = rules;
+    this.#context = context;
+    this.#denying = { ingress: denyingIn(rules, "ingress"), egress: denyingIn(rules, "egress") };
+  }
+
+  /** Those that deny something for certain. */
+  denying(direction: Direction): readonly Rule[] {
+    return this.#denying[direction];
+  }
+
+  /** Of the pods that are in the cluster now. */
+  choosesSomePod(selector: Selector): boolean {
+    let chooses = this.#choosing.get(selector.key);
+    if (chooses === undefined) {
+      chooses = this.#context.cluster?.pods.some(({ labels }) => selector.matches(labels)) === true;
+      this.#choosing.set(selector.key, chooses);
+    }
+    return chooses;
+  }
+}
+
+/** What is only audited denies nothing, and what is required of peers that are denied makes every denial narrower. */
+function denyingIn(rules: readonly Rule[], direction: Direction): readonly Rule[] {
+  const denying = rules.filter((rule) => rule[`${direction}Deny`].length > 0);
+  if (denying.some((rule) => rule[`${direction}Deny`].some(({ requires = [] }) => requires.length > 0))) return [];
+  return denying.filter(({ audit }) => audit !== true);
+}
+
+function lintRule(rule: Rule, inForce: RulesInForce, context: LintContext, tell: Tell): void {
   const { cluster } = context;
   const subject = rule.policy.kind === "NetworkPolicy" ? "podSelector" : "endpointSelector";
   const contradiction = contradictionOf(rule.endpointSelector);
   if (contradiction !== undefined) tell("never-matches", subject, `chooses no pod of any cluster: ${contradiction}`);
-  else if (cluster !== undefined) lintSubject(rule, cluster, subject, tell);
+  else if (cluster !== undefined) lintSubject(rule, cluster, inForce, subject, tell);
   for (const list of lists) {
     for (const [index, section] of rule[list].entries()) {
       lintSection(section, tell);
-      lintPeers(rule, section, context, tell);
+      lintPeers(rule, section, inForce, context, tell);
       if (cluster !== undefined) lintPortNames(rule, list, section, cluster, tell);
       const earlier = rule[list].slice(0, index).find((other) => saysTheSame(other, section));
       if (earlier !== undefined) tell("repeated", section.path, `says again what ${earlier.path} says`);
@@ -80,10 +116,10 @@ function contradictionOf({ requirements }: Selector): string | undefined {
   return undefined;
 }
 
-function lintSubject(rule: Rule, { pods, namespaces }: LintCluster, path: string, tell: Tell): void {
+function lintSubject(rule: Rule, { namespaces }: LintCluster, inForce: RulesInForce, path: string, tell: Tell): void {
   const { namespace } = rule.policy;
   if (namespace !== "" && !namespaces.has(namespace)) tell("no-such-namespace", path, `there is no namespace ${namespace} in the cluster`);
-  else if (!pods.some(({ labels }) => rule.endpointSelector.matches(labels)) && !isAboutReserved(rule.endpointSelector))
+  else if (!inForce.choosesSomePod(rule.endpointSelector) && !isAboutReserved(rule.endpointSelector))
     tell("selects-nothing", path, "chooses no pod that is in the cluster now");
 }
 
@@ -103,18 +139,18 @@ function lintSection({ path, peers, ports }: RuleSection, tell: Tell): void {
   }
 }
 
-function lintPeers(rule: Rule, { path, peers = [] }: RuleSection, context: LintContext, tell: Tell): void {
+function lintPeers(rule: Rule, { path, peers = [] }: RuleSection, inForce: RulesInForce, context: LintContext, tell: Tell): void {
   for (const peer of peers) {
-    if (peer.kind === "endpoints") lintSelector(peer.selector, path, context.cluster, tell);
+    if (peer.kind === "endpoints") lintSelector(peer.selector, path, inForce, context.cluster, tell);
     if (peer.kind === "cidr") lintCidr(peer, path, context, tell);
     if (context.cluster !== undefined) lintReferences(rule, peer, path, context.cluster, tell);
   }
 }
 
-function lintSelector(selector: Selector, path: string, cluster: LintCluster | undefined, tell: Tell): void {
+function lintSelector(selector: Selector, path: string, inForce: RulesInForce, cluster: LintCluster | undefined, tell: Tell): void {
   const contradiction = contradictionOf(selector);
   if (contradiction !== undefined) tell("never-matches", path, `a selector of peers chooses no pod of any cluster: ${contradiction}`);
-  else if (cluster !== undefined && !isAboutReserved(selector) && !cluster.pods.some(({ labels }) => selector.matches(labels)))
+  else if (cluster !== undefined && !isAboutReserved(selector) && !inForce.choosesSomePod(selector))
     tell("selects-nothing", path, `no pod that is in the cluster now is chosen by ${textOf(selector)}${namespaceHint(selector, cluster)}`);
 }
 
@@ -160,6 +196,7 @@ function lintReferences(rule: Rule, peer: Peer, path: string, cluster: LintClust
 
 /** A name means what the pods that receive call so. */
 function lintPortNames(rule: Rule, list: List, { ports = [], peers }: RuleSection, { pods }: LintCluster, tell: Tell): void {
+  if (!ports.some((group) => group.ports.some(({ kind }) => kind === "name"))) return;
   const receives = (labels: Labels): boolean => {
     if (list.startsWith("ingress")) return rule.endpointSelector.matches(labels);
     return peers === undefined || peers.some((peer) => peer.kind !== "endpoints" || peer.selector.matches(labels));
@@ -176,11 +213,11 @@ function lintPortNames(rule: Rule, list: List, { ports = [], peers }: RuleSectio
 }
 
 /** Names are learned from answers that a proxy sees, and it sees those that a DNS rule of the same pods sends its way. */
-function lintNames(rule: Rule, inForce: readonly Rule[], tell: Tell): void {
+function lintNames(rule: Rule, inForce: RulesInForce, tell: Tell): void {
   const named = rule.egress.filter(({ peers = [] }) => peers.some(({ kind }) => kind === "fqdn"));
   if (named.length === 0) return;
   const learns = ({ ports = [] }: RuleSection): boolean => ports.some(({ layer7 }) => layer7?.parser === "dns");
-  const covering = inForce.filter((other) => coversSelector(other.endpointSelector, rule.endpointSelector));
+  const covering = inForce.rules.filter((other) => coversSelector(other.endpointSelector, rule.endpointSelector));
   if (covering.some(({ egress }) => egress.some(learns))) return;
   for (const { path } of named)
     tell(
@@ -190,14 +227,8 @@ function lintNames(rule: Rule, inForce: readonly Rule[], tell: Tell): void {
     );
 }
 
-function lintShadows(rule: Rule, direction: Direction, inForce: readonly Rule[], tell: Tell): void {
-  // What is required of peers that are denied makes every denial narrower.
-  if (inForce.some((other) => other[`${direction}Deny`].some(({ requires = [] }) => requires.length > 0))) return;
-  // What is only audited denies nothing.
-  const denying = inForce.filter(
-    (other) =>
-      other.audit !== true && other[`${direction}Deny`].length > 0 && coversSelector(other.endpointSelector, rule.endpointSelector),
-  );
+function lintShadows(rule: Rule, direction: Direction, inForce: RulesInForce, tell: Tell): void {
+  const denying = inForce.denying(direction).filter((other) => coversSelector(other.endpointSelector, rule.endpointSelector));
   for (const section of rule[direction]) {
     // What allows nothing is told as such.
     if (section.peers?.length === 0) continue;

@@ -1,4 +1,4 @@
-import { Labels, namespaceLabelKey } from "@cilium-ts/labels";
+import { type Labels, namespaceLabelKey } from "@cilium-ts/labels";
 import {
   canonicalName,
   type Direction,
@@ -9,6 +9,7 @@ import {
   type Rule,
   type RuleSection,
 } from "@cilium-ts/policy";
+import { KnownLabels } from "../flows/known-labels.ts";
 import type { Observation, ObservedEnd, ObservedFlow } from "../flows/observed-flow.ts";
 import { isOutside } from "../flows/packet-end.ts";
 import { ObservedPorts } from "./observed-ports.ts";
@@ -68,6 +69,7 @@ export class PolicySuggestions {
   readonly #workloads = new Map<string, Workload>();
   /** Of every workload that is known, whatever its namespace. */
   readonly #pods = new Map<string, Labels>();
+  readonly #labels = new KnownLabels();
   readonly #notUsed = new Map<string, number>();
   #flows = 0;
   #needs = 0;
@@ -95,7 +97,7 @@ export class PolicySuggestions {
   /** Why the flow is of no use; undefined when it is. */
   #take(flow: ObservedFlow): string | undefined {
     if (flow.verdict === "dropped") return "dropped by policy: what was not allowed is not taken for needed";
-    const [from, to] = [peerOf(flow.from), peerOf(flow.to)];
+    const [from, to] = [peerOf(flow.from, this.#labels), peerOf(flow.to, this.#labels)];
     if (from === undefined) return "it is not known who the sender was";
     if (to === undefined) return "it is not known who the receiver was";
     for (const peer of [from, to]) if (peer.kind === "pods") this.#pods.set(workloadKey(peer.labels), peer.labels);
@@ -208,12 +210,12 @@ export class PolicySuggestions {
 /** Of a node that runs the API server too, the API server is meant. */
 const entityOrder: readonly Entity[] = ["kube-apiserver", ...entities];
 
-function peerOf(end: ObservedEnd): PeerKind | undefined {
+function peerOf(end: ObservedEnd, known: KnownLabels): PeerKind | undefined {
   if (end.labels.length === 0) return undefined;
   if (isOutside(end.labels)) return end.address === "" ? undefined : { kind: "address", address: end.address };
   const entity = entityOrder.find((name) => end.labels.includes(`reserved:${name}`));
   if (entity !== undefined) return { kind: "entity", entity };
-  return { kind: "pods", labels: Labels.parse(end.labels) };
+  return { kind: "pods", labels: known.parse(end.labels) };
 }
 
 function keyOf(peer: PeerKind): string {

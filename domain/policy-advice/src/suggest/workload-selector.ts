@@ -5,9 +5,16 @@ export function ownLabels(labels: Labels): readonly Label[] {
   return labels.all.filter(({ source, key }) => source !== "k8s" || !(key === namespaceLabelKey || key.startsWith("io.cilium.k8s.")));
 }
 
+const workloadKeys = new WeakMap<Labels, string>();
+
 /** Pods that differ in nothing else are one workload: `shop k8s:app=web`. */
 export function workloadKey(labels: Labels): string {
-  return `${labels.get("k8s", namespaceLabelKey) ?? ""} ${JSON.stringify(ownLabels(labels))}`;
+  let key = workloadKeys.get(labels);
+  if (key === undefined) {
+    key = `${labels.get("k8s", namespaceLabelKey) ?? ""} ${JSON.stringify(ownLabels(labels))}`;
+    workloadKeys.set(labels, key);
+  }
+  return key;
 }
 
 /**

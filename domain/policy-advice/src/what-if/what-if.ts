@@ -8,7 +8,7 @@ import {
   type Verdict,
 } from "@cilium-ts/policy";
 import type { Observation, ObservedEnd, ObservedFlow } from "../flows/observed-flow.ts";
-import { endText, packetEndOf, patternsIn } from "../flows/packet-end.ts";
+import { endText, isOutside, packetEndOf, patternsIn } from "../flows/packet-end.ts";
 import { type Judgement, type Outcome, PolicyJudge } from "../flows/policy-judge.ts";
 
 export interface WhatIfOptions {
@@ -85,24 +85,17 @@ export class WhatIf {
       return;
     }
     const { flow } = observation;
-    const question = this.#questionOf(flow);
-    if (typeof question === "string") {
-      this.#skip(question);
+    const passed = flow.verdict === "dropped" ? 0 : 1;
+    const key = `${this.#endKey(flow.from)} ${this.#endKey(flow.to)} ${flow.protocol}/${flow.port}`;
+    const row = this.#rows.get(key);
+    if (row === undefined) {
+      this.#addRow(key, flow, passed);
       return;
     }
-    const key = `${endText(flow.from)} ${endText(flow.to)} ${keyOf(question)}`;
-    const row = this.#rows.get(key);
-    const passed = flow.verdict === "dropped" ? 0 : 1;
-    if (row !== undefined) {
-      row.count += 1;
-      row.passed += passed;
-      row.firstMs = Math.min(row.firstMs, flow.timeMs);
-      row.lastMs = Math.max(row.lastMs, flow.timeMs);
-    } else if (this.#rows.size >= distinctFlowsMax) {
-      this.#skip(`more than ${distinctFlowsMax} distinct connections: look at fewer at a time`);
-    } else {
-      this.#rows.set(key, { question, example: flow, count: 1, passed, firstMs: flow.timeMs, lastMs: flow.timeMs });
-    }
+    row.count += 1;
+    row.passed += passed;
+    row.firstMs = Math.min(row.firstMs, flow.timeMs);
+    row.lastMs = Math.max(row.lastMs, flow.timeMs);
   }
 
   /** Judges all that was added. */
@@ -123,6 +116,20 @@ export class WhatIf {
     return { flows: this.#flows, unchanged, changed, recordedOtherwise, notJudged };
   }
 
+  #addRow(key: string, flow: ObservedFlow, passed: number): void {
+    const question = this.#questionOf(flow);
+    if (typeof question === "string") this.#skip(question);
+    else if (this.#rows.size >= distinctFlowsMax) this.#skip(`more than ${distinctFlowsMax} distinct connections: look at fewer at a time`);
+    else this.#rows.set(key, { question, example: flow, count: 1, passed, firstMs: flow.timeMs, lastMs: flow.timeMs });
+  }
+
+  /** Equal for ends that are called the same and that policies cannot tell apart. */
+  #endKey(end: ObservedEnd): string {
+    const ports = end.podName === "" ? [] : (this.#options.namedPortsOf?.(end) ?? []);
+    const named = ports.length === 0 ? "" : JSON.stringify(ports);
+    return `${endText(end)} ${end.labels.join()} ${isOutside(end.labels) ? `${end.address} ${end.names.join()}` : named}`;
+  }
+
   #questionOf(flow: ObservedFlow): PacketQuestion | string {
     const { before, namedPortsOf } = this.#options;
     const endOf = (end: ObservedEnd): PacketEnd | undefined =>
@@ -138,10 +145,6 @@ export class WhatIf {
     const told = this.#notJudged.has(reason) || this.#notJudged.size < reasonsMax ? reason : "other reasons";
     this.#notJudged.set(told, (this.#notJudged.get(told) ?? 0) + 1);
   }
-}
-
-function keyOf({ from, to, protocol, port }: PacketQuestion): string {
-  return `${from.labels.key} ${JSON.stringify(from.namedPorts)} ${to.labels.key} ${JSON.stringify(to.namedPorts)} ${protocol}/${port}`;
 }
 
 function changeOf({ question, example, count, firstMs, lastMs }: Row, was: Judgement, becomes: Judgement, then: PolicyWorld): ChangedFlows {

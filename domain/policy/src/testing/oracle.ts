@@ -70,6 +70,7 @@ function judgeBy(selecting: readonly Rule[], bars: (rule: Rule) => boolean, pack
 
   const forced = settings.mode === "always" || subject.labels.has("reserved", "init");
   const denying = new Set<string>();
+  let inEarnest = false;
   const allowing = new Set<string>();
   const layer7s: (Layer7 | undefined)[] = [];
   const denySections = (rule: Rule): readonly RuleSection[] => (direction === "ingress" ? rule.ingressDeny : rule.egressDeny);
@@ -81,8 +82,12 @@ function judgeBy(selecting: readonly Rule[], bars: (rule: Rule) => boolean, pack
   const fulfilsDeny = fulfils(denySections);
   const fulfilsAllow = fulfils(allowSections);
   for (const rule of selecting) {
-    for (const section of bars(rule) ? denySections(rule) : []) {
-      for (const { path } of matching(section, packet, settings, fulfilsDeny)) denying.add(`${rule.policy.name}/${path}`);
+    for (const section of denySections(rule)) {
+      for (const { path } of matching(section, packet, settings, fulfilsDeny)) {
+        // Where one denies in earnest, those that are only audited deny it as well.
+        denying.add(`${rule.policy.name}/${path}`);
+        if (bars(rule)) inEarnest = true;
+      }
     }
     for (const section of allowSections(rule)) {
       for (const { path, layer7 } of matching(section, packet, settings, fulfilsAllow)) {
@@ -91,7 +96,7 @@ function judgeBy(selecting: readonly Rule[], bars: (rule: Rule) => boolean, pack
       }
     }
   }
-  if (denying.size > 0) return { verdict: "denied", audited: false, reasons: denying };
+  if (inEarnest) return { verdict: "denied", audited: false, reasons: denying };
   const closed = forced || selecting.some((rule) => bars(rule) && rule.enableDefaultDeny[direction]);
   const everClosed = forced || selecting.some((rule) => rule.enableDefaultDeny[direction]);
   if (everClosed && direction === "ingress" && settings.allowLocalhost && peer.labels.has("reserved", "host"))
