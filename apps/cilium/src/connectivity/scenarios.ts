@@ -181,6 +181,27 @@ const byLabel: readonly Scenario[] = [
     `,
   ),
   scenarioOf(
+    "several-specs",
+    "one object with several rules",
+    () => [
+      {
+        ...cnp("several-specs", { endpointSelector: echo }),
+        spec: undefined,
+        specs: [
+          { endpointSelector: echo, ingress: [{ fromEndpoints: [client], toPorts: [tcp(8080)] }] },
+          { endpointSelector: { matchLabels: { name: "echo-other-node" } }, ingress: [{ fromEndpoints: [client], toPorts: [tcp(8085)] }] },
+        ],
+      },
+    ],
+    `
+      client    tcp/8080   near      allowed
+      client    tcp/8080   far       allowed
+      client    tcp/8085   far       allowed
+      client    tcp/8085   near      dropped
+      client2   tcp/8080   near      dropped
+    `,
+  ),
+  scenarioOf(
     "both-ends",
     "both ends must agree",
     () => [
@@ -388,6 +409,18 @@ const byEntity: readonly Scenario[] = [
       client    tcp/8080   far       dropped
     `,
   ),
+  scenario(
+    "from-cluster",
+    "pods of all namespaces and all nodes are of the cluster",
+    { endpointSelector: echo, ingress: [{ fromEntities: ["cluster"], toPorts: [tcp(8080)] }] },
+    `
+      client    tcp/8080   near      allowed
+      stranger  tcp/8080   far       allowed
+      farHost   tcp/8080   near      allowed
+      client    tcp/8081   far       dropped
+      farHost   tcp/8081   near      dropped
+    `,
+  ),
 ];
 
 const byAddress: readonly Scenario[] = [
@@ -476,6 +509,22 @@ const denied: readonly Scenario[] = [
       client    tcp/8081   far       dropped
       client    tcp/8080   near      allowed
       client    udp/8081   far       allowed
+    `,
+  ),
+  scenario(
+    "deny-port-range",
+    "a denied range of ports wins over an allowed port inside of it",
+    {
+      endpointSelector: echo,
+      ingress: [{ toPorts: [tcp(8081)] }, { toPorts: [tcp(8090)] }],
+      ingressDeny: [{ fromEndpoints: [anyClient], toPorts: [tcp(8080, 8085)] }],
+    },
+    `
+      client    tcp/8081   near      dropped
+      client    tcp/8085   far       dropped
+      client    tcp/8090   near      allowed
+      client    tcp/8090   far       allowed
+      client    udp/8081   far       dropped
     `,
   ),
   scenario(
