@@ -14,7 +14,7 @@ import {
 import { explainedProtocols, explanationLines, remediesOf } from "@cilium-ts/policy-advice";
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import type { Context } from "./context.ts";
+import type { Context } from "../context.ts";
 
 const partyHelp =
   "A pod (NAMESPACE/NAME, or the number of an endpoint of this node), labels (app=web,k8s:tier=front), identity:NUMBER, a reserved name (world, host) or an address";

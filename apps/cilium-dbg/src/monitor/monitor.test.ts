@@ -8,7 +8,7 @@ import { FlowRing } from "@cilium-ts/flow";
 import { buildDrop, buildPacket, buildTrace, buildVerdict, frameRecords, sampleContext } from "@cilium-ts/flow/testing";
 import { startHubble } from "@cilium-ts/observer";
 import { eventually } from "@cilium-ts/testing";
-import { run } from "./run.ts";
+import { run } from "../run.ts";
 
 const ports = { sourcePort: 40000, destinationPort: 80 };
 const packet = buildPacket({ source: "10.0.0.1", destination: "10.0.0.2", tcp: { ...ports, flags: 2 } });

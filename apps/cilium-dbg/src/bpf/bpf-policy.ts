@@ -2,7 +2,7 @@ import { AgentApiError } from "@cilium-ts/agent-api";
 import { addOutputFlag, checkOutput, type OutputOptions, show, stackedRows, tableText, UsageError } from "@cilium-ts/command-line";
 import type { InspectedPolicyEntry } from "@cilium-ts/datapath";
 import type { Command } from "commander";
-import type { Context } from "./context.ts";
+import type { Context } from "../context.ts";
 import { protocolText } from "./protocols.ts";
 
 interface PolicyOptions extends OutputOptions {

@@ -1,7 +1,7 @@
 import { clean } from "@cilium-ts/command-line";
 import { dropReasonText, EventType, policyMatchText, tracePointText } from "@cilium-ts/flow";
 import { flowpb } from "@cilium-ts/observer";
-import { hostPort } from "./bpf-connections.ts";
+import { hostPort } from "../bpf/bpf-connections.ts";
 
 /** One line of the monitor for an event, as its users know it. */
 export function eventLine(flow: flowpb.Flow): string {

@@ -1,9 +1,9 @@
 import { addOutputFlag, checkOutput, type OutputOptions, show, tableText, UsageError } from "@cilium-ts/command-line";
 import type { Command } from "commander";
+import type { Context } from "../context.ts";
 import { connectionLine, fragmentTable, translationLine } from "./bpf-connections.ts";
 import { addBpfPolicy } from "./bpf-policy.ts";
 import { addressTable, ipcacheTable, metricsTable } from "./bpf-tables.ts";
-import type { Context } from "./context.ts";
 
 /** What is in the kernel now, whether the agent runs or not. */
 export function addBpf(program: Command, context: Context): void {

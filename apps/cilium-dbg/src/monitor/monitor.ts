@@ -1,7 +1,7 @@
 import { UsageError } from "@cilium-ts/command-line";
 import { EventType } from "@cilium-ts/flow";
 import type { Command } from "commander";
-import type { Context } from "./context.ts";
+import type { Context } from "../context.ts";
 import type { WantedEvents } from "./follow-events.ts";
 
 interface MonitorOptions extends Omit<WantedEvents, "types"> {

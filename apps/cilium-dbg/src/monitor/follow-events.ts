@@ -3,7 +3,7 @@ import { UsageError } from "@cilium-ts/command-line";
 import { createObserverClients, flowpb, observerpb, unixPathOf } from "@cilium-ts/observer";
 import { errorMessage } from "@cilium-ts/std";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Context } from "./context.ts";
+import type { Context } from "../context.ts";
 import { eventLine } from "./event-line.ts";
 
 /** Which events are shown. An empty list: whatever they are, or whoever they are about. */
