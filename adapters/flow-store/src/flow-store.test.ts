@@ -377,6 +377,32 @@ test(
 );
 
 test(
+  "a search ends when its client leaves, and several at once all find what they look for",
+  withFolder(async (folder) => {
+    await using run = await startRun(folder);
+    for (let n = 1; n <= 4_000; n += 200) await see(run, n, n + 199);
+    const looked = { blocks: 0 };
+    for (const block of await run.store.blocks()) {
+      const load = block.load.bind(block);
+      block.load = async () => {
+        looked.blocks += 1;
+        if (looked.blocks === 3) leave.abort();
+        return load();
+      };
+    }
+    const leave = new AbortController();
+    const never = { number: 1n, whitelist: [{ tcpFlags: [{ URG: true }] }] };
+    await assert.rejects(Array.fromAsync(run.observer.getFlows(never, { signal: leave.signal })));
+    await eventually(async () => assert.deepEqual(await getFlows(run, { number: 1n }), [4_000]));
+    assert.ok(looked.blocks < 8, `${looked.blocks} blocks were opened`);
+    const several = [970, 1_940, 2_910].map((n) =>
+      getFlows(run, { since: at(n - 5), until: at(n), whitelist: [{ destinationPort: ["443"] }] }),
+    );
+    assert.deepEqual(await Promise.all(several), [[970], [1_940], [2_910]]);
+  }),
+);
+
+test(
   "sums of traffic outlive the flows and the agent, and those of the running minute count",
   withFolder(async (folder) => {
     const ask = async (run: Run, request: Parameters<Run["history"]["getTraffic"]>[0]): Promise<string[]> => {

@@ -4,6 +4,7 @@ import { AgentEventRing, EndpointResolver, type FlowContext, type FlowRing } fro
 import type { FlowHistory } from "./flows/flow-history.ts";
 import { readFlowsQuery } from "./flows/flows-query.ts";
 import { type FlowsReaderOptions, sendFlows } from "./flows/flows-reader.ts";
+import { Line } from "./flows/turn.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.js";
 import { History } from "./gen/history/history_pb.js";
 import { GetFlowsRequestSchema, Observer } from "./gen/observer/observer_pb.js";
@@ -63,7 +64,7 @@ export async function startHubble(options: HubbleOptions): Promise<HubbleServer>
   const agentEvents = options.agentEvents ?? new AgentEventRing(nowNs, 1);
   const reader: FlowsReaderOptions = {
     ring,
-    ...(history === undefined ? {} : { history }),
+    ...(history === undefined ? {} : { history, line: new Line() }),
     resolver: new EndpointResolver(context),
     emitter: { name: "Hubble", version },
     nowNs,

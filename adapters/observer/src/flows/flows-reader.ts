@@ -12,7 +12,7 @@ import { type Emitter, FlowEncoder } from "../encoding/flow-encoder.ts";
 import type { FlowHistory } from "./flow-history.ts";
 import { type FlowsQuery, isFlow, startSequence } from "./flows-query.ts";
 import { sendHistory } from "./history-reader.ts";
-import { Turn } from "./turn.ts";
+import { type Line, Turn } from "./turn.ts";
 
 /** Where encoded messages go. Resolves when more may be sent: a slow client is waited for, not buffered for. */
 export interface FlowSink {
@@ -27,6 +27,8 @@ export interface FlowsReaderOptions {
   readonly nowNs: () => number;
   /** What the ring no longer has. */
   readonly history?: FlowHistory;
+  /** Whoever looks through history stands in this line. */
+  readonly line?: Line;
 }
 
 /** Where reading begins in the ring. */

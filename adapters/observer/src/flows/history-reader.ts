@@ -35,8 +35,8 @@ export async function sendHistory(
 ): Promise<RingStart | undefined> {
   const reader = new HistoryReader(query, options, start);
   let blocks = await options.history.blocks();
-  let at = await reader.findStart(blocks);
-  for (;;) {
+  let at = await reader.findStart(blocks, signal);
+  while (!signal.aborted) {
     const readBefore = reader.readCount;
     for (let index = at ?? blocks.length; index < blocks.length; index += 1) {
       const block = blocks[index];
@@ -50,6 +50,7 @@ export async function sendHistory(
     blocks = await options.history.blocks(last.number);
     at = 0;
   }
+  return undefined;
 }
 
 /** How far a block has been read. */
@@ -103,7 +104,7 @@ class HistoryReader {
   }
 
   /** The first block to be read; undefined when there is none. */
-  async findStart(blocks: readonly HistoryBlock[]): Promise<number | undefined> {
+  async findStart(blocks: readonly HistoryBlock[], signal: AbortSignal): Promise<number | undefined> {
     const { first, number } = this.#query;
     const since = this.#since;
     if (since !== undefined) {
@@ -114,7 +115,7 @@ class HistoryReader {
     if (first || total <= number) return 0;
     let left = number;
     let found: number | undefined;
-    for (let at = blocks.length - 1; at >= 0; at -= 1) {
+    for (let at = blocks.length - 1; at >= 0 && !signal.aborted; at -= 1) {
       const block = blocks[at];
       if (block === undefined || !this.#mayMatch(block)) continue;
       const content = await this.#load(block, blocks[at - 1]).catch(() => undefined);
@@ -160,7 +161,7 @@ class HistoryReader {
       const outcome = this.#readTurn(place, content, event);
       if (outcome !== "more") return await this.#flush(sink, outcome);
       await this.#flush(sink, outcome);
-      await this.#options.turn.next();
+      await this.#options.turn.next(this.#options.line);
     }
     return "done";
   }
@@ -205,13 +206,13 @@ class HistoryReader {
     { events, context }: Content,
     wanted: number,
   ): Promise<{ readonly counted: number; readonly index?: number }> {
-    const { turn } = this.#options;
+    const { turn, line } = this.#options;
     const event = new EventView(new EndpointResolver(context));
     let index = events.count - 1;
     if (block.run === this.#options.ring.uuidPrefix) while (index >= 0 && events.sequenceOf(index) >= this.#end) index -= 1;
     let counted = 0;
     for (; index >= 0; index -= 1) {
-      if (turn.isOver()) await turn.next();
+      if (turn.isOver()) await turn.next(line);
       if (!event.load(events, index) || !isFlow(event) || !this.#query.matches(event)) continue;
       counted += 1;
       if (counted === wanted) return { counted, index };

@@ -29,9 +29,20 @@ export class Turn {
     return this.#count % clockEvery === 0 && this.#nowNs() - this.#startedNs > durationNsMax;
   }
 
-  /** Lets the others, and begins again. */
-  async next(): Promise<void> {
-    await nextTurn();
+  /** Lets the others, and begins again. Of those in a line, however many they are, one has its turn between two turns of the others. */
+  async next(line?: Line): Promise<void> {
+    await (line === undefined ? nextTurn() : line.next());
     this.begin();
+  }
+}
+
+/** Those who have much to look through, one behind the other. */
+export class Line {
+  #last: Promise<void> = Promise.resolve();
+
+  /** Resolves when those who came before have had their turn. */
+  next(): Promise<void> {
+    this.#last = this.#last.then(() => nextTurn());
+    return this.#last;
   }
 }
