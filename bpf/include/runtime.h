@@ -8,6 +8,8 @@ struct runtime {
 	__u32 policy_set_last;   /* Greatest policy set ever used: numbers are never used twice. */
 };
 
+/* Map "tunnel_source": ARRAY of one __be32, the address of this node that others take its packets from; 0: the kernel chooses. */
+
 /* Set once at load, in .rodata as "config": what the verifier may reason with. */
 struct node_config {
 	__be32 router_ipv4;          /* Pods' gateway; answered by ARP. */

@@ -127,6 +127,13 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
+	__type(value, __be32);
+	__uint(max_entries, 1);
+} tunnel_source SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
 	__type(value, struct runtime);
 	__uint(max_entries, 1);
 } runtime SEC(".maps");

@@ -102,6 +102,10 @@ static __always_inline int tunnel_send(struct __sk_buff *skb, const struct flow 
 		.tunnel_ttl = TUNNEL_TTL,
 	};
 
+	const __be32 *source = bpf_map_lookup_elem(&tunnel_source, &(__u32){0});
+
+	if (source)
+		key.local_ipv4 = bpf_ntohl(*source);
 	if (unlikely(bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX)))
 		return drop_flow(skb, f, FAULT(DROP_NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT), family);
 	if (unlikely(f->report))

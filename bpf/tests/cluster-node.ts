@@ -48,6 +48,7 @@ export interface NodePolicy {
 export type NodeCommand =
   | { readonly kind: "policy"; readonly policy: NodePolicy }
   | { readonly kind: "ipcache"; readonly rows: readonly IpcacheEntry[] }
+  | { readonly kind: "tunnel-source"; readonly address: string }
   | { readonly kind: "events" };
 
 /** An event in short. `subtype`: the drop's reason, or where the trace was taken. */
@@ -155,6 +156,7 @@ async function main(setup: NodeSetup): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     const command: NodeCommand = JSON.parse(line);
     if (command.kind === "policy") enforce(command.policy);
+    if (command.kind === "tunnel-source") datapath.setTunnelSource(addressBytes(command.address));
     if (command.kind === "ipcache") for (const row of command.rows) datapath.ipcache.upsert(row);
     console.log(JSON.stringify(command.kind === "events" ? drainEvents(ring, target).map(summary) : "done"));
   }

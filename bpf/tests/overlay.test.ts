@@ -209,6 +209,23 @@ describe("two nodes and a tunnel", { skip }, () => {
     });
   }
 
+  test("a node with several addresses sends from the one that others know it by", async () => {
+    await cluster.run("a", "ip", "address", "replace", "192.168.77.8/24", "dev", "uplink");
+    const sourceOf = async (): Promise<string> => {
+      const [frame] = await cluster.capture("a", "udp dst port 8472 and src net 192.168.77.0/24 and dst host 192.168.77.2", 1, () =>
+        get(cluster, "pod-a", b.pod.ipv4, 500),
+      );
+      return (frame ?? new Uint8Array()).subarray(26, 30).join(".");
+    };
+    await cluster.tell("a", { kind: "tunnel-source", address: "192.168.77.8" });
+    await cluster.events("b");
+    assert.equal(await sourceOf(), "192.168.77.8");
+    assert.ok(drops(await cluster.events("b")).includes(dropReason.invalidSourceIp), "others know it by another");
+    await cluster.tell("a", { kind: "tunnel-source", address: a.ipv4 });
+    assert.equal(await sourceOf(), a.ipv4);
+    assert.equal(await get(cluster, "pod-a", b.pod.ipv4), String(answerBytes));
+  });
+
   test("a pod makes no packets of the tunnel itself, to any node", async () => {
     await cluster.events("a");
     for (const node of [a, b])

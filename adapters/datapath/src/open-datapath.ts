@@ -24,6 +24,7 @@ const mapNames = [
   "events_lost",
   "forwarded",
   "runtime",
+  "tunnel_source",
 ] as const;
 type MapName = (typeof mapNames)[number];
 
@@ -60,6 +61,8 @@ export interface Datapath extends Disposable {
   readonly ipcache: IpcacheMap;
   /** Whether the programs of an earlier run were adopted as they are. */
   readonly adopted: boolean;
+  /** By this IPv4 address other nodes know where packets of this one come from. */
+  setTunnelSource(address: Uint8Array): void;
   /** Removes programs of earlier versions, once no link runs them any more. */
   removeOldPrograms(): void;
   /** Removes expired connections, inside the kernel. */
@@ -112,6 +115,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     ipcache,
     counters,
     adopted,
+    setTunnelSource: (address) => counted("tunnel_source").update(new Uint8Array(4), address),
     removeOldPrograms() {
       for (const name of kernel.listPins(programRoot)) if (name !== version) kernel.unpin(join(programRoot, name));
     },

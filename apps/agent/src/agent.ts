@@ -84,6 +84,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   await using tasks = new TaskGroup(parent);
   const onAddressesChanged = (underlay: readonly string[]): void => {
     localNode.publish(underlay, routers);
+    network.tunnelFrom(underlay);
     masquerading.addressesChanged();
   };
   const onOwnNode = (object: KubernetesObject | undefined): void => {

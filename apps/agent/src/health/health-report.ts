@@ -6,16 +6,15 @@ type Report = Pick<NodeProber, "outcomesOf" | "lastRoundMs" | "intervalMs">;
 
 /** What was found of each node, this one first. */
 export function healthStatus(localName: string, paths: readonly ProbedPath[], prober: Report): HealthStatusResponse {
-  const names = [...new Set(paths.map(({ nodeName }) => nodeName))].sort((one, other) =>
-    one === localName ? -1 : other === localName ? 1 : one < other ? -1 : 1,
-  );
+  const byNode = Map.groupBy(paths, ({ nodeName }) => nodeName);
+  const names = [...byNode.keys()].sort((one, other) => Number(other === localName) - Number(one === localName) || (one < other ? -1 : 1));
   return {
     timestamp: prober.lastRoundMs === undefined ? "" : new Date(prober.lastRoundMs).toISOString(),
     probeInterval: `${Math.round(prober.intervalMs() / 1_000)}s`,
     local: { name: localName },
     nodes: names.map((name): NodeHealth => {
-      const host = pathsHealth(paths, name, "node", prober);
-      const endpoint = pathsHealth(paths, name, "endpoint", prober);
+      const host = pathsHealth(byNode.get(name) ?? [], "node", prober);
+      const endpoint = pathsHealth(byNode.get(name) ?? [], "endpoint", prober);
       return {
         name,
         host: host ?? { "primary-address": { ip: "" } },
@@ -25,8 +24,8 @@ export function healthStatus(localName: string, paths: readonly ProbedPath[], pr
   };
 }
 
-function pathsHealth(paths: readonly ProbedPath[], nodeName: string, type: ProbedPath["type"], prober: Report): PathsHealth | undefined {
-  const mine = paths.filter((path) => path.nodeName === nodeName && path.type === type);
+function pathsHealth(paths: readonly ProbedPath[], type: ProbedPath["type"], prober: Report): PathsHealth | undefined {
+  const mine = paths.filter((path) => path.type === type);
   const primary = mine.find((path) => path.primary);
   if (primary === undefined) return undefined;
   const others = mine.filter((path) => path !== primary).map((path) => pathHealth(path, prober));

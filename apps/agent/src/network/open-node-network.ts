@@ -1,4 +1,5 @@
 import { type Datapath, type DatapathDevices, type DatapathOptions, datapathDefaults, openDatapath } from "@cilium-ts/datapath";
+import { parseAddress } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import type { Target } from "@cilium-ts/state";
 import type { World } from "../agent.ts";
@@ -19,6 +20,8 @@ export interface NodeNetwork extends Disposable {
   readonly mtu: PodMtu;
   /** Of pod CIDRs that are ours, to where nobody is. */
   readonly ownRoutes: OwnRoutes;
+  /** The node has these addresses: what it sends through the tunnel comes from the one that others know its pods behind. */
+  tunnelFrom(underlay: readonly string[]): void;
   /** Routes of the node's own stack to the pods of other nodes. */
   readonly remoteRoutes: Target<string, RemoteRoute>;
 }
@@ -46,7 +49,11 @@ export async function openNodeNetwork(world: World, netlink: Netlink, options: A
   ownRoutes.table.markSynced("ipam");
   owned.defer(pool.watchPrefixes(() => ownRoutes.set(pool.prefixes())));
   const held = owned.move();
-  return { datapath, devices, mtu, ownRoutes, remoteRoutes, [Symbol.dispose]: () => held.dispose() };
+  const tunnelFrom = (underlay: readonly string[]): void => {
+    const address = underlay.map(parseAddress).find((candidate) => candidate?.length === 4);
+    if (tunnelIfindex !== 0 && address !== undefined) datapath.setTunnelSource(address);
+  };
+  return { datapath, devices, mtu, ownRoutes, remoteRoutes, tunnelFrom, [Symbol.dispose]: () => held.dispose() };
 }
 
 function datapathOptions(
