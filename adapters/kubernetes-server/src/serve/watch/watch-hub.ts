@@ -8,7 +8,13 @@ import { StatePages } from "./state-pages.ts";
 import type { WatchLimits, WatchRequest } from "./watch-request.ts";
 import { Watcher } from "./watcher.ts";
 
-/** Tells every watcher what changed. What one commit changed is written down once for all watchers that see it alike, as one piece. */
+/**
+ * Changes that follow each other within this time are told together: each watcher costs a TLS record and a system call for each piece, however
+ * little is in it. A change after a pause is told at once.
+ */
+const gatherMs = 5;
+
+/** Tells every watcher what changed. What changed together is written down once for all watchers that see it alike, as one piece. */
 export class WatchHub implements Disposable {
   readonly #store: Store;
   readonly #limits: WatchLimits;
@@ -19,6 +25,10 @@ export class WatchHub implements Disposable {
   readonly #clients = new Map<string, number>();
   readonly #subscription: Disposable;
   readonly #bookmarks: NodeJS.Timeout;
+  /** Committed, and to be told when the timer fires. */
+  #waiting: Change[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #toldAtMs = 0;
   #count = 0;
   /** Counters for /metrics. */
   readonly counts = { eventsSent: 0, slowClosed: 0, refused: 0 };
@@ -28,7 +38,7 @@ export class WatchHub implements Disposable {
     this.#limits = limits;
     this.#nowMs = nowMs;
     this.#pages = new StatePages(store, nowMs);
-    this.#subscription = store.subscribe((changes) => this.#tell(changes));
+    this.#subscription = store.subscribe((changes) => this.#take(changes));
     this.#bookmarks = setInterval(() => this.#sendBookmarks(), limits.bookmarkIntervalMs).unref();
   }
 
@@ -74,6 +84,7 @@ export class WatchHub implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#bookmarks);
+    clearTimeout(this.#timer);
     this.#subscription[Symbol.dispose]();
     for (const audiences of this.#kinds.values()) endAll(audiences);
   }
@@ -94,8 +105,21 @@ export class WatchHub implements Disposable {
     if (audiences?.delete(audience) === true && audiences.size === 0) this.#kinds.delete(prefix);
   }
 
-  #tell(changes: readonly Change[]): void {
+  #take(changes: readonly Change[]): void {
+    this.#waiting.push(...changes);
+    if (this.#timer !== undefined) return;
+    const sinceMs = this.#nowMs() - this.#toldAtMs;
+    if (sinceMs < 0 || sinceMs >= gatherMs) this.#tell();
+    else this.#timer = setTimeout(() => this.#tell(), gatherMs - sinceMs);
+  }
+
+  #tell(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const changes = this.#waiting;
+    this.#waiting = [];
     const nowMs = this.#nowMs();
+    this.#toldAtMs = nowMs;
     const happened = new Map<Set<Audience>, Occurrence[]>();
     for (const change of changes) {
       const [, group = "", plural = ""] = change.key.split("/", 3);
@@ -109,6 +133,8 @@ export class WatchHub implements Disposable {
   }
 
   #sendBookmarks(): void {
+    // A bookmark says that everything up to its revision was told.
+    this.#tell();
     for (const audiences of this.#kinds.values())
       for (const { members } of audiences) for (const watcher of members) watcher.bookmark(this.#store.durable, false);
   }
