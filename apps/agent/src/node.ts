@@ -13,6 +13,7 @@ import { type Clock, errorMessage } from "@cilium-ts/std";
 import { ApiServerAddresses } from "./cluster/api-server-addresses.ts";
 import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
 import { IdentitiesInUse } from "./cluster/identities-in-use.ts";
+import { NodeIdentities } from "./cluster/node-identities.ts";
 import { Pods } from "./cluster/pods.ts";
 import { PublishedEndpoints } from "./cluster/published-endpoints.ts";
 import { RemoteEndpoints } from "./cluster/remote-endpoints.ts";
@@ -89,6 +90,7 @@ interface PolicyPart {
   readonly flows: FlowHistory;
   readonly agentEvents: AgentEvents;
   readonly localIdentities: LocalIdentityAllocator;
+  readonly nodeIdentities: NodeIdentities;
 }
 
 /** Wires the tables to each other. Nothing runs yet. */
@@ -104,8 +106,7 @@ export function createNode(foundation: Foundation): Node {
   const audit = new AuditMode({ everywhere: options.policyAuditMode, log, onChange: regenerate });
   const cluster: ClusterWatch = new ClusterWatch({
     ...foundation,
-    nodeName: options.nodeName,
-    clusterName: options.clusterName,
+    ...options,
     pods,
     identities,
     audit,
@@ -222,8 +223,8 @@ function createRemotePart(
   hostAddresses: HostAddresses,
 ): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
   const { client, clock, log, options, onOwnNode } = foundation;
-  const { ipcache, flows, updates } = policy;
-  const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode });
+  const { ipcache, flows, updates, nodeIdentities: identities } = policy;
+  const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode, identities });
   const remoteEndpoints = new RemoteEndpoints({
     ipcache,
     tunnelEndpointOf: (address) => remoteNodes.tunnelEndpointOf(address),
@@ -288,10 +289,25 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
     onProblem: (message) => log.error(message),
   });
   for (const [id, labels] of reservedPeers()) updates.upsertIdentity(id, labels);
+  const nodeIdentities = new NodeIdentities({
+    byLabels: options.nodeSelectorLabels,
+    byAddresses: options.cidrsMatchNodes,
+    formerIdentity: (prefix) => former.identityOf(prefix),
+    onIdentity(id, labels) {
+      if (labels === undefined) {
+        updates.removeIdentity(id);
+        return;
+      }
+      flows.setIdentity(id, labels);
+      updates.upsertIdentity(id, labels);
+      updates.flush(); // Every policy knows it before an address has it.
+    },
+    onProblem: (message) => log.warn(message),
+  });
   // Whatever nobody else claims is the world.
   ipcache.upsert("0.0.0.0/0", "restored", reservedIdentities.worldIPv4);
   ipcache.upsert("::/0", "restored", reservedIdentities.worldIPv6);
-  return { engine, cookies, updates, ipcache, flows, agentEvents, localIdentities };
+  return { engine, cookies, updates, ipcache, flows, agentEvents, localIdentities, nodeIdentities };
 }
 
 function hostPrefixOf(address: string): Prefix {

@@ -80,6 +80,18 @@ const settings = [
     fallback: "false",
     says: "what policy would drop passes and is reported as audited; a namespace may say otherwise (annotation policy.cilium.io/audit-mode)",
   },
+  {
+    name: "enable-node-selector-labels",
+    value: "BOOL",
+    fallback: "false",
+    says: "whether rules may choose nodes by the labels of their objects (fromNodes, toNodes): true or false",
+  },
+  {
+    name: "policy-cidr-match-mode",
+    value: "MODES",
+    fallback: "",
+    says: "what CIDRs of rules mean besides the world: nodes, or nothing",
+  },
   { name: "allow-localhost", value: "MODE", fallback: "auto", says: "whether the node may always reach its pods: auto, always or policy" },
   {
     name: "monitor-aggregation-interval",
@@ -130,6 +142,9 @@ export interface AgentOptions {
   readonly mtu: number;
   readonly policyMode: "default" | "always" | "never";
   readonly policyAuditMode: boolean;
+  readonly nodeSelectorLabels: boolean;
+  /** CIDRs of rules mean nodes, too. */
+  readonly cidrsMatchNodes: boolean;
   readonly allowLocalhost: "auto" | "always" | "policy";
   readonly traceIntervalS: number;
   readonly flowCapacity: number;
@@ -209,6 +224,8 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     mtu: reader.whole("mtu", 0, 65_535),
     policyMode: reader.choice("enable-policy", ["default", "always", "never"], "default"),
     policyAuditMode: reader.boolean("policy-audit-mode"),
+    nodeSelectorLabels: reader.choice("enable-node-selector-labels", ["false", "true"], "false") === "true",
+    cidrsMatchNodes: reader.choice("policy-cidr-match-mode", ["", "nodes"], "") === "nodes",
     allowLocalhost: reader.choice("allow-localhost", ["auto", "always", "policy"], "auto"),
     traceIntervalS: reader.whole("monitor-aggregation-interval", 0, 3_600),
     flowCapacity: reader.whole("hubble-event-buffer-capacity", 1, 65_535),

@@ -35,6 +35,11 @@ export function cidrLabelContains(outer: Label, inner: Label): boolean {
   return outerPrefix !== undefined && innerPrefix !== undefined && prefixContains(outerPrefix, innerPrefix);
 }
 
+/** Of every `cidr:` label; none for whatever no CIDR means. */
+export function prefixesOfLabels(labels: Labels): Prefix[] {
+  return labels.all.map(prefixOfCidrLabel).filter((prefix) => prefix !== undefined);
+}
+
 /** The narrowest `cidr:` prefix among the labels; undefined for whatever is in the cluster. */
 export function prefixOfLabels(labels: Labels): Prefix | undefined {
   let narrowest: Prefix | undefined;

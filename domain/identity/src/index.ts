@@ -1,4 +1,4 @@
-export { cidrLabel, cidrLabelContains, cidrLabels, prefixOfCidrLabel, prefixOfLabels } from "./cidr-labels.ts";
+export { cidrLabel, cidrLabelContains, cidrLabels, prefixesOfLabels, prefixOfCidrLabel, prefixOfLabels } from "./cidr-labels.ts";
 export type { ClusterIdentityAllocator, Identity } from "./cluster-allocator.ts";
 export { Ipcache, type IpcacheChange, type IpcacheRow, type IpcacheSource, type IpcacheValue, ipcacheSources } from "./ipcache.ts";
 export { type LocalAllocation, type LocalIdentity, LocalIdentityAllocator } from "./local-allocator.ts";

@@ -276,6 +276,19 @@ test("on a node with one family the world is that family's", () => {
   );
 });
 
+test("a node that has addresses among its labels is meant by CIDRs around any of them", () => {
+  const engine = createEngine({ allowLocalhost: "policy" });
+  const at = (...addresses: string[]): Labels => Labels.parse(["reserved:host", ...addresses.map((address) => `cidr:${address}/32`)]);
+  engine.upsertPolicy("a", [rule("a", { ingress: [{ peers: [cidr("10.0.0.0/8", "10.1.0.0/16")] }] })]);
+  const verdict = (labels: Labels): string => {
+    engine.upsertIdentity(ids.host, labels);
+    return engine.explain(web, ids.host, "ingress", tcp, 80).verdict;
+  };
+  assert.equal(verdict(at("192.0.2.1", "10.2.0.1")), "allowed");
+  assert.equal(verdict(at("192.0.2.1", "10.1.0.1")), "dropped");
+  assert.equal(verdict(at()), "dropped");
+});
+
 test("initialising endpoints are closed without any rule", () => {
   const init = { labels: Labels.parse(["reserved:init"]) };
   const resolved = createEngine().resolve(init);

@@ -28,6 +28,7 @@ function watch() {
     flows: { setService() {} },
     agentEvents: { policyUpdated() {}, policyDeleted() {}, serviceUpserted() {} },
     clusterName: "default",
+    nodeSelectorLabels: true,
     log,
   });
   const of = (kind: string) => {

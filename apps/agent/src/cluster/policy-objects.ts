@@ -23,6 +23,7 @@ export interface PolicyObjectsOptions {
   readonly flows: Pick<FlowHistory, "setService">;
   readonly agentEvents: Pick<AgentEvents, "policyUpdated" | "policyDeleted" | "serviceUpserted">;
   readonly clusterName: string;
+  readonly nodeSelectorLabels: boolean;
   readonly log: Log;
   /** An object was taken over, or refused because it is not valid. */
   onPolicy?(outcome: "success" | "fail"): void;
@@ -40,7 +41,7 @@ export interface WatchedPolicyObjects {
  * before, when it was, stays in force.
  */
 export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjects[] {
-  const { updates, clusterName } = options;
+  const { updates, clusterName, nodeSelectorLabels } = options;
   const policies = policyKinds.map(({ resource, parse, optional }): WatchedPolicyObjects => {
     const upsert = (object: KubernetesObject, { rules, problems }: ParsedPolicy): void => {
       const valid = isValid(object, resource, problems, options.log);
@@ -55,7 +56,7 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       resource,
       optional,
       handlers: {
-        onUpsert: (object) => upsert(object, parse(object, { clusterName })),
+        onUpsert: (object) => upsert(object, parse(object, { clusterName, nodeSelectorLabels })),
         onDelete(reference) {
           const rules = updates.rulesOf(keyOf(resource, reference));
           updates.removePolicy(keyOf(resource, reference));

@@ -44,6 +44,7 @@ async function follow(
     flows: { setService() {} },
     agentEvents: { policyUpdated() {}, policyDeleted() {}, serviceUpserted() {} },
     clusterName: "default",
+    nodeSelectorLabels: true,
     log,
   }).map(({ resource, handlers }) => reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }));
   try {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { CiliumNode, KubernetesObject } from "@cilium-ts/kubernetes";
 import { formatPrefix, type Prefix } from "@cilium-ts/net";
 import type { IpcacheTable } from "../ipcache-table.ts";
+import { NodeIdentities } from "./node-identities.ts";
 import { RemoteEndpoints } from "./remote-endpoints.ts";
 import { RemoteNodes, type RoutingMode } from "./remote-nodes.ts";
 
@@ -25,7 +26,8 @@ function node(name: string, internal: string[], routers: string[], podCIDRs: str
 
 function open(mode: RoutingMode): { rows: Map<string, string>; nodes: RemoteNodes; endpoints: RemoteEndpoints } {
   const { rows, ipcache } = recordingIpcache();
-  const nodes = new RemoteNodes({ ipcache, localName: "here", mode });
+  const identities = new NodeIdentities({ byLabels: false, byAddresses: false, formerIdentity: () => 0, onIdentity() {}, onProblem() {} });
+  const nodes = new RemoteNodes({ ipcache, localName: "here", mode, identities });
   return { rows, nodes, endpoints: new RemoteEndpoints({ ipcache, tunnelEndpointOf: (address) => nodes.tunnelEndpointOf(address) }) };
 }
 

@@ -4,6 +4,7 @@ import { formatPrefix, type Prefix, parseAddress, parsePrefix } from "@cilium-ts
 import { Table } from "@cilium-ts/state";
 import type { IpcacheTable } from "../ipcache-table.ts";
 import { type NodeClaim, NodeClaims } from "./node-claims.ts";
+import type { NodeIdentities } from "./node-identities.ts";
 
 /** How packets for a remote node's pods leave this node. */
 export interface RemoteRoute {
@@ -21,6 +22,7 @@ export class RemoteNodes {
   readonly routes = new Table<string, RemoteRoute>({ name: "routes to remote pods", keyOf: (row) => row.destination, sources: ["nodes"] });
   readonly #ipcache: IpcacheTable;
   readonly #localName: string;
+  readonly #identities: NodeIdentities;
   readonly #mode: RoutingMode;
   readonly #nodes = new Map<string, { readonly node: CiliumNode; readonly prefixes: readonly string[] }>();
   /** Addresses of nodes, and the tunnels to them. */
@@ -31,7 +33,8 @@ export class RemoteNodes {
   readonly #podCIDRs = new NodeClaims();
   readonly #listeners = new Set<() => void>();
 
-  constructor(options: { ipcache: IpcacheTable; localName: string; mode: RoutingMode }) {
+  constructor(options: { ipcache: IpcacheTable; localName: string; mode: RoutingMode; identities: NodeIdentities }) {
+    this.#identities = options.identities;
     this.#ipcache = options.ipcache;
     this.#localName = options.localName;
     this.#mode = options.mode;
@@ -70,19 +73,24 @@ export class RemoteNodes {
 
   /** Returns the addresses by which other objects may call the node, when the tunnel to them may be another one than before. */
   upsert(node: CiliumNode): readonly string[] {
-    if (node.name === this.#localName) return [];
+    if (node.name === this.#localName) {
+      this.#identities.setLocal(node);
+      return [];
+    }
     const before = this.#nodes.get(node.name);
+    const prefixes = node.addresses
+      .map(({ ip }) => hostPrefix(ip))
+      .filter((prefix) => prefix !== undefined)
+      .map(formatPrefix);
+    this.#nodes.set(node.name, { node, prefixes });
     const tunnel = this.#mode === "tunnel" ? underlay(node, 4) : undefined;
-    const prefixes: string[] = [];
     for (const { type, ip } of node.addresses) {
       const prefix = hostPrefix(ip);
       if (prefix === undefined) continue;
-      prefixes.push(formatPrefix(prefix));
       // A node's address on the underlay is reached as it is; its address among the pods only through the tunnel.
       const via = type === "CiliumInternalIP" ? tunnel : undefined;
       this.#tell(formatPrefix(prefix), this.#addresses.put(formatPrefix(prefix), { nodeName: node.name, via }));
     }
-    this.#nodes.set(node.name, { node, prefixes });
     for (const former of before?.prefixes ?? [])
       if (!prefixes.includes(former)) this.#tell(former, this.#addresses.drop(former, node.name));
     this.#setHealth(node, before?.node, tunnel);
@@ -157,8 +165,11 @@ export class RemoteNodes {
   }
 
   #tell(prefix: string, claim: NodeClaim | undefined): void {
-    if (claim === undefined) this.#ipcache.remove(prefix, "custom-resource");
-    else this.#ipcache.upsert(prefix, "custom-resource", reservedIdentities.remoteNode, claim.via);
+    const owner = this.#nodes.get(claim?.nodeName ?? "");
+    if (claim === undefined || owner === undefined) {
+      this.#ipcache.remove(prefix, "custom-resource");
+      this.#identities.release(prefix);
+    } else this.#ipcache.upsert(prefix, "custom-resource", this.#identities.acquire(prefix, owner.node), claim.via);
   }
 }
 

@@ -26,6 +26,7 @@ export interface WatchClusterOptions {
   readonly log: Log;
   readonly nodeName: string;
   readonly clusterName: string;
+  readonly nodeSelectorLabels: boolean;
   readonly pods: Pods;
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;

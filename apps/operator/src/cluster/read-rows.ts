@@ -135,7 +135,7 @@ export function policyRow(object: KubernetesObject, kind: PolicyRow["kind"], clu
     namespace,
     name,
     resourceVersion,
-    verdict: verdictOf(parse(object, { clusterName })),
+    verdict: verdictOf(parse(object, { clusterName, nodeSelectorLabels: true })),
     said:
       valid === undefined
         ? undefined

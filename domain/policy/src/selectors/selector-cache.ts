@@ -1,4 +1,4 @@
-import { prefixOfLabels } from "@cilium-ts/identity";
+import { prefixesOfLabels } from "@cilium-ts/identity";
 import { type Labels, type Selector, SelectorIndex } from "@cilium-ts/labels";
 import { type Family, type Prefix, prefixContains } from "@cilium-ts/net";
 import type { CidrGroup, Peer, PolicyService } from "../rules/rule.ts";
@@ -62,7 +62,8 @@ interface PrefixPart {
 
 interface KnownIdentity {
   readonly labels: Labels;
-  readonly prefix: Prefix | undefined;
+  /** Where it is in terms of CIDRs; a node is in several places. */
+  readonly prefixes: readonly Prefix[];
   /** Those that choose it. */
   readonly rows: Set<Row>;
 }
@@ -141,11 +142,11 @@ export class SelectorCache {
     const before = this.#identities.get(id);
     if (before?.labels.equals(labels)) return;
     if (before !== undefined) this.#unindex(id, before);
-    const prefix = prefixOfLabels(labels) ?? this.#worldPrefix(labels);
-    const rows = this.#choosing(labels, prefix);
-    this.#identities.set(id, { labels, prefix, rows });
+    const prefixes = this.#prefixesOf(labels);
+    const rows = this.#choosing(labels, prefixes);
+    this.#identities.set(id, { labels, prefixes, rows });
     this.#identityIndex.add(id, labels);
-    if (prefix !== undefined) this.#prefixed.add(prefix, id);
+    for (const prefix of prefixes) this.#prefixed.add(prefix, id);
     for (const row of rows) if (before?.rows.has(row) !== true) join(row, id);
     for (const row of before?.rows ?? []) if (!rows.has(row)) leave(row, id);
   }
@@ -264,17 +265,25 @@ export class SelectorCache {
     return chosen;
   }
 
-  #choosing(labels: Labels, prefix: Prefix | undefined): Set<Row> {
+  #choosing(labels: Labels, prefixes: readonly Prefix[]): Set<Row> {
     const rows = new Set<Row>();
     for (const { row } of this.#byLabels.matching(labels)) rows.add(row);
-    if (prefix === undefined) return rows;
-    for (const { row, cidr } of this.#byPrefix.around(prefix)) if (!isExcepted(cidr, prefix)) rows.add(row);
+    for (const prefix of prefixes) {
+      for (const { row, cidr } of this.#byPrefix.around(prefix)) if (!isExcepted(cidr, prefix)) rows.add(row);
+    }
     return rows;
   }
 
   #unindex(id: number, known: KnownIdentity): void {
     this.#identityIndex.remove(id, known.labels);
-    if (known.prefix !== undefined) this.#prefixed.remove(known.prefix, id);
+    for (const prefix of known.prefixes) this.#prefixed.remove(prefix, id);
+  }
+
+  #prefixesOf(labels: Labels): readonly Prefix[] {
+    const own = prefixesOfLabels(labels);
+    if (own.length > 0) return own;
+    const world = this.#worldPrefix(labels);
+    return world === undefined ? [] : [world];
   }
 
   /** What is left of the world beside the prefixes that are told apart. On a node with both families `reserved:world` is of neither. */
