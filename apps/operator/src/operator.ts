@@ -101,7 +101,8 @@ async function lead(world: LeaderWorld, options: OperatorOptions, { signal: over
   if (options.registersDefinitions) await registerDefinitions(world, definitions, over);
   const cluster = new Cluster({ ...options, client: reader, clock: world.clock, log: world.log });
   const duty: DutyWorld = { ...world, cluster };
-  const { identityGcIntervalMs, endpointGcIntervalMs, nodeGcIntervalMs, removesTaints, setsCondition, validatesPolicies } = options;
+  const { identityGcIntervalMs, endpointGcIntervalMs, nodeGcIntervalMs, removesTaints, setsTaints, setsCondition, validatesPolicies } =
+    options;
   await using tasks = new TaskGroup(over);
   tasks.run("follow the cluster", (signal) => cluster.run(signal));
   if (options.ipam === "multi-pool") {
@@ -111,7 +112,7 @@ async function lead(world: LeaderWorld, options: OperatorOptions, { signal: over
   if (identityGcIntervalMs > 0) tasks.run("collect identities", (signal) => collectIdentities(duty, options, signal));
   if (endpointGcIntervalMs > 0) tasks.run("collect endpoints", (signal) => collectEndpoints(duty, endpointGcIntervalMs, signal));
   if (nodeGcIntervalMs > 0) tasks.run("collect nodes", (signal) => collectNodes(duty, nodeGcIntervalMs, signal));
-  if (removesTaints || setsCondition) tasks.run("mark ready nodes", (signal) => markReadyNodes(duty, options, signal));
+  if (removesTaints || setsTaints || setsCondition) tasks.run("mark ready nodes", (signal) => markReadyNodes(duty, options, signal));
   if (validatesPolicies) tasks.run("validate policies", (signal) => validatePolicies(duty, signal));
   if (options.makesSlices) tasks.run("make slices", (signal) => makeSlices(duty, { sizeMax: options.sliceSizeMax, createId }, signal));
   await tasks.join();

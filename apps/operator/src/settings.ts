@@ -50,6 +50,7 @@ const settings = [
   { name: "cilium-endpoint-gc-interval", value: "TIME", fallback: "5m0s", says: "between looks for endpoints without pods; 0: never" },
   { name: "nodes-gc-interval", value: "TIME", fallback: "5m0s", says: "between looks for CiliumNodes without Nodes; 0: never" },
   { name: "remove-cilium-node-taints", value: "BOOL", fallback: "true", says: "remove the taint of nodes whose agent is ready" },
+  { name: "set-cilium-node-taints", value: "BOOL", fallback: "false", says: "taint nodes whose agent is there, but not ready" },
   { name: "set-cilium-is-up-condition", value: "BOOL", fallback: "true", says: "say NetworkUnavailable=False of such nodes" },
   { name: "agent-not-ready-taint-key", value: "KEY", fallback: "node.cilium.io/agent-not-ready", says: "key of that taint" },
   { name: "cilium-pod-labels", value: "SELECTOR", fallback: "k8s-app=cilium", says: "which pods are agents" },
@@ -85,6 +86,7 @@ export interface OperatorOptions {
   readonly endpointGcIntervalMs: number;
   readonly nodeGcIntervalMs: number;
   readonly removesTaints: boolean;
+  readonly setsTaints: boolean;
   readonly setsCondition: boolean;
   readonly taintKey: string;
   readonly agentPodSelector: string;
@@ -162,6 +164,7 @@ function readOptions(reader: OperatorSettings): OperatorOptions {
     endpointGcIntervalMs: reader.duration("cilium-endpoint-gc-interval", 0),
     nodeGcIntervalMs: reader.duration("nodes-gc-interval", 0),
     removesTaints: reader.boolean("remove-cilium-node-taints"),
+    setsTaints: reader.boolean("set-cilium-node-taints"),
     setsCondition: reader.boolean("set-cilium-is-up-condition"),
     taintKey: reader.required("agent-not-ready-taint-key"),
     agentPodSelector: reader.required("cilium-pod-labels"),

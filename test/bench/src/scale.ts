@@ -133,7 +133,13 @@ function sumOf(metrics: string, name: string): number {
 async function restartAgent(lab: Lab): Promise<void> {
   await lab.stopAgent();
   lab.startAgent();
-  await lab.waitForAgent();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await lab.waitForAgent();
+    } catch (cause) {
+      if (tries === 4) throw cause; // Each waits for half a minute.
+    }
+  }
 }
 
 /** Rows of the ipcache in the kernel. */

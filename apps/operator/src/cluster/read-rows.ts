@@ -48,6 +48,7 @@ export function nodeRow(object: KubernetesObject, taintKey: string): NodeRow {
     podCIDRs: podCIDRs.length > 0 || podCIDR === "" ? podCIDRs : [podCIDR],
     bootId: textAt(recordAt(status, "nodeInfo"), "bootID"),
     taintIndexes: listAt(spec, "taints").flatMap((taint, index) => (textAt(taint, "key") === taintKey ? [index] : [])),
+    hasTaints: Array.isArray(spec.taints),
     conditionIndex,
     hasConditions: Array.isArray(status.conditions),
     isUp: textAt(condition, "status") === "False" && textAt(condition, "reason") === upReason,

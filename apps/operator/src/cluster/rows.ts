@@ -11,6 +11,8 @@ export interface NodeRow {
   readonly bootId: string;
   /** Positions of the taint among the node's taints. */
   readonly taintIndexes: readonly number[];
+  /** It has taints at all. */
+  readonly hasTaints: boolean;
   /** Where among the conditions NetworkUnavailable stands; -1 when it is missing. */
   readonly conditionIndex: number;
   readonly hasConditions: boolean;

@@ -102,6 +102,7 @@ test("a CiliumNode goes when its Node has been gone for a whole interval, and th
         podCIDRs: [],
         bootId: "",
         taintIndexes: [],
+        hasTaints: true,
         conditionIndex: -1,
         hasConditions: false,
         isUp: true,
@@ -119,7 +120,17 @@ test("what was written once is not written again before the answer comes back by
   const duty = new TestDuty();
   const { nodes, ciliumNodes, policies } = duty.cluster;
   ciliumNodes.upsert(ciliumNode("n", { hasInternalAddress: true }));
-  const node = { name: "n", uid: "u", podCIDRs: [], bootId: "", taintIndexes: [0], conditionIndex: -1, hasConditions: false, isUp: false };
+  const node = {
+    name: "n",
+    uid: "u",
+    podCIDRs: [],
+    bootId: "",
+    taintIndexes: [0],
+    hasTaints: true,
+    conditionIndex: -1,
+    hasConditions: false,
+    isUp: false,
+  };
   nodes.upsert({ ...node, resourceVersion: "7" });
   const verdict = { status: "False", message: "wrong" } as const;
   const policy = {
@@ -134,7 +145,7 @@ test("what was written once is not written again before the answer comes back by
   policies.upsert({ ...policy, resourceVersion: "7" });
   for (const source of ["namespaced", "clusterwide"]) policies.markSynced(source);
   const both = async (signal: AbortSignal): Promise<void> => {
-    const ready = markReadyNodes(duty.world, { removesTaints: true, setsCondition: true }, signal);
+    const ready = markReadyNodes(duty.world, { removesTaints: true, setsTaints: false, setsCondition: true, taintKey: "t" }, signal);
     await Promise.all([ready, validatePolicies(duty.world, signal)]);
   };
   const written = (): string[] => duty.writes.splice(0).map(({ what }) => what);

@@ -7,7 +7,7 @@ import { MissingNodes } from "./missing-nodes.ts";
 import { givePodCIDRs } from "./pod-cidrs.ts";
 
 function node(name: string) {
-  const nothing = { podCIDRs: [], bootId: "", taintIndexes: [], conditionIndex: -1, hasConditions: false, isUp: false };
+  const nothing = { podCIDRs: [], bootId: "", taintIndexes: [], hasTaints: false, conditionIndex: -1, hasConditions: false, isUp: false };
   return { name, uid: `uid-${name}`, resourceVersion: "1", ...nothing };
 }
 

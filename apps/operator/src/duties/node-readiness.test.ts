@@ -65,6 +65,21 @@ test("where agents are pods, their readiness decides", async () => {
   await eventually(async () => assert.deepEqual(await stateOf(cluster, "n"), ready));
 });
 
+test("where it is wanted, a node whose agent is there but not ready takes no pods; one without an agent is left alone", async () => {
+  await using cluster = await TestCluster.start();
+  for (const name of ["n", "alone"]) await cluster.create(nodes, { metadata: { name }, status: { conditions: [] } });
+  const name = { namespace: "kube-system", name: "cilium-1" };
+  const spec = { nodeName: "n", containers: [{ name: "agent", image: "none" }] };
+  await cluster.create(pods, { metadata: { ...name, labels: { "k8s-app": "cilium" } }, spec });
+  cluster.startOperator({ ...settings, "set-cilium-node-taints": "true" });
+  await eventually(async () => assert.deepEqual((await stateOf(cluster, "n")).taints, [taint.key]));
+  await cluster.patch(pods, name, { status: { conditions: [{ type: "Ready", status: "True" }] } }, "status");
+  await eventually(async () => assert.deepEqual(await stateOf(cluster, "n"), { ...ready, taints: [] }));
+  await cluster.patch(pods, name, { status: { conditions: [{ type: "Ready", status: "False" }] } }, "status");
+  await eventually(async () => assert.deepEqual((await stateOf(cluster, "n")).taints, [taint.key]));
+  assert.deepEqual((await stateOf(cluster, "alone")).taints, []);
+});
+
 test("other conditions stay, and one that a cloud has set is put right", async () => {
   await using cluster = await TestCluster.start();
   const conditions = [

@@ -5,14 +5,14 @@ import type { NodeRow } from "../cluster/rows.ts";
 import type { OperatorOptions } from "../settings.ts";
 import { areSynced, type DutyWorld, keep } from "./duty.ts";
 
-type Options = Pick<OperatorOptions, "removesTaints" | "setsCondition">;
+type Options = Pick<OperatorOptions, "removesTaints" | "setsTaints" | "setsCondition" | "taintKey">;
 
 /** How soon a node whose agent has become ready is found. */
 const lookIntervalMs = 1_000;
 
 /**
  * Lets workloads onto nodes whose agent is ready: removes the taint that kept them away, and says NetworkUnavailable=False. A node whose
- * agent ends later keeps both: its datapath goes on without the agent.
+ * agent ends later keeps both, as its datapath goes on without the agent; unless the taint is wanted there too, for pods yet to come.
  */
 export async function markReadyNodes(world: DutyWorld, options: Options, signal: AbortSignal): Promise<void> {
   const { nodes, ciliumNodes, agentPods } = world.cluster;
@@ -30,7 +30,10 @@ export async function markReadyNodes(world: DutyWorld, options: Options, signal:
     realised: async () => {
       const agents = agentsByNode(world.cluster);
       return [...nodes.rows()]
-        .filter((row) => isSettled(options, row) || !isAgentReady(world.cluster, row, agents.get(row.name)))
+        .filter((row) => {
+          const isPodReady = agents.get(row.name);
+          return !lacksTaint(options, row, isPodReady) && (isSettled(options, row) || !isAgentReady(world.cluster, row, isPodReady));
+        })
         .map(({ name }) => name);
     },
   };
@@ -40,9 +43,15 @@ export async function markReadyNodes(world: DutyWorld, options: Options, signal:
 /** False when there was nothing to do. */
 async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>, signal: AbortSignal): Promise<boolean> {
   const { cluster, writer, clock, log } = world;
-  if (isSettled(options, row) || !isAgentReady(cluster, row, agentsByNode(cluster, row.name).get(row.name))) return false;
   const { name } = row;
   let { resourceVersion } = row;
+  const isPodReady = agentsByNode(cluster, name).get(name);
+  if (lacksTaint(options, row, isPodReady)) {
+    await writer.patch(resources.nodes, { name }, addTaintPatch(row, options.taintKey), { signal });
+    log.warn(`node ${name} takes no pods: its agent is there, but not ready`);
+    return true;
+  }
+  if (isSettled(options, row) || !isAgentReady(cluster, row, isPodReady)) return false;
   if (options.setsCondition && !row.isUp) {
     const patch: Patch = { type: "json", body: conditionPatch(row, new Date(clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z")) };
     const written = await writer.patch(resources.nodes, { name }, patch, { signal, subresource: "status" });
@@ -53,6 +62,11 @@ async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>
   await writer.patch(resources.nodes, { name }, { type: "json", body: taintPatch(row, resourceVersion) }, { signal });
   log.info(`node ${name} takes pods: its agent is ready, and its taint was removed`);
   return true;
+}
+
+/** Only where an agent is meant to run: a node without any is somebody else's. */
+function lacksTaint({ setsTaints }: Options, { taintIndexes }: Readonly<NodeRow>, isPodReady: boolean | undefined): boolean {
+  return setsTaints && isPodReady === false && taintIndexes.length === 0;
 }
 
 function isSettled({ removesTaints, setsCondition }: Options, row: Readonly<NodeRow>): boolean {
@@ -95,6 +109,13 @@ function conditionPatch(row: Readonly<NodeRow>, now: string): Operation[] {
   else if (row.hasConditions) patch.push({ op: "add", path: "/status/conditions/-", value: condition });
   else patch.push({ op: "add", path: "/status/conditions", value: [condition] });
   return patch;
+}
+
+function addTaintPatch({ resourceVersion, hasTaints }: Readonly<NodeRow>, key: string): Patch {
+  const taint = { key, effect: "NoSchedule" };
+  if (!hasTaints) return { type: "merge", body: { metadata: { resourceVersion }, spec: { taints: [taint] } } };
+  const test = { op: "test", path: "/metadata/resourceVersion", value: resourceVersion };
+  return { type: "json", body: [test, { op: "add", path: "/spec/taints/-", value: taint }] };
 }
 
 function taintPatch(row: Readonly<NodeRow>, resourceVersion: string): Operation[] {
