@@ -1,6 +1,7 @@
 export { explainConnection, type InForce } from "./explain/explain-direction.ts";
 export {
   type ExplainedDirection,
+  type ExplainedOpinion,
   type ExplainedParty,
   type ExplainedPolicy,
   type ExplainedProtocol,

@@ -56,3 +56,17 @@ test("what is in force is told as it is, and what is only audited passes", () =>
   });
   assert.deepEqual([asked.verdict, asked.ingress.verdict, asked.ingress.audited], ["allowed", "dropped", true]);
 });
+
+test("rules that match and do not decide are told with what they say", () => {
+  const web = { path: "ingress[0]", peers: [{ kind: "endpoints" as const, selector: Selector.of({ matchLabels: { app: "web" } }) }] };
+  const open = { ...closed, policy: { ...closed.policy, name: "open" }, ingress: [web] };
+  const denying = { ...closed, policy: { ...closed.policy, name: "denying" }, ingressDeny: [{ ...web, path: "ingressDeny[0]" }] };
+  const ends = { from: pod("web"), to: pod("db"), protocol: "TCP", port: 80 } as const;
+  const { ingress, egress, verdict } = explainConnection(ends, world("default", open, denying));
+  assert.deepEqual(ingress.runnersUp, [
+    { kind: "CiliumNetworkPolicy", namespace: "shop", name: "open", path: "ingress[0]", says: "allow" },
+  ]);
+  const shape = { identity: 0, labels: [] };
+  const lines = explanationLines({ from: shape, to: shape, protocol: "TCP", port: 80, verdict, egress, ingress }, () => []);
+  assert.ok(lines.includes("    - CiliumNetworkPolicy shop/open at ingress[0]: allow"), lines.join("\n"));
+});

@@ -2,6 +2,7 @@ import {
   type Direction,
   explainPacket,
   matchTypes,
+  type Opinion,
   type PolicyWorld,
   protocols,
   type Rule,
@@ -70,11 +71,15 @@ function explainDirection(
   const audited = inside.audited === true || decision.audited;
   const rules = explainedRules(decision.origins);
   const { verdict } = decision;
-  const { sentences: changes, remedy } = whatWouldChange(question, { ...world, rules: selecting }, { verdict, enforced, deciding: rules });
+  const {
+    sentences: changes,
+    runnersUp,
+    remedy,
+  } = whatWouldChange(question, { ...world, rules: selecting }, { verdict, enforced, deciding: rules });
   const policies = explainedPolicies(selecting);
   const reason = reasonOf(question, verdict, { enforced, mode: world.mode, rules, policies });
   const match = matchNames[decision.match] ?? "none";
-  const told = { verdict, ...(audited && { audited }), enforced, reason, match, rules, policies, changes };
+  const told = { verdict, ...(audited && { audited }), enforced, reason, match, rules, ...opinionsOf(runnersUp), policies, changes };
   return remedy === undefined ? told : { ...told, remedy };
 }
 
@@ -128,7 +133,19 @@ const matchNames: Readonly<Record<number, string>> = {
 };
 
 function explainedRules(origins: readonly RuleOrigin[]): ExplainedRule[] {
-  return origins.map(({ policy: { kind, namespace, name }, path }) => ({ kind, namespace, name, path }));
+  return origins.map(({ policy, path }) => ({ ...nameOf(policy), path }));
+}
+
+function nameOf({ kind, namespace, name }: ExplainedPolicy): ExplainedPolicy {
+  return { kind, namespace, name };
+}
+
+const runnersUpShownMax = 20;
+
+function opinionsOf(runnersUp: readonly Opinion[]): Pick<ExplainedDirection<Rule>, "runnersUp"> {
+  if (runnersUp.length === 0) return {};
+  const shown = runnersUp.slice(0, runnersUpShownMax);
+  return { runnersUp: shown.map(({ origin: { policy, path }, says }) => ({ ...nameOf(policy), path, says })) };
 }
 
 function explainedPolicies(rules: readonly Rule[]): ExplainedPolicy[] {

@@ -47,6 +47,8 @@ export interface ExplainedDirection<Remedy> {
   readonly match: string;
   /** The rules that decide. */
   readonly rules: readonly ExplainedRule[];
+  /** Rules that match as well, and did not decide. Absent when there are none. */
+  readonly runnersUp?: readonly ExplainedOpinion[];
   /** All policies that are about this party in this direction. */
   readonly policies: readonly ExplainedPolicy[];
   /** What would change the verdict: a sentence each. */
@@ -61,6 +63,11 @@ export interface ExplainedPolicy {
   /** Empty for cluster-wide objects. */
   readonly namespace: string;
   readonly name: string;
+}
+
+export interface ExplainedOpinion extends ExplainedRule {
+  /** Pass: on to the policies below its tier. */
+  readonly says: "allow" | "deny" | "pass";
 }
 
 export interface ExplainedRule extends ExplainedPolicy {

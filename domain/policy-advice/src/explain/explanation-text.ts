@@ -1,4 +1,4 @@
-import type { ExplainedDirection, ExplainedParty, PolicyExplanation } from "./explained.ts";
+import type { ExplainedDirection, ExplainedParty, ExplainedRule, PolicyExplanation } from "./explained.ts";
 import { policyText } from "./policy-changes.ts";
 
 /** How a policy is written, without an indent: lines of YAML. */
@@ -37,19 +37,23 @@ function directionLines<Remedy>(
   direction: ExplainedDirection<Remedy>,
   remedyLines: RemedyLines<Remedy>,
 ): string[] {
-  const { verdict, audited, reason, rules, policies, match, changes, remedy } = direction;
+  const { verdict, audited, reason, rules, runnersUp = [], policies, match, changes, remedy } = direction;
   return [
     `${name} (policies of the ${side}): ${verdict}${audited === true && verdict !== "allowed" ? ", and only audited: it passes" : ""}`,
     `  ${reason}`,
+    ...list("Deciding rules", rules.map(placeText), `match ${match}`),
     ...list(
-      "Deciding rules",
-      rules.map((rule) => `${policyText(rule)}${rule.path === "" ? "" : ` at ${rule.path}`}`),
-      `match ${match}`,
+      "Also matching, but not deciding",
+      runnersUp.map((rule) => `${placeText(rule)}: ${rule.says}`),
     ),
     ...list("Policies that select it", policies.map(policyText)),
     ...list("What would change it", changes),
     ...(remedy === undefined ? [] : ["  The smallest policy that would allow it:", ...remedyLines(remedy).map((line) => `    ${line}`)]),
   ];
+}
+
+function placeText(rule: ExplainedRule): string {
+  return `${policyText(rule)}${rule.path === "" ? "" : ` at ${rule.path}`}`;
 }
 
 /** The policies that together would let the packet through; in words, why there are none. */

@@ -5,6 +5,7 @@ import {
   explainPacket,
   type NamedPort,
   type NearMiss,
+  type Opinion,
   type PolicyWorld,
   type PortMatch,
   protocols,
@@ -45,6 +46,8 @@ export interface Verdicted {
 export interface PolicyChanges {
   /** A sentence each. */
   readonly sentences: readonly string[];
+  /** Rules that match the packet and did not decide. */
+  readonly runnersUp: readonly Opinion[];
   /** The smallest rule that would let a packet through that no rule allows. */
   readonly remedy: Rule | undefined;
 }
@@ -59,11 +62,13 @@ const policiesTriedMax = 50;
  */
 export function whatWouldChange(question: DirectionQuestion, world: PolicyWorld, now: Verdicted): PolicyChanges {
   const { self, peer, direction, portText } = question;
-  const only = (...sentences: string[]): PolicyChanges => ({ sentences: sentences.slice(0, sentencesMax), remedy: undefined });
+  let runnersUp: readonly Opinion[] = [];
+  const only = (...sentences: string[]): PolicyChanges => ({ sentences: sentences.slice(0, sentencesMax), runnersUp, remedy: undefined });
   if (!now.enforced) return only(`a policy with an ${direction} section that selects ${self.text} drops what it does not allow`);
   const explained = ask(question, world);
   // What is in force may be newer than the rules that were asked for; then nothing is claimed of a change.
   if (explained?.verdict !== now.verdict) return only();
+  runnersUp = explained.runnersUp;
   switch (now.verdict) {
     case "allowed":
     case "redirected": {
@@ -75,7 +80,7 @@ export function whatWouldChange(question: DirectionQuestion, world: PolicyWorld,
     case "dropped": {
       const misses = explained.nearMisses.filter(({ says }) => says === "allow").map((miss) => missText(question, world.rules, miss));
       const sentences = [...misses.slice(0, sentencesMax / 2), ...withoutPolicies(question, world, now)];
-      return { sentences: sentences.slice(0, sentencesMax), remedy: explained.remedy };
+      return { sentences: sentences.slice(0, sentencesMax), runnersUp, remedy: explained.remedy };
     }
   }
 }
