@@ -1,18 +1,21 @@
 import type { FlowEndpoint } from "../context/context.ts";
 import type { EventView } from "../event.ts";
 
-/** What occurs in a block of events, so that a search need not open it. Undefined: too many different ones to list. */
+/**
+ * What occurs in a block of events, so that a search need not open it. Undefined: too many different ones to list. Thousands of them are
+ * kept in memory, hence the plain form.
+ */
 export interface BlockSummary {
   /** Bits by verdict. */
   readonly verdicts: number;
-  readonly dropReasons: ReadonlySet<number> | undefined;
-  readonly identities: ReadonlySet<number> | undefined;
+  readonly dropReasons: Int32Array | undefined;
+  readonly identities: Int32Array | undefined;
   /** Of either side. */
-  readonly ports: ReadonlySet<number> | undefined;
+  readonly ports: Int32Array | undefined;
   /** `addressDigest` of either side. */
-  readonly addresses: ReadonlySet<number> | undefined;
-  /** `namespace/name` of either side. */
-  readonly pods: ReadonlySet<string> | undefined;
+  readonly addresses: Int32Array | undefined;
+  /** `namespace/name` of either side, each behind the end of a line. */
+  readonly pods: string | undefined;
 }
 
 /** The same as JSON. */
@@ -102,13 +105,14 @@ export class SummaryCollector {
 }
 
 export function readSummary(written: WrittenSummary): BlockSummary {
-  const setOf = <V>(values: readonly V[] | undefined): ReadonlySet<V> | undefined => (values === undefined ? undefined : new Set(values));
+  const listOf = (values: readonly number[] | undefined): Int32Array | undefined =>
+    values === undefined ? undefined : Int32Array.from(values);
   return {
     verdicts: written.verdicts,
-    dropReasons: setOf(written.dropReasons),
-    identities: setOf(written.identities),
-    ports: setOf(written.ports),
-    addresses: setOf(written.addresses),
-    pods: setOf(written.pods),
+    dropReasons: listOf(written.dropReasons),
+    identities: listOf(written.identities),
+    ports: listOf(written.ports),
+    addresses: listOf(written.addresses),
+    pods: written.pods?.map((pod) => `\n${pod}`).join(""),
   };
 }

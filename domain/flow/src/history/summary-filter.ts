@@ -38,18 +38,12 @@ function conditionsOf(filter: FlowFilter): SummaryPredicate[] {
   return conditions;
 }
 
-function holdsAny(listed: ReadonlySet<number> | undefined, wanted: readonly number[]): boolean {
-  return listed === undefined || wanted.some((value) => listed.has(value));
+function holdsAny(listed: Int32Array | undefined, wanted: readonly number[]): boolean {
+  return listed === undefined || wanted.some((value) => listed.includes(value));
 }
 
 /** As in a filter: `namespace/prefix`, the namespace "default" without a slash, and any before an empty one. */
 function holdsPod(wanted: readonly string[]): SummaryPredicate {
-  const starts = wanted.map((text) => (text.includes("/") ? text : `default/${text}`));
-  return ({ pods }) => {
-    if (pods === undefined) return true;
-    for (const pod of pods) {
-      for (const start of starts) if (start.startsWith("/") ? pod.includes(start) : pod.startsWith(start)) return true;
-    }
-    return false;
-  };
+  const parts = wanted.map((text) => (text.startsWith("/") ? text : text.includes("/") ? `\n${text}` : `\ndefault/${text}`));
+  return ({ pods }) => pods === undefined || parts.some((part) => pods.includes(part));
 }
