@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Finished, runOrThrow } from "@cilium-ts/lab";
 import { requireKernel } from "@cilium-ts/testing";
-import { Cluster } from "./cluster.ts";
+import { Cluster, withoutHealthEndpoint } from "./cluster.ts";
 import { type Container, createContainer, type RuntimeCall, runtime } from "./containers.ts";
 
 /** Five addresses of each family are left for pods: of eight, the prefix, its last and the router's are not. */
@@ -14,7 +14,7 @@ describe("a CNI call that is wrong", { skip: requireKernel() }, () => {
   let container: Container;
 
   before(async () => {
-    cluster = await Cluster.start({ agentArguments: ["--ipv4-range", range] });
+    cluster = await Cluster.start({ agentArguments: ["--ipv4-range", range, ...withoutHealthEndpoint] });
     container = await createContainer(cluster, "pod");
   });
   after(() => cluster?.[Symbol.asyncDispose]());

@@ -11,6 +11,9 @@ const signal = new AbortController().signal;
 export const labName = `e${process.pid % 100_000}`;
 export const labSubnet = 100 + (process.pid % 140);
 
+/** For tests that count addresses and devices: the agent has one endpoint of its own otherwise. */
+export const withoutHealthEndpoint = ["--enable-endpoint-health-checking", "false"] as const;
+
 export interface PodOptions {
   readonly labels?: Record<string, string>;
   readonly namespace?: string;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Finished, runOrThrow } from "@cilium-ts/lab";
 import { eventually, requireKernel } from "@cilium-ts/testing";
-import { Cluster } from "./cluster.ts";
+import { Cluster, withoutHealthEndpoint } from "./cluster.ts";
 import { type Container, createContainer, type RuntimeCall, runtime } from "./containers.ts";
 
 interface Result {
@@ -28,7 +28,7 @@ describe("the CNI plugin and the agent", { skip: requireKernel() }, () => {
     runtime(cluster, command, container, options);
 
   before(async () => {
-    cluster = await Cluster.start();
+    cluster = await Cluster.start({ agentArguments: withoutHealthEndpoint });
   });
   after(() => cluster?.[Symbol.asyncDispose]());
 
