@@ -67,7 +67,7 @@ test("where agents are pods, their readiness decides", async () => {
 
 test("where it is wanted, a node whose agent is there but not ready takes no pods; one without an agent is left alone", async () => {
   await using cluster = await TestCluster.start();
-  for (const name of ["n", "alone"]) await cluster.create(nodes, { metadata: { name }, status: { conditions: [] } });
+  for (const name of ["n", "alone"]) await cluster.create(nodes, { metadata: { name } });
   const name = { namespace: "kube-system", name: "cilium-1" };
   const spec = { nodeName: "n", containers: [{ name: "agent", image: "none" }] };
   await cluster.create(pods, { metadata: { ...name, labels: { "k8s-app": "cilium" } }, spec });

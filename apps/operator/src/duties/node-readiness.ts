@@ -53,7 +53,7 @@ async function settle(world: DutyWorld, options: Options, row: Readonly<NodeRow>
   }
   if (isSettled(options, row) || !isAgentReady(cluster, row, isPodReady)) return false;
   if (options.setsCondition && !row.isUp) {
-    const patch: Patch = { type: "json", body: conditionPatch(row, new Date(clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z")) };
+    const patch = conditionPatch(row, new Date(clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z"));
     const written = await writer.patch(resources.nodes, { name }, patch, { signal, subresource: "status" });
     resourceVersion = written.metadata.resourceVersion ?? "";
     log.info(`node ${name} has a network: its agent is ready`);
@@ -95,7 +95,7 @@ function isAgentReady({ ciliumNodes }: Cluster, node: Readonly<NodeRow>, isPodRe
 type Operation = Readonly<Record<string, unknown>>;
 
 /** Positions are those of this very version of the object. */
-function conditionPatch(row: Readonly<NodeRow>, now: string): Operation[] {
+function conditionPatch({ resourceVersion, conditionIndex, hasConditions }: Readonly<NodeRow>, now: string): Patch {
   const condition = {
     type: "NetworkUnavailable",
     status: "False",
@@ -104,11 +104,13 @@ function conditionPatch(row: Readonly<NodeRow>, now: string): Operation[] {
     lastHeartbeatTime: now,
     lastTransitionTime: now,
   };
-  const patch: Operation[] = [{ op: "test", path: "/metadata/resourceVersion", value: row.resourceVersion }];
-  if (row.conditionIndex >= 0) patch.push({ op: "replace", path: `/status/conditions/${row.conditionIndex}`, value: condition });
-  else if (row.hasConditions) patch.push({ op: "add", path: "/status/conditions/-", value: condition });
-  else patch.push({ op: "add", path: "/status/conditions", value: [condition] });
-  return patch;
+  // A node that nobody has told anything of yet has no status to put it into.
+  if (!hasConditions) return { type: "merge", body: { metadata: { resourceVersion }, status: { conditions: [condition] } } };
+  const change =
+    conditionIndex >= 0
+      ? { op: "replace", path: `/status/conditions/${conditionIndex}`, value: condition }
+      : { op: "add", path: "/status/conditions/-", value: condition };
+  return { type: "json", body: [{ op: "test", path: "/metadata/resourceVersion", value: resourceVersion }, change] };
 }
 
 function addTaintPatch({ resourceVersion, hasTaints }: Readonly<NodeRow>, key: string): Patch {
