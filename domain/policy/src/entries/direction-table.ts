@@ -226,7 +226,9 @@ export class DirectionTable implements SelectorWatcher {
     if (this.#context.enforcement() !== "open") {
       const compute = this.#computer();
       let count = 0;
-      for (const [identity, statements] of this.#statementsByIdentity()) {
+      const statementsByIdentity = this.#statementsByIdentity();
+      yield;
+      for (const [identity, statements] of statementsByIdentity) {
         take(compute(identity, statements));
         count += 1;
         if (count % identitiesAtOnce === 0) yield;

@@ -90,6 +90,7 @@ export class SubjectGroup {
   *prepare(): Generator<void> {
     yield* this.#ingress.prepare();
     yield* this.#egress.prepare();
+    yield;
     this.resolve();
   }
 

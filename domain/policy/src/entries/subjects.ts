@@ -74,9 +74,13 @@ export class Subjects {
     const { labels } = subject;
     const namedPorts = sortNamedPorts(subject.namedPorts ?? []);
     const group = this.#groupWith([...this.#rules.matching(labels)], labels.has("reserved", "init"), namedPorts);
-    group.subjects.add(key);
-    this.#subjects.set(key, { key, labels, namedPorts, group });
+    this.#join({ key, labels, namedPorts, group });
     return group;
+  }
+
+  #join(subject: KnownSubject): void {
+    subject.group.subjects.add(subject.key);
+    this.#subjects.set(subject.key, subject);
   }
 
   /**
@@ -89,7 +93,8 @@ export class Subjects {
       const { labels } = subject;
       const rules = [...this.#rules.matching(labels)];
       yield;
-      const names = namesFor(rules, sortNamedPorts(subject.namedPorts ?? []));
+      const namedPorts = sortNamedPorts(subject.namedPorts ?? []);
+      const names = namesFor(rules, namedPorts);
       const key = keyOf(labels.has("reserved", "init"), names, this.#hashAfter([0, 0], [], rules), rules.length);
       const group = this.#find(key, rules) ?? this.#options.createGroup(labels.has("reserved", "init"), names);
       const isNew = group.ruleCount === 0 && rules.length > 0;
@@ -103,7 +108,9 @@ export class Subjects {
         group.hash = this.#hashAfter([0, 0], [], rules);
         this.#register(group, key);
       } else if (isNew) group.close();
-      if (done) this.groupOf(subject);
+      const found = done && this.#subjects.size < subjectCountMax ? this.#find(key, rules) : undefined;
+      if (found !== undefined && !this.has(subjectKey(subject))) this.#join({ key: subjectKey(subject), labels, namedPorts, group: found });
+      if (done) return;
     }
   }
 
