@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeFlow, EndpointResolver, EventView } from "@cilium-ts/flow";
-import { buildL7, buildTrace, sampleContext, sampleDns, sampleEvents, sampleKafka } from "@cilium-ts/flow/testing";
+import { buildL7, buildTrace, buildVerdict, sampleContext, sampleDns, sampleEvents, sampleKafka } from "@cilium-ts/flow/testing";
 import { Metrics } from "@cilium-ts/metrics";
 import { FlowMetrics } from "./flow-metrics.ts";
 import { parseMetricSettings } from "./metric-settings.ts";
@@ -43,6 +43,8 @@ function lines(registry: Metrics): string[] {
 }
 
 const others = [
+  buildVerdict({ reporter: 22, remoteIdentity: 1001, verdict: -133, flags: 1 }),
+
   buildL7({ type: 1, message: sampleDns }),
   buildL7({ type: 1, message: sampleKafka }),
   buildL7({ type: 2, message: sampleKafka }),
@@ -62,6 +64,7 @@ for (const [settings, expected] of [
       'flows_processed_total{protocol="TCP",type="Trace",subtype="to-endpoint",verdict="FORWARDED"} 2',
       'flows_processed_total{protocol="TCP",type="TraceSock",subtype="",verdict="TRACED"} 1',
       'flows_processed_total{protocol="UDP",type="Trace",subtype="to-network",verdict="FORWARDED"} 1',
+      'flows_processed_total{protocol="Unknown",type="PolicyVerdict",subtype="",verdict="DROPPED"} 1',
     ],
   ],
   [
@@ -82,12 +85,12 @@ for (const [settings, expected] of [
   [
     "policy:sourceEgressContext=app;sourceIngressContext=namespace",
     [
-      'policy_verdicts_total{source="client",direction="egress",match="l7/dns",action="forwarded"} 0',
+      'policy_verdicts_total{source="",direction="ingress",match="none",action="dropped"} 1',
       'policy_verdicts_total{source="default",direction="ingress",match="l3-l4",action="forwarded"} 1',
       'policy_verdicts_total{source="default",direction="ingress",match="l7/dns",action="forwarded"} 1',
       'policy_verdicts_total{source="default",direction="ingress",match="l7/http",action="forwarded"} 1',
       'policy_verdicts_total{source="default",direction="ingress",match="l7/kafka",action="forwarded"} 1',
-    ].slice(1),
+    ],
   ],
   [
     "flows-to-world:port;destinationContext=dns|ip",

@@ -47,7 +47,8 @@ export function createDropPlugin(bench: PluginBench): Plugin {
   return {
     metrics: [drops, bytes],
     consume(flow, sizeBytes) {
-      if (flow.verdict !== Verdict.dropped) return;
+      // The verdict by which policy refused a packet is told beside the drop of it.
+      if (flow.verdict !== Verdict.dropped || flow.eventType.type === EventType.policyVerdict) return;
       const values = [...bench.contexts.valuesOf(flow), bench.dropReasonName(flow.dropReason), protocolText(flow)];
       drops.increase(values);
       bytes.increase(values, sizeBytes);
