@@ -26,6 +26,16 @@ export class ExitCode extends Error {
   }
 }
 
+/** For work that was cut short by the user: half of it must not pass for the whole. As shells say of SIGINT. */
+export async function unlessInterrupted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (signal.aborted && !(cause instanceof ExitCode)) throw new ExitCode(130);
+    throw cause;
+  }
+}
+
 /** Runs the command that the arguments name, and returns the exit code. Every failure is one sentence on stderr. */
 export async function runProgram(program: Command, options: ProgramOptions): Promise<number> {
   const { args, stdout, stderr, isPlain, signal } = options;

@@ -68,7 +68,7 @@ for (const routing of setups) {
       });
       await eventually(() => assert.notDeepEqual(podNamespaces(), []), { deadlineMs: 20_000, intervalMs: 50 });
       child.kill("SIGINT");
-      await once(child, "exit");
+      assert.deepEqual(await once(child, "exit"), [130, null]);
       await eventually(() => assert.deepEqual(podNamespaces(), []), { deadlineMs: 20_000, intervalMs: 100 });
       assert.equal((await lab.kubectl.run(["get", "namespaces", "-o", "name"])).includes("cilium-test"), false);
     });

@@ -1,6 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
-import { addOutputFlag, checkOutput, ExitCode, type OutputOptions, show, tableText, UsageError } from "@cilium-ts/command-line";
+import {
+  addOutputFlag,
+  checkOutput,
+  ExitCode,
+  type OutputOptions,
+  show,
+  tableText,
+  UsageError,
+  unlessInterrupted,
+} from "@cilium-ts/command-line";
 import { errorMessage, parseDuration } from "@cilium-ts/std";
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
@@ -51,7 +60,7 @@ export function addConnectivity(program: Command, context: Context): void {
     .option("--timeout <duration>", "How long a policy may take to be in force everywhere", "20s")
     .option("--junit-file <file>", "Write the results there too, as build servers read them")
     .option("--keep", "Leave the pods behind");
-  addOutputFlag(command).action((options: TestOptions) => runTest(context, options));
+  addOutputFlag(command).action((options: TestOptions) => unlessInterrupted(context.stopped, () => runTest(context, options)));
 }
 
 function collect(value: string, before: readonly string[]): string[] {

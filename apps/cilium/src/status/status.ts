@@ -1,4 +1,4 @@
-import { addOutputFlag, checkOutput, ExitCode, type OutputOptions, show, UsageError } from "@cilium-ts/command-line";
+import { addOutputFlag, checkOutput, ExitCode, type OutputOptions, show, UsageError, unlessInterrupted } from "@cilium-ts/command-line";
 import { parseDuration } from "@cilium-ts/std";
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
@@ -23,7 +23,9 @@ export function addStatus(program: Command, context: Context): void {
     .option("--ignore-warnings", "Do not wait for warnings to go");
   addOutputFlag(command).action(async (options: StatusOptions) => {
     checkOutput(options);
-    const status = await (options.wait === true ? waitForStatus(context, options) : collect(context, context.stopped));
+    const look = (): Promise<ClusterStatus> =>
+      options.wait === true ? waitForStatus(context, options) : collect(context, context.stopped);
+    const status = await unlessInterrupted(context.stopped, look);
     show(context, options, statusJson(status), () => statusText(status));
     if (isWorking(status, options)) return;
     if (options.wait === true)

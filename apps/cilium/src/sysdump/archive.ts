@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
 import { Zip, ZipDeflate } from "fflate";
 
 export interface ArchiveLimits {
@@ -16,6 +17,7 @@ export class Archive {
   readonly #output: WriteStream;
   readonly #zip: Zip;
   readonly #folder: string;
+  readonly #path: string;
   #sizeBytes = 0;
   #failure: Error | undefined;
 
@@ -23,6 +25,7 @@ export class Archive {
   constructor(path: string, folder: string, limits: ArchiveLimits) {
     this.#limits = limits;
     this.#folder = folder;
+    this.#path = path;
     this.#output = createWriteStream(path);
     this.#output.on("error", (failure) => {
       this.#failure = failure;
@@ -55,6 +58,13 @@ export class Archive {
     this.#output.end();
     if (this.#failure === undefined) await once(this.#output, "close");
     this.#check();
+  }
+
+  /** Half an archive would pass for a whole one. */
+  async discard(): Promise<void> {
+    this.#zip.terminate();
+    this.#output.destroy();
+    await rm(this.#path, { force: true });
   }
 
   async #write(name: string, bytes: Uint8Array): Promise<void> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -97,6 +97,14 @@ test("what is secret is removed from objects, and the rest stays", () => {
   const [container] = (object.spec as { containers: { env: { value?: string }[] }[] }).containers;
   assert.equal(container?.env[0]?.value, "[removed]");
   assert.deepEqual(object.data, { clientSecret: "[removed]", API_KEY: "[removed]", host: "h", tokens: 3 });
+});
+
+test("an archive that is given up is removed", async () => {
+  const path = join(folder, "half.zip");
+  const archive = new Archive(path, "half", { fileSizeBytesMax: 10, totalSizeBytesMax: 15 });
+  await archive.add("a", "0123");
+  await archive.discard();
+  assert.equal(existsSync(path), false);
 });
 
 test("an archive keeps to its limits, and says what it left out", async () => {

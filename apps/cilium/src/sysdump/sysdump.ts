@@ -1,4 +1,4 @@
-import { UsageError } from "@cilium-ts/command-line";
+import { UsageError, unlessInterrupted } from "@cilium-ts/command-line";
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import { errorMessage } from "@cilium-ts/std";
 import type { Command } from "commander";
@@ -36,7 +36,7 @@ export function addSysdump(program: Command, context: Context): void {
     .option("--hubble-flows-count <n>", "The last so many flows of each node", "10000")
     .option("--logs-limit-bytes <n>", "The end of each log, so long", String(16 * 1024 * 1024))
     .option("--quick", "Leave out flows and what may be large")
-    .action((options: SysdumpOptions) => dump(context, options));
+    .action((options: SysdumpOptions) => unlessInterrupted(context.stopped, () => dump(context, options)));
 }
 
 async function dump(context: Context, options: SysdumpOptions): Promise<void> {
@@ -48,17 +48,22 @@ async function dump(context: Context, options: SysdumpOptions): Promise<void> {
   const name = options.outputFilename.replace("<ts>", now.replaceAll(/[-:]|\.\d+Z/g, "").replace("T", "-"));
   const agents = await chooseAgents(context, cluster, options.nodeList);
   const archive = new Archive(`${name}.zip`, name.split("/").at(-1) ?? name, limits);
-  const collection = new Collection(archive, context);
-  await collection.add(
-    "about.json",
-    async () => `${JSON.stringify({ takenAt: now, by: `cilium-cli ${packageJson.version}`, server: cluster.server }, null, 2)}\n`,
-  );
-  const scope = { namespace: context.namespace, nowMs: context.world.clock.nowMs(), executor, signal: context.stopped };
-  await collection.add("status.txt", async () => statusText(await collectStatus(cluster, scope)));
-  await addObjects(collection, cluster, context);
-  for (const agent of agents) await addAgent(collection, executor, agent, { flowCount, quick: options.quick === true, logSizeBytes });
-  await addLogs(collection, cluster, executor, context, logSizeBytes);
-  await archive.close();
+  try {
+    const collection = new Collection(archive, context);
+    await collection.add(
+      "about.json",
+      async () => `${JSON.stringify({ takenAt: now, by: `cilium-cli ${packageJson.version}`, server: cluster.server }, null, 2)}\n`,
+    );
+    const scope = { namespace: context.namespace, nowMs: context.world.clock.nowMs(), executor, signal: context.stopped };
+    await collection.add("status.txt", async () => statusText(await collectStatus(cluster, scope)));
+    await addObjects(collection, cluster, context);
+    for (const agent of agents) await addAgent(collection, executor, agent, { flowCount, quick: options.quick === true, logSizeBytes });
+    await addLogs(collection, cluster, executor, context, logSizeBytes);
+    await archive.close();
+  } catch (cause) {
+    await archive.discard();
+    throw cause;
+  }
   const count = archive.problems.length;
   context.write(`${name}.zip${count === 0 ? "" : `: ${count} things are not in it, and problems.txt in it says why`}\n`);
 }
