@@ -81,7 +81,7 @@ const verbs: Record<string, Verb> = {
     },
   },
   bench: {
-    usage: "bench datapath|control|cluster|cross-node|policy|hubble|scale [--json]",
+    usage: "bench datapath|control|cluster|cross-node|policy|hubble|scale|ui [--json]",
     does: "measure, as ratios within one run",
     async run(args) {
       requireRoot("bench");
@@ -148,8 +148,14 @@ async function labCommand(name: "execInPod" | "kubectl" | "hubble" | "cilium" | 
 }
 
 async function build(options: { lab: boolean; bench?: boolean }): Promise<void> {
-  const { benchPackages, buildPackages, installDebianPackages, labPackages } = await import("./tools/src/debian-packages.ts");
-  installDebianPackages([...buildPackages, ...(options.lab ? labPackages : []), ...(options.bench === true ? benchPackages : [])]);
+  const { benchPackages, browserPackages, buildPackages, installDebianPackages, labPackages } = await import(
+    "./tools/src/debian-packages.ts"
+  );
+  installDebianPackages([
+    ...buildPackages,
+    ...(options.lab ? labPackages : []),
+    ...(options.bench === true ? [...benchPackages, ...browserPackages] : []),
+  ]);
   const [{ buildBpf }, { buildAddon }, { buildCni }] = await Promise.all([
     import("./tools/src/build-bpf.ts"),
     import("./tools/src/build-addon.ts"),

@@ -12,7 +12,7 @@ const bundles: ReadonlyArray<{ readonly name: string; readonly files: Readonly<R
   { name: "cilium-dbg", files: { "adapters/kernel/build/kernel.node": "build/kernel.node" } },
   { name: "hubble", files: {} },
   { name: "relay", files: {} },
-  { name: "ui-backend", files: {} },
+  { name: "ui-backend", files: { "adapters/kubernetes-server/crds": "crds" } },
   { name: "operator", files: { "adapters/kubernetes-server/crds": "crds" } },
 ];
 

@@ -1,11 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
+import { loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
+import { createObjectChecker, readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server/check";
 import type { Log } from "@cilium-ts/log";
 import { Metrics } from "@cilium-ts/metrics";
 import type { GrpcTarget } from "@cilium-ts/observer";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { FlowSource } from "./hubble/flow-source.ts";
+import { PolicyDesk } from "./policies/policy-desk.ts";
+import { PolicyRoutes } from "./policies/policy-routes.ts";
 import { HttpServer } from "./serve/http-server.ts";
 import { openToAll, parseNamespaceRights, type SignIn, trustHeaders } from "./serve/sign-in.ts";
 import { StaticFiles } from "./serve/static-files.ts";
@@ -35,6 +39,7 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   };
   const source = new FlowSource({ clock, target, lastCount: settings.lastCount, log });
   const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex") }));
+  const desk = await openDesk(world, settings, views, opened);
   const server = opened.use(
     await HttpServer.start({
       host: settings.host,
@@ -43,6 +48,7 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
       source,
       views,
       signIn,
+      policies: new PolicyRoutes({ clock, desk, source }),
       files,
       allowsOtherOrigins: settings.allowsOtherOrigins,
       metrics: (streams, refused) => metricsOf(source, views, streams, refused),
@@ -55,6 +61,23 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   );
   world.onListening?.(server.port);
   await tasks.join();
+}
+
+/** Undefined where no cluster is known: the page then shows flows alone. */
+async function openDesk(
+  { clock, log }: World,
+  { kubeconfigPath, ciliumNamespace, inCluster }: Settings,
+  { hits }: Views,
+  opened: AsyncDisposableStack,
+): Promise<PolicyDesk | undefined> {
+  const access = kubeconfigPath === "" ? await loadInClusterAccess(inCluster) : await loadKubeconfig(kubeconfigPath);
+  if (access === undefined) {
+    log.info("policies are not shown: no cluster is known (UI_KUBECONFIG)");
+    return undefined;
+  }
+  const checkObject = createObjectChecker([...readCiliumDefinitions(), ...readPolicyApiDefinitions()]);
+  const client = opened.use(await openKubernetes({ ...access, fieldManager: "hubble-ui", userAgent: "hubble-ui-backend" }));
+  return new PolicyDesk({ clock, client, hits, checkObject, ciliumNamespace });
 }
 
 function openSignIn({ trustedHeaders, accessPath }: Settings): SignIn {

@@ -28,6 +28,8 @@ const variables = [
     says: "header by which a proxy in front names the user; empty: everybody sees everything",
   },
   { name: "UI_TRUSTED_GROUPS_HEADER", fallback: "x-forwarded-groups", says: "header with the user's groups, parted by commas" },
+  { name: "UI_KUBECONFIG", fallback: "", says: "the cluster whose policies are shown; inside of one that cluster" },
+  { name: "UI_CILIUM_NAMESPACE", fallback: "kube-system", says: "where Cilium's settings are" },
   { name: "UI_ACCESS_FILE", fallback: "", says: "JSON file: which users and groups see which namespaces" },
 ] as const satisfies readonly Variable[];
 
@@ -46,6 +48,11 @@ export interface Settings {
   readonly staticFolder: string | undefined;
   readonly trustedHeaders: TrustedHeaders | undefined;
   readonly accessPath: string;
+  /** Empty: the cluster that the backend runs in, if it does. */
+  readonly kubeconfigPath: string;
+  readonly ciliumNamespace: string;
+  /** Of the cluster that the backend runs in. */
+  readonly inCluster: { readonly host: string | undefined; readonly port: string | undefined };
 }
 
 export interface TlsSettings {
@@ -99,6 +106,9 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
         ? undefined
         : { user: text("UI_TRUSTED_USER_HEADER").toLowerCase(), groups: text("UI_TRUSTED_GROUPS_HEADER").toLowerCase() },
     accessPath: text("UI_ACCESS_FILE"),
+    kubeconfigPath: text("UI_KUBECONFIG"),
+    ciliumNamespace: text("UI_CILIUM_NAMESPACE"),
+    inCluster: { host: environment.KUBERNETES_SERVICE_HOST, port: environment.KUBERNETES_SERVICE_PORT },
   };
   if (settings.trustedHeaders !== undefined && settings.accessPath === "")
     problems.push("UI_TRUSTED_USER_HEADER needs UI_ACCESS_FILE, which says what users and groups may see");

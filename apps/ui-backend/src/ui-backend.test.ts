@@ -87,6 +87,16 @@ class Browser implements Disposable {
 }
 
 const now = Date.now();
+const kubeconfig = join(mkdtempSync(join(tmpdir(), "ui-cluster-")), "config");
+writeFileSync(
+  kubeconfig,
+  JSON.stringify({
+    "current-context": "c",
+    contexts: [{ name: "c", context: { cluster: "c", user: "c" } }],
+    clusters: [{ name: "c", cluster: { server: "http://127.0.0.1:1" } }],
+    users: [{ name: "c", user: {} }],
+  }),
+);
 
 suite("the backend of Hubble UI", { concurrency: true }, () => {
   test("pushes services, links and flows, and then only what is new", async () => {
@@ -210,6 +220,21 @@ suite("the backend of Hubble UI", { concurrency: true }, () => {
     assert.match(JSON.parse(text).problem, /there is no "perhaps"/);
     assert.equal((await backend.ask("/api/nothing")).status, 404);
     assert.equal((await fetch(`${backend.origin}/api/view`, { method: "POST" })).status, 405);
+  });
+
+  test("says that it knows no cluster when it is asked about policies, and refuses what is no question", async () => {
+    await using backend = await Backend.start("127.0.0.1:1");
+    const { status, text } = await backend.ask("/api/policies");
+    assert.equal(status, 501);
+    assert.match(JSON.parse(text).problem, /knows no cluster.*UI_KUBECONFIG/);
+    await using other = await Backend.start("127.0.0.1:1", { UI_KUBECONFIG: kubeconfig });
+    assert.match((await other.ask("/api/policies/moon")).text, /there is no api\/policies\/moon/);
+    assert.equal((await other.ask("/api/policies/check")).status, 405);
+    assert.match((await other.ask("/api/policies/suggest")).text, /one that you may see/);
+    assert.match((await other.ask("/api/policies/why?uuid=a")).text, /uuid and time/);
+    assert.match((await other.ask("/api/policies")).text, /the cluster, or Hubble, could not be asked/);
+    const large = await fetch(`${other.origin}/api/policies/check`, { method: "POST", body: "x".repeat(1_600_000) });
+    assert.equal(large.status, 413);
   });
 
   test("keeps nothing for a browser that does not read, and others go on", async () => {

@@ -10,6 +10,7 @@ import { ServiceMap } from "./map/service-map.tsx";
 import { Help, isWriting } from "./parts/help.tsx";
 import { Banners, StatusBar } from "./parts/status-bar.tsx";
 import { ThemeButton } from "./parts/theme-button.tsx";
+import { PoliciesTab } from "./policies/policies-tab.tsx";
 import { ServicesTable } from "./services/services-table.tsx";
 import { type Tab, tabs } from "./state/address.ts";
 import { PageProvider, usePage } from "./state/page.tsx";
@@ -45,7 +46,7 @@ function Header(): ReactNode {
   );
 }
 
-const tabNames: Readonly<Record<Tab, string>> = { map: "Map", services: "Services", flows: "Flows" };
+const tabNames: Readonly<Record<Tab, string>> = { map: "Map", services: "Services", flows: "Flows", policies: "Policies" };
 
 function Tabs(): ReactNode {
   const { address, go } = usePage();
@@ -72,6 +73,7 @@ function Main(): ReactNode {
     <main className={address.selection === undefined ? "" : "with-details"}>
       {address.tab === "flows" && <FlowTable />}
       {address.tab === "services" && <ServicesTable />}
+      {address.tab === "policies" && <PoliciesTab />}
       {address.tab === "map" && (
         <div className="split" style={{ gridTemplateRows: `minmax(0, ${part}fr) auto minmax(0, ${1 - part}fr)` }}>
           <ServiceMap />

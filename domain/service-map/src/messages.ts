@@ -44,3 +44,66 @@ export interface ViewMessage {
   /** Of the backend; a page made by another one should be loaded again. */
   readonly build: string;
 }
+
+/** A policy of the cluster, in a line. */
+export interface PolicySummary {
+  /** `CiliumNetworkPolicy/shop/web`. */
+  readonly key: string;
+  readonly kind: string;
+  /** Empty for the whole cluster. */
+  readonly namespace: string;
+  readonly name: string;
+  /** Why it has no effect; empty when it has. */
+  readonly problems: readonly string[];
+  readonly selectedCount: number;
+  /** Some of the pods that it chooses. */
+  readonly selected: readonly string[];
+  /** Flows that it let through, and those that it forbade. */
+  readonly allowed: number;
+  readonly denied: number;
+}
+
+export interface PolicyText {
+  readonly key: string;
+  readonly yaml: string;
+}
+
+/** What is wrong with a policy, or surely not meant, and where. Lines and columns from 1. */
+export interface PolicyProblem {
+  readonly severity: "error" | "warning";
+  readonly line: number;
+  readonly column: number;
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Flows between the same two kinds of ends whose verdict would be another. */
+export interface ChangedVerdict {
+  readonly from: string;
+  readonly to: string;
+  readonly protocol: string;
+  readonly port: number;
+  readonly before: string;
+  readonly after: string;
+  readonly count: number;
+  readonly because: string;
+}
+
+/** What would become of recorded flows. */
+export interface WhatIfAnswer {
+  readonly flows: number;
+  readonly unchanged: number;
+  readonly changed: readonly ChangedVerdict[];
+  readonly notJudged: ReadonlyArray<{ readonly reason: string; readonly count: number }>;
+}
+
+/** Why a flow came to its verdict, by the policies of now. */
+export interface Why {
+  readonly verdict: string;
+  /** For people. */
+  readonly lines: readonly string[];
+  /** The rules that decide. */
+  readonly policies: ReadonlyArray<{ readonly kind: string; readonly namespace: string; readonly name: string; readonly path: string }>;
+  /** The smallest policies that would allow it, as YAML; empty when it is allowed, or when no policy alone would do. */
+  readonly remedy: string;
+}

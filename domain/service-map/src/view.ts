@@ -9,7 +9,17 @@ export {
   type TermSide,
   termKinds,
 } from "./filter/filter-term.ts";
-export type { NamespaceSummary, SourceState, ViewMessage } from "./messages.ts";
+export type {
+  ChangedVerdict,
+  NamespaceSummary,
+  PolicyProblem,
+  PolicySummary,
+  PolicyText,
+  SourceState,
+  ViewMessage,
+  WhatIfAnswer,
+  Why,
+} from "./messages.ts";
 export {
   type DecidingPolicy,
   type FlowEnd,

@@ -8,6 +8,7 @@ import { benchHubble } from "./hubble.ts";
 import { benchPolicy } from "./policy.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
 import { benchScale } from "./scale.ts";
+import { benchUi } from "./ui.ts";
 
 const root = join(import.meta.dirname, "../../..");
 
@@ -33,6 +34,7 @@ export async function bench(args: string[]): Promise<number> {
     control: () => benchControl(root, { repeats }),
     hubble: () => benchHubble({ repeats }),
     scale: () => benchScale(root, { size: values.size }),
+    ui: () => benchUi(root, { repeats, minutes: seconds }),
     policy: () => benchPolicy(root, { repeats }),
   };
   const chosen = benches[name];

@@ -242,6 +242,7 @@ export class Lab implements AsyncDisposable {
       `UI_LISTEN_HOST=${address}`,
       "EVENTS_SERVER_PORT=12000",
       `FLOWS_API_ADDR=${address}:4245`,
+      `UI_KUBECONFIG=${this.kubeconfigPath}`,
       `UI_STATIC_DIR=${join(this.#options.root, "apps/ui/build/page")}`,
       process.execPath,
       join(this.#options.root, "apps/ui-backend/build/bin/main.js"),

@@ -57,7 +57,7 @@ export class Tab implements AsyncDisposable {
     await this.page.evaluate(axe.source);
     const found = await this.page.evaluate(async () => {
       const { axe: checker } = globalThis as unknown as { axe: typeof axe };
-      const results = await checker.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
+      const results = await checker.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
       return results.violations.map(
         ({ id, help, nodes }) =>
           `${id}: ${help} (${nodes

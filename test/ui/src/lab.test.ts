@@ -88,6 +88,54 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
     await tab.picture("lab-drop");
   });
 
+  test("says which rules decide about a drop, and the smallest policy that would allow it", async () => {
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?verdict=dropped&tab=flows`);
+    const { page } = tab;
+    await page.locator(".row.dropped").first().click();
+    await page.getByRole("heading", { name: "The smallest policy that would allow it" }).waitFor();
+    const remedy = await page.locator(".why pre").first().textContent();
+    assert.match(remedy ?? "", /kind: CiliumNetworkPolicy[\s\S]*app: client/);
+    assert.deepEqual(await tab.violations(), []);
+    await tab.picture("why");
+  });
+
+  test("lists policies with what they choose, tells problems while one is written, and what it would change", async () => {
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies`);
+    const { page } = tab;
+    await page.locator("tbody tr", { hasText: "deny-server" }).getByText("default/server").waitFor();
+    await page.locator("tbody tr", { hasText: "deny-server" }).getByRole("button").click();
+    const editor = page.getByLabel("Policy as YAML");
+    await eventually(async () => assert.match(await editor.inputValue(), /name: deny-server/));
+    await page.getByRole("button", { name: "What if it were deleted?" }).click();
+    await page.getByText(/flows would get another verdict/).waitFor();
+    await tab.picture("what-if");
+    await editor.fill((await editor.inputValue()).replace("endpointSelector", "endpointSelecter"));
+    await page
+      .getByLabel("Problems")
+      .getByText(/endpointSelect/)
+      .first()
+      .waitFor();
+    await page.getByRole("button", { name: "Undo all changes" }).click();
+    await eventually(async () => assert.equal(await page.locator(".findings .error").count(), 0));
+    assert.deepEqual(await tab.violations(), []);
+    await tab.picture("policies");
+  });
+
+  test("suggests the policies that a namespace's flows need", async () => {
+    await lab.kubectl.run(["delete", "-f", join(root, "test/lab/manifests/deny-server.yaml")]);
+    await eventually(async () => assert.ok(await ask()));
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies&namespace=default`);
+    const { page } = tab;
+    await page.getByRole("button", { name: "Suggest from flows" }).click();
+    await eventually(async () => assert.match(await page.getByLabel("Policy as YAML").inputValue(), /port: "8080"/));
+    await page.getByRole("button", { name: "Replay 15 minutes" }).click();
+    await page.getByLabel("What would change").waitFor();
+    await page.reload();
+    await eventually(async () => assert.match(await page.getByLabel("Policy as YAML").inputValue(), /port: "8080"/));
+    await tab.picture("suggest");
+    assert.deepEqual(tab.errors, []);
+  });
+
   test("tells of a node that is gone, and goes on with the others", async () => {
     await using tab = await Tab.open(browser, lab.uiUrl);
     await tab.page.getByText("2/2 nodes").waitFor();

@@ -86,15 +86,23 @@ export class FlowSource {
   }
 
   /** Flows of a range of the past, the oldest first, in batches. Throws a GrpcError that says what is wrong. */
-  async *range({ sinceMs, untilMs, countMax }: FlowRange, signal: AbortSignal): AsyncGenerator<readonly SeenFlow[], void> {
+  async *range(range: FlowRange, signal: AbortSignal): AsyncGenerator<readonly SeenFlow[], void> {
+    for await (const flows of this.recorded(range, signal)) yield this.readAll(flows);
+  }
+
+  /** The same as Hubble has them. */
+  recorded({ sinceMs, untilMs, countMax }: FlowRange, signal: AbortSignal): AsyncGenerator<readonly flowpb.Flow[], void> {
     const request = create(observerpb.GetFlowsRequestSchema, {
       number: BigInt(countMax),
-      since: timestampFromMs(sinceMs),
-      until: timestampFromMs(untilMs),
+      since: timestampFromMs(Math.floor(sinceMs)),
+      until: timestampFromMs(Math.ceil(untilMs)),
     });
-    for await (const flows of this.#request(request, signal)) {
-      yield flows.map((flow) => this.#reader.read(flow)).filter((flow) => flow !== undefined);
-    }
+    return this.#request(request, signal);
+  }
+
+  /** Without what has no two ends. */
+  readAll(flows: readonly flowpb.Flow[]): readonly SeenFlow[] {
+    return flows.map((flow) => this.#reader.read(flow)).filter((flow) => flow !== undefined);
   }
 
   /** One flow with all that Hubble knows of it; undefined when Hubble has it no more. */

@@ -7,7 +7,9 @@ import { flowpb } from "@cilium-ts/observer";
 import { parseViewQuery } from "@cilium-ts/service-map";
 import { errorMessage } from "@cilium-ts/std";
 import type { FlowSource } from "../hubble/flow-source.ts";
+import type { PolicyRoutes } from "../policies/policy-routes.ts";
 import { type AllowedNamespaces, TooManyViews, type Views } from "../views/views.ts";
+import { HttpProblem, jsonHeaders, sendJson, sendProblem, sendText } from "./answers.ts";
 import type { SignIn } from "./sign-in.ts";
 import type { StaticFiles } from "./static-files.ts";
 import { ViewStreams } from "./view-stream.ts";
@@ -20,6 +22,7 @@ export interface HttpServerOptions {
   readonly source: FlowSource;
   readonly views: Views;
   readonly signIn: SignIn;
+  readonly policies: PolicyRoutes;
   /** Undefined: another server has the page. */
   readonly files: StaticFiles | undefined;
   readonly allowsOtherOrigins: boolean;
@@ -82,10 +85,9 @@ export class HttpServer implements AsyncDisposable {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { basePath, signIn, files } = this.#options;
+    const { basePath, signIn, policies, files } = this.#options;
     const url = URL.parse(request.url ?? "/", "http://localhost");
     if (url === null) throw new HttpProblem(400, "the address cannot be read");
-    if (request.method !== "GET" && request.method !== "HEAD") throw new HttpProblem(405, "only GET is served here");
     const isProbe = this.#answerProbe(url.pathname, response);
     if (isProbe) return;
     if (`${url.pathname}/` === basePath) {
@@ -94,6 +96,8 @@ export class HttpServer implements AsyncDisposable {
     }
     if (!url.pathname.startsWith(basePath)) throw new HttpProblem(404, `nothing is here: the page is at ${basePath}`);
     const path = url.pathname.slice(basePath.length);
+    const isQuestion = request.method === "POST" && path.startsWith("api/policies/");
+    if (request.method !== "GET" && request.method !== "HEAD" && !isQuestion) throw new HttpProblem(405, "only GET is served here");
     const access = await signIn.check(request);
     if (access.kind === "refused") throw new HttpProblem(access.status, access.reason, access.headers);
     if (this.#options.allowsOtherOrigins) response.setHeader("access-control-allow-origin", "*");
@@ -101,6 +105,8 @@ export class HttpServer implements AsyncDisposable {
     if (path === "api/flow") return this.#answerFlow(url, access.namespaces, response);
     if (path === "api/who")
       return sendJson(response, 200, { user: access.user, namespaces: access.namespaces === undefined ? null : [...access.namespaces] });
+    if (path.startsWith("api/policies"))
+      return policies.answer(path.slice("api/policies".length), url.searchParams, access.namespaces, request, response);
     if (path.startsWith("api/")) throw new HttpProblem(404, `there is no ${path}: the page was made by another version; load it again`);
     if (files === undefined) throw new HttpProblem(404, "this backend was started without the page (UI_STATIC_DIR)");
     files.serve(decodeURIComponent(path), String(request.headers["accept-encoding"] ?? ""), response);
@@ -151,33 +157,6 @@ export class HttpServer implements AsyncDisposable {
     if (flow === undefined || !isAllowed) throw new HttpProblem(404, "Hubble has this flow no more: its memory is bounded");
     response.writeHead(200, jsonHeaders).end(toJsonString(flowpb.FlowSchema, flow, { useProtoFieldName: true }));
   }
-}
-
-const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff" };
-
-function sendJson(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
-  response.writeHead(status, { ...jsonHeaders, ...headers }).end(JSON.stringify(body));
-}
-
-/** An answer that says what is wrong. */
-class HttpProblem extends Error {
-  override readonly name = "HttpProblem";
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-
-  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
-    super(message);
-    this.status = status;
-    this.headers = headers;
-  }
-}
-
-function sendProblem(response: ServerResponse, { status, message, headers }: HttpProblem): void {
-  sendJson(response, status, { problem: message }, headers);
-}
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
 }
 
 function closedSignal(response: ServerResponse): AbortSignal {

@@ -1,6 +1,7 @@
 import { createFlowMatcher, formatViewQuery, type SeenFlow, type SourceState, type ViewQuery } from "@cilium-ts/service-map";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowSource } from "../hubble/flow-source.ts";
+import { PolicyHits } from "../policies/policy-hits.ts";
 import { NamespaceTotals } from "./namespace-totals.ts";
 import { type Surroundings, View } from "./view.ts";
 
@@ -50,6 +51,7 @@ export class Views {
   readonly #views = new Map<string, KeptView>();
   readonly #recent: SeenFlow[] = [];
   readonly #totals = new NamespaceTotals();
+  readonly hits = new PolicyHits();
   readonly #stopListening: () => void;
   #opened = 0;
   /** Questions that found no room. */
@@ -169,6 +171,7 @@ export class Views {
 
   #add(flow: SeenFlow): void {
     this.#totals.add(flow);
+    this.hits.add(flow);
     this.#recent.push(flow);
     if (this.#recent.length >= recentFlowsMax * 2) this.#recent.splice(0, this.#recent.length - recentFlowsMax);
     for (const { view, isRange } of this.#views.values()) if (!isRange) view.add(flow);

@@ -2,9 +2,10 @@ import type { FlowEnd, SeenFlow, TermSide } from "@cilium-ts/service-map/view";
 import { type ReactNode, useEffect, useState } from "react";
 import { clockTime, endName, policiesOf, reasonOf, summaryOf } from "../flows/columns.ts";
 import { usePage } from "../state/page.tsx";
-import { problemOf } from "../state/read-stream.ts";
+import { useAnswer } from "../state/use-answer.ts";
 import { FilterValue } from "./filter-value.tsx";
 import { Fact } from "./service-details.tsx";
+import { Why } from "./why.tsx";
 
 /** A flow: what it came to and why, its ends, and every field that Hubble has. */
 export function FlowDetails({ uuid, timeMs }: { readonly uuid: string; readonly timeMs: number }): ReactNode {
@@ -18,6 +19,7 @@ export function FlowDetails({ uuid, timeMs }: { readonly uuid: string; readonly 
   return (
     <>
       {flow !== undefined && <KnownFlow flow={flow} />}
+      <Why uuid={uuid} timeMs={timeMs} />
       <AllFields uuid={uuid} timeMs={timeMs} />
     </>
   );
@@ -125,35 +127,14 @@ function End({ title, side, end }: { readonly title: string; readonly side: Term
   );
 }
 
-type Fields =
-  | { readonly kind: "loading" }
-  | { readonly kind: "loaded"; readonly text: string }
-  | { readonly kind: "problem"; readonly problem: string };
-
 function AllFields({ uuid, timeMs }: { readonly uuid: string; readonly timeMs: number }): ReactNode {
-  const [fields, setFields] = useState<Fields>({ kind: "loading" });
-  useEffect(() => {
-    const stop = new AbortController();
-    loadFields(uuid, timeMs, stop.signal).then(setFields, () => {});
-    return () => stop.abort();
-  }, [uuid, timeMs]);
+  const fields = useAnswer<unknown>(`api/flow?${new URLSearchParams({ uuid, time: String(timeMs) })}`);
   return (
     <details>
       <summary>Every field</summary>
-      {fields.kind === "loading" && <p className="muted">Asking Hubble…</p>}
+      {fields.kind === "waiting" && <p className="muted">Asking Hubble…</p>}
       {fields.kind === "problem" && <p className="problem">{fields.problem}</p>}
-      {fields.kind === "loaded" && <pre tabIndex={0}>{fields.text}</pre>}
+      {fields.kind === "answer" && <pre tabIndex={0}>{JSON.stringify(fields.value, undefined, 2)}</pre>}
     </details>
   );
-}
-
-async function loadFields(uuid: string, timeMs: number, signal: AbortSignal): Promise<Fields> {
-  try {
-    const response = await fetch(`api/flow?${new URLSearchParams({ uuid, time: String(timeMs) })}`, { signal });
-    if (!response.ok) return { kind: "problem", problem: await problemOf(response) };
-    return { kind: "loaded", text: JSON.stringify(await response.json(), undefined, 2) };
-  } catch (cause) {
-    signal.throwIfAborted();
-    return { kind: "problem", problem: `The backend cannot be asked: ${cause instanceof Error ? cause.message : String(cause)}` };
-  }
 }

@@ -3,7 +3,7 @@ import { type ReactNode, useEffect, useRef } from "react";
 const keys = [
   ["/", "write a filter"],
   ["p", "pause the table, or let it go on"],
-  ["1 2 3", "map, services, flows"],
+  ["1 2 3 4", "map, services, flows, policies"],
   ["arrows", "on the map: from card to card; in the table: from row to row"],
   ["Enter", "show details"],
   ["Escape", "close details, lists and this"],

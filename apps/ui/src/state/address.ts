@@ -6,9 +6,9 @@ export type Selection =
   | { readonly kind: "pair"; readonly source: string; readonly destination: string }
   | { readonly kind: "flow"; readonly uuid: string; readonly timeMs: number };
 
-export type Tab = "map" | "services" | "flows";
+export type Tab = "map" | "services" | "flows" | "policies";
 
-export const tabs: readonly Tab[] = ["map", "services", "flows"];
+export const tabs: readonly Tab[] = ["map", "services", "flows", "policies"];
 
 /** Everything about what is shown: the page's address, so that a link shows a colleague the same. */
 export interface Address {
@@ -21,6 +21,8 @@ export interface Address {
   readonly hidden: readonly string[];
   /** Services whose cards stay where they are and stand out. */
   readonly pinned: readonly string[];
+  /** Which policy is shown: `CiliumNetworkPolicy/shop/web`; undefined: a new one. */
+  readonly policy: string | undefined;
   /** Columns of the table; undefined: the usual ones. */
   readonly columns: readonly string[] | undefined;
 }
@@ -32,6 +34,7 @@ export const emptyAddress: Address = {
   focus: undefined,
   hidden: [],
   pinned: [],
+  policy: undefined,
   columns: undefined,
 };
 
@@ -56,19 +59,21 @@ export function parseAddress(search: string): { readonly address: Address; reado
     focus: parameters.get("focus") ?? undefined,
     hidden: parameters.getAll("hide").slice(0, listLengthMax),
     pinned: parameters.getAll("pin").slice(0, listLengthMax),
+    policy: parameters.get("policy") ?? undefined,
     columns: columns === null ? undefined : columns.split(",").slice(0, listLengthMax),
   };
   return { address, problems };
 }
 
 /** The part of the address from `?` on; empty for the plain page. */
-export function formatAddress({ query, tab, selection, focus, hidden, pinned, columns }: Address): string {
+export function formatAddress({ query, tab, selection, focus, hidden, pinned, policy, columns }: Address): string {
   const parameters = formatViewQuery(query);
   if (tab !== "map") parameters.set("tab", tab);
   if (selection !== undefined) parameters.set("selected", formatSelection(selection));
   if (focus !== undefined) parameters.set("focus", focus);
   for (const id of hidden) parameters.append("hide", id);
   for (const id of pinned) parameters.append("pin", id);
+  if (policy !== undefined) parameters.set("policy", policy);
   if (columns !== undefined) parameters.set("columns", columns.join(","));
   const text = parameters.toString();
   return text === "" ? "" : `?${text}`;

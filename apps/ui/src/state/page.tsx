@@ -42,6 +42,7 @@ export function PageProvider({ children }: { readonly children: ReactNode }): Re
     focus: undefined,
     hidden: [],
     pinned: [],
+    policy: undefined,
     columns: undefined,
   });
 

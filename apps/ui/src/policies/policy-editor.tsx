@@ -1,0 +1,135 @@
+import type { PolicyProblem, WhatIfAnswer } from "@cilium-ts/service-map/view";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { saveFile } from "../parts/save-file.ts";
+import { type Answer, askBackend } from "../state/ask-backend.ts";
+import { readPreference, writePreference } from "../state/preferences.ts";
+import { SuggestButton } from "./suggest-button.tsx";
+import { WhatIf } from "./what-if.tsx";
+
+const checkDelayMs = 300;
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** A policy as text, what is wrong with it, and what it would do to flows that were recorded. What was written is kept in this browser. */
+export function PolicyEditor({ initial, source }: { readonly initial: string; readonly source: string | undefined }): ReactNode {
+  const draftName = `draft-${source ?? "new"}`;
+  const [yaml, setYaml] = useState(() => readPreference(draftName, isText) ?? initial);
+  const [notes, setNotes] = useState<readonly string[]>([]);
+  const [whatIf, setWhatIf] = useState<Answer<WhatIfAnswer>>();
+  const area = useRef<HTMLTextAreaElement>(null);
+  const problems = useProblems(yaml);
+  const write = (text: string): void => {
+    setYaml(text);
+    setWhatIf(undefined);
+    writePreference(draftName, text === initial ? null : text);
+  };
+  const replay = async (minutes: number, isDeletion: boolean): Promise<void> => {
+    setWhatIf({ kind: "waiting" });
+    const parameters = new URLSearchParams({ minutes: String(minutes) });
+    if (isDeletion && source !== undefined) parameters.append("delete", source);
+    const body = isDeletion ? "" : yaml;
+    const answer = askBackend<WhatIfAnswer>(`api/policies/what-if?${parameters}`, { signal: AbortSignal.timeout(90_000), body });
+    setWhatIf(await answer.catch((): Answer<WhatIfAnswer> => ({ kind: "problem", problem: "there was no answer in time" })));
+  };
+  return (
+    <section className="editor" aria-label="Policy">
+      <div className="actions">
+        <strong className="grow">{source ?? "A new policy"}</strong>
+        {yaml !== initial && (
+          <button type="button" onClick={() => write(initial)}>
+            Undo all changes
+          </button>
+        )}
+        <button
+          type="button"
+          disabled={yaml.trim() === ""}
+          onClick={() => saveFile("policy.yaml", new Blob([yaml], { type: "application/yaml" }))}
+        >
+          Save as a file
+        </button>
+        {source === undefined && (
+          <SuggestButton
+            onSuggested={(text, said) => {
+              write(text);
+              setNotes(said);
+            }}
+          />
+        )}
+      </div>
+      <textarea ref={area} aria-label="Policy as YAML" spellCheck={false} value={yaml} onChange={(event) => write(event.target.value)} />
+      <Problems problems={problems} onGo={(problem) => goTo(area.current, problem)} />
+      {notes.length > 0 && <p className="muted">{notes.join("; ")}</p>}
+      <div className="actions">
+        <span>What if this were applied?</span>
+        {[15, 60, 1_440].map((minutes) => (
+          <button key={minutes} type="button" disabled={yaml.trim() === ""} onClick={() => void replay(minutes, false)}>
+            Replay {minutes < 60 ? `${minutes} minutes` : minutes === 60 ? "an hour" : "a day"}
+          </button>
+        ))}
+        {source !== undefined && (
+          <button type="button" onClick={() => void replay(60, true)}>
+            What if it were deleted?
+          </button>
+        )}
+      </div>
+      {whatIf !== undefined && <WhatIf answer={whatIf} />}
+      <p className="muted">
+        Nothing is changed from here: apply it with <code>kubectl apply -f policy.yaml</code>.
+      </p>
+    </section>
+  );
+}
+
+/** What the backend finds, a moment after the last change. */
+function useProblems(yaml: string): Answer<readonly PolicyProblem[]> {
+  const [answer, setAnswer] = useState<Answer<readonly PolicyProblem[]>>({ kind: "answer", value: [] });
+  useEffect(() => {
+    const stop = new AbortController();
+    if (yaml.trim() === "") {
+      setAnswer({ kind: "answer", value: [] });
+      return;
+    }
+    const ask = (): void =>
+      void askBackend<readonly PolicyProblem[]>("api/policies/check", { signal: stop.signal, body: yaml }).then(setAnswer, () => {});
+    const timer = setTimeout(ask, checkDelayMs);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [yaml]);
+  return answer;
+}
+
+function Problems({
+  problems,
+  onGo,
+}: {
+  readonly problems: Answer<readonly PolicyProblem[]>;
+  readonly onGo: (problem: PolicyProblem) => void;
+}): ReactNode {
+  if (problems.kind === "waiting") return null;
+  if (problems.kind === "problem") return <p className="problem">It cannot be checked: {problems.problem}.</p>;
+  return (
+    <ul className="findings" aria-label="Problems" aria-live="polite">
+      {problems.value.map((problem) => (
+        <li key={`${problem.line} ${problem.column} ${problem.message}`} className={problem.severity}>
+          <button type="button" className="link" onClick={() => onGo(problem)}>
+            {problem.severity}, line {problem.line}
+          </button>{" "}
+          {problem.path !== "" && <code>{problem.path}</code>} {problem.message}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Puts the cursor where the problem is. */
+function goTo(area: HTMLTextAreaElement | null, { line, column }: PolicyProblem): void {
+  if (area === null) return;
+  const before = area.value.split("\n").slice(0, line - 1);
+  const at = before.reduce((sum, text) => sum + text.length + 1, 0) + column - 1;
+  area.focus();
+  area.setSelectionRange(at, at);
+}
