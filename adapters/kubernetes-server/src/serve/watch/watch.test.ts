@@ -91,3 +91,28 @@ test("watchers that begin together while others write miss nothing and are told 
     );
   }
 });
+
+test("a bookmark never runs ahead of what happened before it, however quickly things happen", async () => {
+  const watchLimits = { watchersMax: 10, watchersPerClientMax: 10, bufferedBytesMax: 10_000_000, bookmarkIntervalMs: 1 };
+  await using server = await startTestServer({ definitions: [], watchLimits });
+  const client = createTestClient(server.url);
+  const events = client.watch(`${maps}?watch=true&allowWatchBookmarks=true&resourceVersion=0`);
+  const names = Array.from({ length: 400 }, (_, index) => `m${index}`);
+  const writing = (async () => {
+    for (const name of names) await client.post(maps, { metadata: { name } });
+  })();
+  let seen = 0;
+  let told = 0;
+  let bookmarks = 0;
+  while (told < names.length) {
+    const { value } = await events.next();
+    const revision = Number(textAt(value?.object, "metadata", "resourceVersion"));
+    if (value?.type === "BOOKMARK") bookmarks += 1;
+    else told += 1;
+    assert.ok(value?.type === "BOOKMARK" ? revision >= seen : revision > seen, `${value?.type} ${revision} after ${seen}`);
+    seen = revision;
+  }
+  assert.ok(bookmarks > 0);
+  await writing;
+  await events.return(undefined);
+});
