@@ -2,6 +2,7 @@ import { cidrLabels } from "@cilium-ts/identity";
 import {
   ciliumPolicyFromRule,
   type KubernetesClient,
+  type KubernetesObject,
   type PolicyCluster,
   parseCiliumCidrGroup,
   parseManifests,
@@ -94,16 +95,7 @@ export class PolicyDesk {
     if (known === undefined || name === "" || !mayRead(namespace, allowed)) return undefined;
     const object = await this.#options.client.get(known.resource, { namespace, name }, { signal });
     if (object === undefined) return undefined;
-    const { status: _status, ...rest } = object as { status?: unknown; metadata: Record<string, unknown> };
-    const {
-      managedFields: _managed,
-      uid: _uid,
-      resourceVersion: _version,
-      generation: _generation,
-      creationTimestamp: _time,
-      ...metadata
-    } = rest.metadata;
-    return { key, yaml: stringify({ ...rest, metadata }, { lineWidth: 0 }) };
+    return { key, yaml: stringify(asWritten(object), { lineWidth: 0 }) };
   }
 
   /** What is wrong with policies that are not applied yet, and what is surely not meant. */
@@ -180,6 +172,20 @@ export class PolicyDesk {
     }
     return this.#cluster.promise;
   }
+}
+
+/** Without what the API server and kubectl add. */
+function asWritten(object: KubernetesObject): object {
+  const { status: _status, ...rest } = object as KubernetesObject & { readonly status?: unknown };
+  const { name, namespace, labels, annotations = {} } = rest.metadata;
+  const { "kubectl.kubernetes.io/last-applied-configuration": _applied, ...written } = annotations;
+  const metadata = {
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(Object.keys(written).length === 0 ? {} : { annotations: written }),
+  };
+  return { ...rest, metadata };
 }
 
 function mayRead(namespace: string, allowed: AllowedNamespaces): boolean {
