@@ -20,7 +20,7 @@ import { simulateKernel } from "./simulated-kernel.ts";
 
 const firstSeed = Number(process.env.POLICY_SEED ?? 1);
 /** With 40 packets each. */
-const clustersOfRun = process.env.CILIUM_TS_LONG === "1" ? 20_000 : 2_000;
+const clustersOfRun = process.env.CILIUM_TS_LONG === "1" ? 6_000 : 2_000;
 const clusterCount = process.env.POLICY_SEED === undefined ? clustersOfRun : 1;
 
 test(`two lookups over the entries say what the rules say, on ${clusterCount} generated clusters`, () => {
