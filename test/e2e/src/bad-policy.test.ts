@@ -71,8 +71,10 @@ const rows: readonly Row[] = [
   },
   {
     what: "a rule of which this version knows nothing yet",
-    text: guard({ egress: [{ toFQDNs: [{ matchName: "example.com" }] }] }),
-    says: /spec\.egress\[0\]\.toFQDNs: is not supported yet/,
+    text: guard({
+      egress: [{ toPorts: [{ ports: [{ port: "443", protocol: "TCP" }], terminatingTLS: { secret: { name: "certificate" } } }] }],
+    }),
+    says: /spec\.egress\[0\]\.toPorts\[0\]\.terminatingTLS: is not supported yet/,
   },
 ];
 
