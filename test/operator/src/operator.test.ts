@@ -162,7 +162,7 @@ test("health and metrics are served where they are expected", async () => {
 
 for (const [flags, code, said] of [
   [["--help"], 0, /Usage: cilium-operator-generic \[FLAGS\]/],
-  [["--ipam", "eni"], 2, /cilium-operator-generic: --ipam is one of cluster-pool, kubernetes, not "eni"/],
+  [["--ipam", "eni"], 2, /cilium-operator-generic: --ipam is one of cluster-pool, kubernetes, multi-pool, not "eni"/],
   [[], 1, /cilium-operator-generic: there is no API server: name one with --k8s-kubeconfig-path, or run in a pod/],
   [["--k8s-kubeconfig-path", "/nonexistent"], 1, /cilium-operator-generic: kubeconfig \/nonexistent: cannot be read: ENOENT/],
 ] as const) {

@@ -19,6 +19,8 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
   readonly #byId = new Map<number, Identity>();
   readonly #idsByLabels = new Map<string, Set<number>>();
   readonly #creating = new Map<string, Promise<Identity>>();
+  /** Made or found by us, and not yet shown by the watch. */
+  readonly #unseen = new Set<number>();
 
   /** `synced` settles when every existing object has been given to `upsert`. */
   constructor(client: KubernetesClient, synced: () => Promise<void>) {
@@ -26,7 +28,21 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
     this.#synced = synced;
   }
 
+  /** The watch shows it. */
   upsert(identity: Identity): void {
+    this.#remember(identity);
+    this.#unseen.delete(identity.id);
+  }
+
+  /**
+   * All objects have been listed anew: what was not among them and was never seen may be gone without a word, because nobody tells of the end of what nobody
+   * knew. Where it is there after all, the watch or `ensure` finds it.
+   */
+  listed(): void {
+    for (const id of this.#unseen) this.remove(id);
+  }
+
+  #remember(identity: Identity): void {
     this.remove(identity.id);
     this.#byId.set(identity.id, identity);
     const ids = this.#idsByLabels.get(identity.labels.key);
@@ -35,6 +51,7 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
   }
 
   remove(id: number): void {
+    this.#unseen.delete(id);
     const identity = this.#byId.get(id);
     if (identity === undefined) return;
     this.#byId.delete(id);
@@ -69,7 +86,14 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
     const known = this.#byId.get(id);
     const made = known ?? (await this.#createNumbered(id, labels, signal));
     if (made?.labels.key !== labels.key) throw new Error(`identity ${id} of ${labels.key} has been given to other labels`);
-    this.upsert(made);
+    if (known === undefined) this.#learn(made);
+  }
+
+  /** By an answer of the server, which the watch may have been told of already. */
+  #learn(identity: Identity): void {
+    if (this.#byId.get(identity.id)?.labels.key === identity.labels.key) return;
+    this.#remember(identity);
+    this.#unseen.add(identity.id);
   }
 
   /** The operator collects identities that no CiliumEndpoint names; there is nothing to give back here. */
@@ -89,7 +113,7 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
       if (this.#byId.has(id)) continue;
       const identity = await this.#createNumbered(id, labels, signal);
       if (identity === undefined) continue;
-      this.upsert(identity);
+      this.#learn(identity);
       return identity;
     }
     throw new Error(
@@ -109,7 +133,7 @@ export class CustomResourceIdentities implements ClusterIdentityAllocator {
       const existing = await this.#client.get(resources.ciliumIdentities, { name: String(id) }, { signal });
       if (existing === undefined) continue; // Deleted in this moment: the number is free.
       const identity = ciliumIdentityFrom(existing);
-      if (identity !== undefined) this.upsert(identity);
+      if (identity !== undefined) this.#learn(identity);
       return identity?.labels.key === labels.key ? identity : undefined;
     }
     return undefined;

@@ -118,3 +118,19 @@ test("an object that is deleted while its identity is in use here is made again,
     assert.match(said[0] ?? "", /has been given to other labels/);
   });
 });
+
+test("an identity that we made and whose object went before any watch showed it is made again after the next listing", async () => {
+  await withServer(async (open) => {
+    const client = await open();
+    const identities = new CustomResourceIdentities(client, known);
+    const { id } = await identities.acquire(web, signal);
+    const seen = await identities.acquire(db, signal);
+    identities.upsert(seen);
+    await client.delete(resources.ciliumIdentities, { name: String(id) }, { signal });
+    identities.listed();
+    assert.equal(identities.get(id), undefined);
+    assert.deepEqual(identities.get(seen.id), seen);
+    await identities.ensure({ id, labels: web }, signal);
+    assert.deepEqual(await objects(client), [db.key, web.key].sort());
+  });
+});

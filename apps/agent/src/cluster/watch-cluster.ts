@@ -84,6 +84,7 @@ export class ClusterWatch {
         onDelete: ({ namespace, name }) => pods.removePod(namespace, name),
       }),
       this.#reflect("identities", resources.ciliumIdentities, signal, {
+        onListed: () => identities.listed(),
         onUpsert: (object) => {
           const identity = ciliumIdentityFrom(object);
           // Below stand the numbers that mean the same in every cluster: nobody may give them other labels.
@@ -118,8 +119,12 @@ export class ClusterWatch {
     );
   }
 
-  #reflect(name: Watched, resource: Resource, signal: AbortSignal, handlers: Handlers): Promise<void> {
-    return this.#reflectResource(name, resource, signal, handlers, () => this.#synced.get(name)?.resolve());
+  #reflect(name: Watched, resource: Resource, signal: AbortSignal, handlers: Handlers & { onListed?(): void }): Promise<void> {
+    const { onListed, ...rest } = handlers;
+    return this.#reflectResource(name, resource, signal, rest, () => {
+      onListed?.();
+      this.#synced.get(name)?.resolve();
+    });
   }
 
   /** `optional`: where the server does not know the resource, there are no objects of it; it is asked again. */
