@@ -18,7 +18,7 @@ const batchEvents = 1_000;
 /** What one process cannot deliver to four clients. */
 const batchesPerSecond = 150;
 const memoryGrowthMax = 64e6;
-/** Ten minutes do not fit. */
+/** What is kept at most: `sizeBytesMax` of the history. */
 const historyBytesMax = 64e6;
 const packet = buildPacket({ source: "10.0.0.1", destination: "10.0.0.2", tcp: { sourcePort: 40_000, destinationPort: 80, flags: 2 } });
 
