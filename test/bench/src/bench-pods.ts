@@ -52,11 +52,11 @@ export async function deletePods(lab: Lab, prefix: string, count: number): Promi
   }
 }
 
-function namespaceOf(lab: Lab, name: string): string {
+export function namespaceOf(lab: Lab, name: string): string {
   return `ct-${lab.name}-${name}`;
 }
 
-function cniBody(lab: Lab, command: "ADD" | "DEL", name: string): object {
+export function cniBody(lab: Lab, command: "ADD" | "DEL", name: string): object {
   return {
     command,
     containerId: `bench-${name}`,
@@ -69,7 +69,7 @@ function cniBody(lab: Lab, command: "ADD" | "DEL", name: string): object {
 }
 
 /** Ten applications: pods of one share an identity, as replicas do. */
-function podObject(name: string): KubernetesObject {
+export function podObject(name: string): KubernetesObject {
   const index = Number(name.slice(1));
   const labels = { app: `app${index % 10}`, bench: "yes", subject: index < 25 ? "first" : "rest" };
   return {

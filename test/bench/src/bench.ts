@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchCluster } from "./cluster.ts";
+import { benchClusterPods } from "./cluster-pods.ts";
 import { benchControl } from "./control.ts";
 import { benchCrossNode } from "./cross-node.ts";
 import { benchDatapath } from "./datapath.ts";
@@ -30,7 +31,11 @@ export async function bench(args: string[]): Promise<number> {
   const benches: Record<string, () => Promise<Row[]>> = {
     datapath: () => benchDatapath(root, { repeats, seconds }),
     "cross-node": () => benchCrossNode(root, { repeats, seconds }),
-    cluster: async () => [...(await benchCrossNode(root, { repeats, seconds })), ...(await benchCluster(root, { repeats }))],
+    cluster: async () => [
+      ...(await benchCrossNode(root, { repeats, seconds })),
+      ...(await benchCluster(root, { repeats })),
+      ...(await benchClusterPods(root)),
+    ],
     control: () => benchControl(root, { repeats }),
     hubble: () => benchHubble({ repeats }),
     scale: () => benchScale(root, { size: values.size }),
