@@ -6,6 +6,7 @@ const { SIM_SEED } = process.env;
 /** Seeds that found something, and would again with what is here now: a new action makes other histories of the old seeds. */
 const found: ReadonlyArray<readonly [seed: number, what: string]> = [
   [1_004, "a router's address of former pod CIDRs was taken for one of the node's own"],
+  [207, "an identity that went before any watch showed it was never made again"],
   [34, "a pod whose namesake was connected after it, and removed late, was no longer shown"],
 ];
 
