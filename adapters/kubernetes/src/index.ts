@@ -53,8 +53,15 @@ export { ciliumPolicyFromRule } from "./policies/policy-from-rule.ts";
 export { auditAnnotation, type ParsedPolicy } from "./policies/policy-object.ts";
 export { policyServiceFrom, type ServiceSlice, serviceSliceFrom } from "./policies/policy-service.ts";
 export { type ManifestObject, type Manifests, type Place, parseManifests } from "./policy-cluster/manifest.ts";
+export { type ParsedObject, parsePolicyObject } from "./policy-cluster/parse-policy-object.ts";
 export { policyKey, policyKinds } from "./policy-cluster/policy-kinds.ts";
-export { type PolicyCluster, type PolicyPod, policyWorldOf, readPolicyCluster } from "./policy-cluster/read-policy-cluster.ts";
+export {
+  type PolicyCluster,
+  type PolicyPod,
+  policyWorldOf,
+  policyWorldWith,
+  readPolicyCluster,
+} from "./policy-cluster/read-policy-cluster.ts";
 export { type ReflectOptions, type ReflectState, reflect } from "./reflect.ts";
 export { type ReflectIntoTableOptions, reflectIntoTable } from "./reflect-into-table.ts";
 export { apiVersionOf, type ObjectName, type Resource, resources } from "./resource.ts";

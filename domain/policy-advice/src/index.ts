@@ -10,7 +10,7 @@ export {
   type PolicyExplanation,
   type PolicyVerdict,
 } from "./explain/explained.ts";
-export { explanationLines, remediesOf } from "./explain/explanation-text.ts";
+export { explanationLines, remediesOf, withRemedyAs } from "./explain/explanation-text.ts";
 export type { DirectionQuestion, Party } from "./explain/policy-changes.ts";
 export type { Observation, ObservedEnd, ObservedFlow } from "./flows/observed-flow.ts";
 export { type Check, checks, type Finding, type LintCluster, type LintContext } from "./lint/finding.ts";

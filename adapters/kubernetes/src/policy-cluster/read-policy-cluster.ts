@@ -52,10 +52,16 @@ export interface PolicyCluster {
   readonly serviceAddresses: ReadonlyMap<string, string>;
 }
 
-/** Rules beside the rest of the cluster. */
-export function policyWorldOf(cluster: PolicyCluster, policies: ReadonlyMap<string, readonly Rule[]> = cluster.policies): PolicyWorld {
-  const { settings, cidrGroups, services } = cluster;
+/** What is in force. */
+export function policyWorldOf({ settings, cidrGroups, services, policies }: PolicyCluster): PolicyWorld {
   return { ...settings, cidrGroups, services, rules: [...policies.values()].flat() };
+}
+
+/** What would be in force: policies and groups come beside those of the cluster, or in the place of those of the same name. */
+export function policyWorldWith(cluster: PolicyCluster, changes: Pick<PolicyCluster, "policies" | "cidrGroups">): PolicyWorld {
+  const policies = new Map([...cluster.policies, ...changes.policies]);
+  const groups = new Map([...cluster.cidrGroups, ...changes.cidrGroups].map((group) => [group.name, group]));
+  return policyWorldOf({ ...cluster, policies, cidrGroups: [...groups.values()] });
 }
 
 interface ReadOptions {

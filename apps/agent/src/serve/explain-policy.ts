@@ -1,7 +1,7 @@
-import { type AgentOperations, found, type WrittenExplanation } from "@cilium-ts/agent-api";
+import { type AgentOperations, found } from "@cilium-ts/agent-api";
 import { ciliumPolicyFromRule } from "@cilium-ts/kubernetes";
 import type { CidrGroup, PolicyEngine, PolicyService, PolicyWorld, Rule } from "@cilium-ts/policy";
-import { type DirectionQuestion, type ExplainedDirection, explainConnection, type InForce } from "@cilium-ts/policy-advice";
+import { type DirectionQuestion, explainConnection, type InForce, withRemedyAs } from "@cilium-ts/policy-advice";
 import { families, findParty, type NodeParty, type PartySources, partyShape } from "./policy-parties.ts";
 
 export interface ExplainOptions {
@@ -35,7 +35,15 @@ export function explainPolicy(options: ExplainOptions, request: ExplainRequest):
   const inForce = (question: DirectionQuestion): InForce =>
     judge(options, question.direction === "egress" ? [from, to] : [to, from], question);
   const { verdict, egress, ingress } = explainConnection({ from, to, protocol, port }, world, inForce);
-  return found({ from: partyShape(from), to: partyShape(to), protocol, port, verdict, egress: written(egress), ingress: written(ingress) });
+  return found({
+    from: partyShape(from),
+    to: partyShape(to),
+    protocol,
+    port,
+    verdict,
+    egress: withRemedyAs(egress, remedyObject),
+    ingress: withRemedyAs(ingress, remedyObject),
+  });
 }
 
 /** Only a subject that no endpoint of this node has is forgotten again: the engine tells of changes to those it remembers. */
@@ -49,6 +57,6 @@ function judge({ engine, sources }: ExplainOptions, [self, peer]: readonly [Node
   return { enforced, decision, audited: self.row !== undefined && sources.isAudited(self.row) };
 }
 
-function written({ remedy, ...direction }: ExplainedDirection<Rule>): WrittenExplanation["egress"] {
-  return remedy === undefined ? direction : { ...direction, remedy: { ...ciliumPolicyFromRule(remedy) } };
+function remedyObject(rule: Rule): Readonly<Record<string, unknown>> {
+  return { ...ciliumPolicyFromRule(rule) };
 }

@@ -1,13 +1,12 @@
 import { addOutputFlag, checkOutput, clean, type OutputOptions, show, UsageError } from "@cilium-ts/command-line";
 import { ciliumPolicyFromRule, policyWorldOf, readPolicyCluster } from "@cilium-ts/kubernetes";
-import type { Rule } from "@cilium-ts/policy";
 import {
-  type ExplainedDirection,
   type ExplainedProtocol,
   explainConnection,
   explainedProtocols,
   explanationLines,
   remediesOf,
+  withRemedyAs,
 } from "@cilium-ts/policy-advice";
 import type { Command } from "commander";
 import { stringify } from "yaml";
@@ -35,7 +34,15 @@ export function addExplain(group: Command, context: Context): void {
     const cluster = await readPolicyCluster(await context.cluster(), { namespace: context.namespace, signal: context.stopped });
     const [from, to] = [findParty(cluster, options.from, "--from"), findParty(cluster, options.to, "--to")];
     const { verdict, egress, ingress } = explainConnection({ from, to, protocol, port }, policyWorldOf(cluster));
-    const explanation = { from: from.shape, to: to.shape, protocol, port, verdict, egress: written(egress), ingress: written(ingress) };
+    const explanation = {
+      from: from.shape,
+      to: to.shape,
+      protocol,
+      port,
+      verdict,
+      egress: withRemedyAs(egress, ciliumPolicyFromRule),
+      ingress: withRemedyAs(ingress, ciliumPolicyFromRule),
+    };
     const lines = (): string => `${explanationLines(explanation, yamlLines).map(clean).join("\n")}\n`;
     if (options.remedy !== true) show(context, options, explanation, lines);
     else {
@@ -48,10 +55,6 @@ export function addExplain(group: Command, context: Context): void {
 
 function yamlLines(value: object): string[] {
   return stringify(value, { lineWidth: 0 }).trimEnd().split("\n");
-}
-
-function written({ remedy, ...direction }: ExplainedDirection<Rule>): ExplainedDirection<object> {
-  return remedy === undefined ? direction : { ...direction, remedy: ciliumPolicyFromRule(remedy) };
 }
 
 function parsePort(text: string): { readonly port: number; readonly protocol: ExplainedProtocol } {

@@ -1,9 +1,8 @@
-import type { ManifestObject, Manifests, Place } from "@cilium-ts/kubernetes";
+import { type ManifestObject, type Manifests, type ParsedObject, type Place, parsePolicyObject } from "@cilium-ts/kubernetes";
 import type { ObjectChecker } from "@cilium-ts/kubernetes-server/check";
 import { namespaceLabelKey } from "@cilium-ts/labels";
 import type { CidrGroup, Rule } from "@cilium-ts/policy";
 import { type Check, type LintContext, lintPolicies } from "@cilium-ts/policy-advice";
-import { type ParsedObject, parsePolicyObject } from "./policy-files.ts";
 
 export interface FileFinding extends Place {
   readonly file: string;

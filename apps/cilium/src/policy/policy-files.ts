@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { clean, UsageError } from "@cilium-ts/command-line";
-import { type ManifestObject, type Manifests, parseCiliumCidrGroup, parseManifests, policyKey, policyKinds } from "@cilium-ts/kubernetes";
+import { type ManifestObject, type Manifests, parseManifests, parsePolicyObject } from "@cilium-ts/kubernetes";
 import type { CidrGroup, Rule } from "@cilium-ts/policy";
 import { errorMessage } from "@cilium-ts/std";
 
@@ -39,20 +39,6 @@ export function readPolicyFiles(paths: readonly string[], clusterName: string): 
   }
   if (wrong.length > 0) throw new UsageError(`what is not valid has no effect to look at:\n${wrong.map(clean).join("\n")}`);
   return { policies, cidrGroups, otherKinds };
-}
-
-type Problems = { readonly problems: ReadonlyArray<{ readonly path: string; readonly message: string }> };
-
-export type ParsedObject = Problems &
-  ({ readonly key: string; readonly rules: readonly Rule[] } | { readonly group: CidrGroup | undefined } | { readonly kind: string });
-
-/** What the object is to policies, by its kind. */
-export function parsePolicyObject({ object }: ManifestObject, clusterName: string): ParsedObject {
-  const { kind, metadata = {} } = (object ?? {}) as { readonly kind?: unknown; readonly metadata?: { namespace?: string; name?: string } };
-  if (kind === "CiliumCIDRGroup") return parseCiliumCidrGroup(object);
-  const known = policyKinds.find(({ resource }) => resource.kind === kind);
-  if (known === undefined) return { kind: typeof kind === "string" ? kind : "", problems: [] };
-  return { key: policyKey(known.resource, metadata ?? {}), ...known.parse(object, { clusterName, nodeSelectorLabels: true }) };
 }
 
 /** `12:5: spec.ingress[0]: must be an object`. */

@@ -1,6 +1,6 @@
 import { addOutputFlag, checkOutput, clean, ExitCode, type OutputOptions, show, tableText, UsageError } from "@cilium-ts/command-line";
-import { type PolicyCluster, policyWorldOf, readPolicyCluster } from "@cilium-ts/kubernetes";
-import type { PolicyWorld, Rule } from "@cilium-ts/policy";
+import { type PolicyCluster, policyWorldOf, policyWorldWith, readPolicyCluster } from "@cilium-ts/kubernetes";
+import type { PolicyWorld } from "@cilium-ts/policy";
 import { type ObservedEnd, WhatIf, type WhatIfReport } from "@cilium-ts/policy-advice";
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
@@ -41,11 +41,9 @@ function changedWorld(cluster: PolicyCluster, options: WhatIfFlags, { world }: C
   const files = readPolicyFiles(options.filename ?? [], cluster.settings.clusterName);
   if (files.otherKinds.size > 0)
     world.stderr.write(`cilium: objects that are no policies are left aside: ${clean([...files.otherKinds].sort().join(", "))}\n`);
-  const policies = new Map<string, readonly Rule[]>(cluster.policies);
+  const policies = new Map(cluster.policies);
   for (const text of options.delete ?? []) policies.delete(policyNamed(policies, text));
-  for (const [key, rules] of files.policies) policies.set(key, rules);
-  const groups = new Map([...cluster.cidrGroups, ...files.cidrGroups].map((group) => [group.name, group]));
-  return { ...policyWorldOf(cluster, policies), cidrGroups: [...groups.values()] };
+  return policyWorldWith({ ...cluster, policies }, files);
 }
 
 function policyNamed(policies: ReadonlyMap<string, unknown>, text: string): string {

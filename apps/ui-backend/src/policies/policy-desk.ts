@@ -4,11 +4,11 @@ import {
   type KubernetesClient,
   type KubernetesObject,
   type PolicyCluster,
-  parseCiliumCidrGroup,
   parseManifests,
-  policyKey,
+  parsePolicyObject,
   policyKinds,
   policyWorldOf,
+  policyWorldWith,
   readPolicyCluster,
 } from "@cilium-ts/kubernetes";
 import type { ObjectChecker } from "@cilium-ts/kubernetes-server/check";
@@ -17,7 +17,6 @@ import { parseAddress } from "@cilium-ts/net";
 import { type flowpb, observationOf } from "@cilium-ts/observer";
 import type { CidrGroup, PolicyWorld, Rule } from "@cilium-ts/policy";
 import {
-  type ExplainedDirection,
   type ExplainedProtocol,
   explainConnection,
   explainedProtocols,
@@ -28,6 +27,7 @@ import {
   remediesOf,
   WhatIf,
   type WhatIfReport,
+  withRemedyAs,
 } from "@cilium-ts/policy-advice";
 import type { FlowEnd, PolicyProblem, PolicySummary, PolicyText, SeenFlow, Why } from "@cilium-ts/service-map";
 import type { Clock } from "@cilium-ts/std";
@@ -150,7 +150,14 @@ export class PolicyDesk {
     const [from, to] = [partyOf(cluster, source), partyOf(cluster, destination)];
     const { verdict, egress, ingress } = explainConnection({ from, to, protocol, port: destination.port }, policyWorldOf(cluster));
     const shapes = { from: shapeOf(source), to: shapeOf(destination) };
-    const explanation = { ...shapes, protocol, port: destination.port, verdict, egress: written(egress), ingress: written(ingress) };
+    const explanation = {
+      ...shapes,
+      protocol,
+      port: destination.port,
+      verdict,
+      egress: withRemedyAs(egress, ciliumPolicyFromRule),
+      ingress: withRemedyAs(ingress, ciliumPolicyFromRule),
+    };
     const remedies = remediesOf(explanation);
     return {
       verdict,
@@ -215,31 +222,24 @@ function readPolicies(yaml: string, clusterName: string, checkObject: ObjectChec
   const policies = new Map<string, ReadPolicy>();
   const cidrGroups: CidrGroup[] = [];
   for (const { object, placeOf } of manifests.objects) {
-    const { kind, metadata } = (object ?? {}) as {
-      readonly kind?: unknown;
-      readonly metadata?: { readonly namespace?: string; readonly name?: string };
-    };
     const tell = (told: ReadonlyArray<{ readonly path: string; readonly message: string }>): void =>
       void problems.push(...told.map(({ path, message }): PolicyProblem => ({ severity: "error", ...placeOf(path), path, message })));
     const rejected = checkObject(object) ?? [];
     tell(rejected);
     const isSaid = new Set(rejected.map(({ path }) => path));
-    const known = policyKinds.find(({ resource }) => resource.kind === kind);
-    if (known !== undefined) {
-      const parsed = known.parse(object, { clusterName, nodeSelectorLabels: true });
-      tell(parsed.problems.filter(({ path }) => !isSaid.has(path)));
-      policies.set(policyKey(known.resource, metadata ?? {}), { rules: parsed.rules, placeOf });
-    } else if (kind === "CiliumCIDRGroup") {
-      const { group, problems: wrong } = parseCiliumCidrGroup(object);
-      tell(wrong.filter(({ path }) => !isSaid.has(path)));
-      if (group !== undefined) cidrGroups.push(group);
-    } else
+    const parsed = parsePolicyObject({ object }, clusterName);
+    tell(parsed.problems.filter(({ path }) => !isSaid.has(path)));
+    if ("rules" in parsed) policies.set(parsed.key, { rules: parsed.rules, placeOf });
+    else if ("group" in parsed) cidrGroups.push(...(parsed.group === undefined ? [] : [parsed.group]));
+    else {
+      const { kind } = (object ?? {}) as { readonly kind?: unknown };
       problems.push({
         severity: "warning",
         ...placeOf(""),
         path: "kind",
         message: `${String(kind)} is no kind of policy, and is left aside`,
       });
+    }
   }
   return { policies, cidrGroups, problems };
 }
@@ -248,11 +248,9 @@ function changedWorld(cluster: PolicyCluster, yaml: string, deleted: readonly st
   const { policies: written, cidrGroups, problems } = readPolicies(yaml, cluster.settings.clusterName, checkObject);
   const wrong = problems.find(({ severity }) => severity === "error");
   if (wrong !== undefined) throw new PolicyRefusal(`line ${wrong.line}: ${wrong.path === "" ? "" : `${wrong.path}: `}${wrong.message}`);
-  const policies = new Map<string, readonly Rule[]>(cluster.policies);
+  const policies = new Map(cluster.policies);
   for (const key of deleted) if (!policies.delete(key)) throw new PolicyRefusal(`there is no policy ${key} in the cluster`);
-  for (const [key, { rules }] of written) policies.set(key, rules);
-  const groups = new Map([...cluster.cidrGroups, ...cidrGroups].map((group) => [group.name, group]));
-  return { ...policyWorldOf(cluster, policies), cidrGroups: [...groups.values()] };
+  return policyWorldWith({ ...cluster, policies }, { policies: new Map([...written].map(([key, { rules }]) => [key, rules])), cidrGroups });
 }
 
 function partyOf({ pods, settings }: PolicyCluster, end: FlowEnd): Party {
@@ -271,10 +269,6 @@ function partyOf({ pods, settings }: PolicyCluster, end: FlowEnd): Party {
 
 function shapeOf({ identity, labels, pod, namespace, ip }: FlowEnd) {
   return { identity, labels, ...(pod === "" ? { address: ip } : { pod: `${namespace}/${pod}` }) };
-}
-
-function written({ remedy, ...direction }: ExplainedDirection<Rule>): ExplainedDirection<object> {
-  return remedy === undefined ? direction : { ...direction, remedy: ciliumPolicyFromRule(remedy) };
 }
 
 function protocolOf({ protocol }: SeenFlow): ExplainedProtocol | undefined {

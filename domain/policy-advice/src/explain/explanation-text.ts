@@ -56,6 +56,14 @@ function placeText(rule: ExplainedRule): string {
   return `${policyText(rule)}${rule.path === "" ? "" : ` at ${rule.path}`}`;
 }
 
+/** The direction with its remedy in another form, such as the object that people apply. */
+export function withRemedyAs<From, To>(
+  { remedy, ...direction }: ExplainedDirection<From>,
+  write: (remedy: From) => To,
+): ExplainedDirection<To> {
+  return remedy === undefined ? direction : { ...direction, remedy: write(remedy) };
+}
+
 /** The policies that together would let the packet through; in words, why there are none. */
 export function remediesOf<Remedy>({ verdict, egress, ingress }: PolicyExplanation<Remedy>): readonly Remedy[] | string {
   if (verdict === "allowed") return "it is allowed already";
