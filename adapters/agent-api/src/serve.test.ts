@@ -64,7 +64,8 @@ function raw(
     const { body, headers = {} } = options;
     // Without a length, node:http sends the body of a GET or DELETE without any framing.
     const framing = body === undefined || "transfer-encoding" in headers ? {} : { "content-length": Buffer.byteLength(body) };
-    const sent = httpRequest({ socketPath, method, path, headers: { ...framing, ...headers } }, async (response) => {
+    const signal = AbortSignal.timeout(60_000); // An answer that never comes is the failure of one test, not of the whole file.
+    const sent = httpRequest({ socketPath, method, path, headers: { ...framing, ...headers }, signal }, async (response) => {
       let text = "";
       try {
         for await (const chunk of response) text += chunk;

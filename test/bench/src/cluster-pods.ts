@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { type KubernetesClient, openKubernetes, resources } from "@cilium-ts/kubernetes";
-import { Lab, type LabPod, runOrThrow } from "@cilium-ts/lab";
+import { Lab, type LabPod, ownPlace, runOrThrow } from "@cilium-ts/lab";
 import { addPods, call, cniBody, namespaceOf, podObject } from "./bench-pods.ts";
 import { residentMegabytes } from "./process-usage.ts";
 import { createRow, percentile, type Row, type Samples } from "./report.ts";
@@ -16,7 +16,7 @@ const restarts = 5;
 
 /** Two nodes: how soon a pod of the one is reached from the other, what the programs weigh, and how long an agent with many endpoints takes to start again. */
 export async function benchClusterPods(root: string): Promise<Row[]> {
-  await using lab = await Lab.start({ root, name: "benchp", subnet: 246, nodes: 2, ipam: "cluster-pool", relay: true });
+  await using lab = await Lab.start({ root, ...ownPlace("b"), nodes: 2, ipam: "cluster-pool", relay: true });
   await using client = await openKubernetes({ kubeconfigPath: lab.kubeconfigPath });
   const rows: Row[] = [];
   const add = (samples: Samples): void => void rows.push(createRow(samples));

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { openKernel } from "@cilium-ts/kernel";
 import { type KubernetesClient, openKubernetes, resources } from "@cilium-ts/kubernetes";
-import { Lab, type LabPod, startDaemon, stopDaemon } from "@cilium-ts/lab";
+import { Lab, type LabPod, ownPlace, startDaemon, stopDaemon } from "@cilium-ts/lab";
 import { addPods, call, deletePods } from "./bench-pods.ts";
 import { loadRules, policyChanges, policyObject } from "./enforced-changes.ts";
 import { ensureNetperf, measure, netperfPorts } from "./netperf.ts";
@@ -13,7 +13,7 @@ const signal = new AbortController().signal;
 
 /** The control plane: starts, pods, policies, memory, and what a flood costs. Figures of the incumbent are in docs/decisions. */
 export async function benchControl(root: string, options: { repeats: number }): Promise<Row[]> {
-  await using lab = await Lab.start({ root, name: "benchc", subnet: 248 });
+  await using lab = await Lab.start({ root, ...ownPlace("b") });
   await using client = await openKubernetes({ kubeconfigPath: lab.kubeconfigPath });
   const rows: Row[] = [];
   const add = (samples: Samples): void => void rows.push(createRow(samples));

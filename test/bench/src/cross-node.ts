@@ -1,3 +1,4 @@
+import { ownPlace } from "@cilium-ts/lab";
 import { measureInterleaved } from "./interleaved.ts";
 import type { NetperfTest } from "./netperf.ts";
 import { openKernelVxlan, openPlainRouting } from "./node-topologies.ts";
@@ -15,8 +16,8 @@ const plan: ReadonlyArray<{ test: NetperfTest; unit: string; incumbentRatio: num
 /** Pods of two nodes, tunnelled and routed natively, with policy and Hubble on, beside what the kernel does alone. */
 export async function benchCrossNode(root: string, options: { repeats: number; seconds: number }): Promise<Row[]> {
   await using stack = new AsyncDisposableStack();
-  const tunnel = stack.use(await openPods("tunnel", { root, name: "bencht", subnet: 247, nodes: 2, routing: "tunnel" }));
-  const native = stack.use(await openPods("native", { root, name: "benchn", subnet: 246, nodes: 2, routing: "native" }));
+  const tunnel = stack.use(await openPods("tunnel", { root, ...ownPlace("bt"), nodes: 2, routing: "tunnel" }));
+  const native = stack.use(await openPods("native", { root, ...ownPlace("bn", 1), nodes: 2, routing: "native" }));
   const topologies = [tunnel, native, stack.use(await openKernelVxlan("ctbv")), stack.use(await openPlainRouting("ctbr"))];
   const tests = plan.map(({ test }) => test);
   const onRound = (round: number): void => console.error(`dev bench cross-node: round ${round} of ${options.repeats}`);

@@ -1,3 +1,4 @@
+import { ownPlace } from "@cilium-ts/lab";
 import { measureInterleaved } from "./interleaved.ts";
 import type { NetperfTest } from "./netperf.ts";
 import { openPods } from "./pods.ts";
@@ -15,7 +16,7 @@ const plan: ReadonlyArray<{ test: NetperfTest; unit: string; aim: number; incumb
 /** Two pods of one node, beside a bare veth pair and a bridge with a firewall that knows connections. */
 export async function benchDatapath(root: string, options: { repeats: number; seconds: number }): Promise<Row[]> {
   await using stack = new AsyncDisposableStack();
-  const ours = stack.use(await openPods("cilium-ts", { root, name: "bench", subnet: 249 }));
+  const ours = stack.use(await openPods("cilium-ts", { root, ...ownPlace("b") }));
   const topologies = [ours, stack.use(await openVethPair("ctb")), stack.use(await openBridgeWithNftables("ctb"))];
   const tests = plan.map(({ test }) => test);
   const onRound = (round: number): void => console.error(`dev bench datapath: round ${round} of ${options.repeats}`);

@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { LocalIdentityAllocator } from "@cilium-ts/identity";
 import { openKubernetes } from "@cilium-ts/kubernetes";
-import { Lab } from "@cilium-ts/lab";
+import { Lab, ownPlace } from "@cilium-ts/lab";
 import { Selector } from "@cilium-ts/labels";
 import { PolicyEngine, type PolicySubject } from "@cilium-ts/policy";
 import { addPods, deletePods } from "./bench-pods.ts";
@@ -168,7 +168,7 @@ function addIdentities(add: Add): void {
 
 /** From the write of a changed rule to the last of 25 endpoints that judges by it, with 1,000 rules that all of them have. */
 async function addEnforced(root: string, repeats: number, add: Add): Promise<void> {
-  await using lab = await Lab.start({ root, name: "benchp", subnet: 247 });
+  await using lab = await Lab.start({ root, ...ownPlace("b") });
   await using client = await openKubernetes({ kubeconfigPath: lab.kubeconfigPath });
   await addPods(lab, client, "s", 25, 1);
   await loadRules(client, 1_000);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { openKubernetes } from "@cilium-ts/kubernetes";
-import { Lab } from "@cilium-ts/lab";
+import { Lab, ownPlace } from "@cilium-ts/lab";
 import { PaperCluster } from "./paper-cluster.ts";
 import { cpuSeconds, residentMegabytes } from "./process-usage.ts";
 import { createRow, type Row, type Samples } from "./report.ts";
@@ -41,7 +41,7 @@ export async function benchScale(root: string, options: { readonly size: string 
 async function measure(root: string, size: Size): Promise<Samples[]> {
   const say = (what: string): void => console.error(`dev bench scale: ${size.name}: ${what}`);
   const agentArguments = ["--prometheus-serve-addr", ":9962"];
-  await using lab = await Lab.start({ root, name: "benchs", subnet: 243, ipam: "cluster-pool", agentArguments });
+  await using lab = await Lab.start({ root, ...ownPlace("b"), ipam: "cluster-pool", agentArguments });
   await using client = await openKubernetes({ kubeconfigPath: lab.kubeconfigPath, connectionsMax: 64 });
   const paper = new PaperCluster(client, size);
   say(`${size.nodes} nodes, ${size.identities} identities, ${size.pods} pods`);

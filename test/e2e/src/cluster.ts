@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { AgentClient, type Endpoint } from "@cilium-ts/agent-api";
-import { Lab, type LabOptions, runOrThrow, runToEnd, startDaemon } from "@cilium-ts/lab";
+import { Lab, type LabOptions, ownPlace, runOrThrow, runToEnd, startDaemon } from "@cilium-ts/lab";
 import { eventually } from "@cilium-ts/testing";
 import { repositoryRoot } from "@cilium-ts/tools/repository";
 import { type Place, Workload } from "./workload-client.ts";
@@ -8,8 +8,7 @@ import { type Place, Workload } from "./workload-client.ts";
 const signal = new AbortController().signal;
 
 /** Of this process: files of tests run one after another, but not alone on the machine. */
-export const labName = `e${process.pid % 100_000}`;
-export const labSubnet = 100 + (process.pid % 140);
+export const { name: labName, subnet: labSubnet } = ownPlace("e");
 
 /** For tests that count addresses and devices: the agent has one endpoint of its own otherwise. */
 export const withoutHealthEndpoint = ["--enable-endpoint-health-checking", "false"] as const;

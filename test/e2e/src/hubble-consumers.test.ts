@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Lab, type LabPod, runOrThrow, runToEnd } from "@cilium-ts/lab";
+import { Lab, type LabPod, ownPlace, runOrThrow, runToEnd } from "@cilium-ts/lab";
 import { createObserverClients, flowpb } from "@cilium-ts/observer";
 import { eventually, requireKernel } from "@cilium-ts/testing";
 
 const root = join(import.meta.dirname, "../../..");
-const subnet = 241;
+const { name, subnet } = ownPlace("e");
 const patience = { deadlineMs: 20_000, intervalMs: 300 };
 const denyAll = {
   apiVersion: "cilium.io/v2",
@@ -42,7 +42,7 @@ describe("flows of a node beside its clients", { skip: requireKernel() }, () => 
       ],
       ...["--hubble-export-file-path", join(folder, "events.log"), "--hubble-export-allowlist", '{"verdict":["DROPPED"]}'],
     ];
-    lab = await Lab.start({ root, name: "e2ehubble", subnet, agentArguments });
+    lab = await Lab.start({ root, name, subnet, agentArguments });
     client = await lab.createPod({ name: "client", labels: { app: "client" } });
     server = await lab.createPod({ name: "server", labels: { app: "server" } });
     await lab.kubectl.run(["apply", "-f", "-"], JSON.stringify(denyAll));

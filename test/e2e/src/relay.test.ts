@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type Daemon, Lab, type LabPod, runOrThrow, runToEnd, startDaemon, stopDaemon } from "@cilium-ts/lab";
+import { type Daemon, Lab, type LabPod, ownPlace, runOrThrow, runToEnd, startDaemon, stopDaemon } from "@cilium-ts/lab";
 import { eventually, requireKernel } from "@cilium-ts/testing";
 
 const root = join(import.meta.dirname, "../../..");
-const subnet = 243;
+const { name, subnet } = ownPlace("e");
 const server = `172.31.${subnet}.1:4245`;
 const patience = { deadlineMs: 20_000, intervalMs: 300 };
 
@@ -37,7 +37,7 @@ describe("flows of two nodes through a relay", { skip: requireKernel() }, () => 
 
   before(async () => {
     const agentArguments = ["--hubble-listen-address", ":4244", "--hubble-tls-dir", tls];
-    lab = await Lab.start({ root, name: "e2erelay", subnet, nodes: 2, agentArguments });
+    lab = await Lab.start({ root, name, subnet, nodes: 2, agentArguments });
     near = await lab.createPod({ name: "near" });
     far = await lab.createPod({ name: "far", node: "node2" });
     const where = ["--listen-address", server, "--health-listen-address", "", "--tls-dir", tls, "--retry-timeout", "1s"];

@@ -15,6 +15,7 @@ import {
   type Underlay,
   uplinkOf,
 } from "./node-namespace.ts";
+import { labNameLengthMax } from "./own-place.ts";
 import { addPodNetwork, removePodNetwork } from "./pod-network.ts";
 import { readLab } from "./read-lab.ts";
 import { endProcessesIn, removeDirectory, removeLab } from "./remove-lab.ts";
@@ -26,7 +27,7 @@ export type LabIpam = (typeof labIpams)[number];
 export interface LabOptions {
   /** The checkout. */
   readonly root: string;
-  /** At most 8 characters, so that device names fit. */
+  /** At most `labNameLengthMax` characters. */
   readonly name: string;
   /** Third number of the underlay 172.31.N.0/24: labs that run at the same time need different ones. */
   readonly subnet: number;
@@ -99,6 +100,9 @@ export class Lab implements AsyncDisposable {
 
   /** The API server and one node, ready. On failure nothing is left behind. */
   static async start(options: LabOptions): Promise<Lab> {
+    if (options.name.length > labNameLengthMax) {
+      throw new Error(`the lab's name "${options.name}" has more than ${labNameLengthMax} characters: its devices could not be named`);
+    }
     await removeLab(options.name);
     const lab = new Lab(options);
     try {

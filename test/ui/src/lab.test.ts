@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
-import { Lab, type LabPod } from "@cilium-ts/lab";
+import { Lab, type LabPod, ownPlace } from "@cilium-ts/lab";
 import { eventually, requireKernel } from "@cilium-ts/testing";
 import type { Browser } from "playwright-core";
 import { launchChromium, Tab } from "./browser.ts";
@@ -18,7 +18,7 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
   let server: LabPod;
 
   before(async () => {
-    lab = await Lab.start({ root, name: `u${process.pid % 100_000}`, subnet: 100 + (process.pid % 140), nodes: 2, relay: true, ui: true });
+    lab = await Lab.start({ root, ...ownPlace("u"), nodes: 2, relay: true, ui: true });
     client = await lab.createPod({ name: "client", labels: { app: "client" } });
     server = await lab.createPod({
       name: "server",
