@@ -25,6 +25,7 @@ export {
   type WriteOptions,
 } from "./client.ts";
 export { type Registration, registerDefinition, schemaVersionLabel } from "./custom-resource-definition.ts";
+export { type EventNote, eventObject } from "./event.ts";
 export { FencedClient } from "./fenced-client.ts";
 export { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
 export { loadInClusterAccess } from "./in-cluster.ts";

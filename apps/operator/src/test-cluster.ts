@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type KubernetesClient, type KubernetesObject, type ObjectName, openKubernetes, type Resource } from "@cilium-ts/kubernetes";
-import { readCiliumDefinitions } from "@cilium-ts/kubernetes-server";
+import { readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server";
 import { createMemoryStore, startTestServer, type TestServer } from "@cilium-ts/kubernetes-server/testing";
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
@@ -55,7 +55,8 @@ export class TestCluster implements AsyncDisposable {
 
   static async start(options: { definitions?: boolean } = {}): Promise<TestCluster> {
     const store = createMemoryStore();
-    const server = await startTestServer({ store, ...(options.definitions === false && { definitions: [] }) });
+    const definitions = options.definitions === false ? [] : [...readCiliumDefinitions(), ...readPolicyApiDefinitions()];
+    const server = await startTestServer({ store, definitions });
     return new TestCluster(store, server, await openKubernetes({ server: server.url }));
   }
 

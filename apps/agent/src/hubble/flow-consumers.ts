@@ -1,7 +1,7 @@
 import type { TlsSource } from "@cilium-ts/certificates";
 import { EndpointResolver, nodeNameOf } from "@cilium-ts/flow";
 import type { FlowStore } from "@cilium-ts/flow-store";
-import { type KubernetesClient, resources } from "@cilium-ts/kubernetes";
+import { eventObject, type KubernetesClient, resources } from "@cilium-ts/kubernetes";
 import { type FlowConsumer, followFlows } from "@cilium-ts/observer";
 import { TaskGroup } from "@cilium-ts/std";
 import { agentVersion } from "../version.ts";
@@ -100,19 +100,15 @@ const writeTimeoutMs = 10_000;
 
 async function writeEvent(client: KubernetesClient, nodeName: string, event: DropEvent, nowMs: number): Promise<void> {
   const { namespace, podName, podUid, message } = event;
-  const now = new Date(nowMs).toISOString().replace(/\.\d+Z$/, "Z");
-  const body = {
-    metadata: { namespace, name: `${podName}.${process.hrtime.bigint().toString(16)}` },
-    involvedObject: { apiVersion: "v1", kind: "Pod", namespace, name: podName, ...(podUid === "" ? {} : { uid: podUid }) },
+  const body = eventObject({
+    name: `${podName}.${process.hrtime.bigint().toString(16)}`,
+    about: { resource: resources.pods, namespace, name: podName, uid: podUid },
+    type: "Warning",
     reason: "PacketDrop",
     message,
-    type: "Warning",
-    source: { component: "cilium", host: nodeName },
-    reportingComponent: "cilium",
-    reportingInstance: nodeName,
-    firstTimestamp: now,
-    lastTimestamp: now,
-    count: 1,
-  };
+    component: "cilium",
+    instance: nodeName,
+    nowMs,
+  });
   await client.create(resources.events, body, { signal: AbortSignal.timeout(writeTimeoutMs) });
 }

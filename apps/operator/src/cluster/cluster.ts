@@ -1,6 +1,7 @@
 import {
   type KubernetesClient,
   type KubernetesObject,
+  policyKinds,
   type Resource,
   reflectIntoTable,
   resources,
@@ -10,8 +11,9 @@ import type { Log } from "@cilium-ts/log";
 import { Table } from "@cilium-ts/state";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { OperatorOptions } from "../settings.ts";
-import { agentPodRow, ciliumNodeRow, endpointRow, identityRow, nodeRow, podPoolRow, podRow, policyRow, sliceRow } from "./read-rows.ts";
-import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodPoolRow, PodRow, PolicyRow, SliceRow } from "./rows.ts";
+import { cidrGroupRow, type PolicyRow, policyRow } from "./policy-row.ts";
+import { agentPodRow, ciliumNodeRow, endpointRow, identityRow, nodeRow, podPoolRow, podRow, sliceRow } from "./read-rows.ts";
+import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodPoolRow, PodRow, SliceRow } from "./rows.ts";
 
 export interface ClusterOptions {
   readonly client: KubernetesClient;
@@ -40,7 +42,10 @@ export class Cluster {
   readonly agentPods = createTable<AgentPodRow>("agent pods", ({ key }) => key);
   readonly endpoints = createTable<EndpointRow>("ciliumendpoints", ({ key }) => key);
   readonly identities = createTable<IdentityRow>("ciliumidentities", ({ name }) => name);
-  readonly policies = createTable<PolicyRow>("policies", ({ key }) => key, ["namespaced", "clusterwide"]);
+  readonly policies = createTable<PolicyRow>("policies", ({ key }) => key, [
+    "cidr groups",
+    ...policyKinds.map(({ resource }) => resource.plural),
+  ]);
   readonly slices = createTable<SliceRow>("ciliumendpointslices", ({ name }) => name);
   /** In the mode multi-pool; otherwise nobody fills it. */
   readonly podPools = createTable<PodPoolRow>("ciliumpodippools", ({ name }) => name);
@@ -74,14 +79,14 @@ export class Cluster {
       this.#follow(signal, this.identities, resources.ciliumIdentities, identityRow),
     ];
     if (validatesPolicies) {
-      const read = (kind: PolicyRow["kind"]) => (object: KubernetesObject) => policyRow(object, kind, clusterName);
-      const { ciliumNetworkPolicies, ciliumClusterwideNetworkPolicies } = resources;
-      follows.push(
-        this.#follow(signal, this.policies, ciliumNetworkPolicies, read("CiliumNetworkPolicy"), { source: "namespaced" }),
-        this.#follow(signal, this.policies, ciliumClusterwideNetworkPolicies, read("CiliumClusterwideNetworkPolicy"), {
-          source: "clusterwide",
-        }),
-      );
+      const optional = { source: "cidr groups", optional: true } as const;
+      follows.push(this.#follow(signal, this.policies, resources.ciliumCidrGroups, cidrGroupRow, optional));
+      for (const kind of policyKinds) {
+        const { resource } = kind;
+        // A cluster need not serve the tiers, nor let us see NetworkPolicies; Cilium's own kinds we have to see.
+        const source = { source: resource.plural, ...(resource.group !== "cilium.io" && { optional: true as const }) };
+        follows.push(this.#follow(signal, this.policies, resource, (object) => policyRow(object, kind, clusterName), source));
+      }
     }
     if (ipam === "multi-pool") follows.push(this.#follow(signal, this.podPools, resources.ciliumPodIPPools, podPoolRow));
     if (makesSlices) follows.push(this.#follow(signal, this.slices, resources.ciliumEndpointSlices, sliceRow));
@@ -93,7 +98,7 @@ export class Cluster {
     table: Table<string, Row>,
     resource: Resource,
     rowOf: (object: KubernetesObject) => Row,
-    options: { readonly namespace?: string; readonly selector?: Selector; readonly source?: string } = {},
+    options: { readonly namespace?: string; readonly selector?: Selector; readonly source?: string; readonly optional?: true } = {},
   ): Promise<void> {
     const { client, clock, log } = this.#options;
     return reflectIntoTable({

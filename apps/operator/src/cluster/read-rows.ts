@@ -2,29 +2,14 @@ import {
   type KubernetesObject,
   listAt,
   nodePoolsFrom,
-  type ParsedPolicy,
-  parseCiliumClusterwideNetworkPolicy,
-  parseCiliumNetworkPolicy,
   parseCiliumPodIPPool,
   recordAt,
   textAt,
   textMapAt,
   textsAt,
 } from "@cilium-ts/kubernetes";
-import { unmetNeeds } from "@cilium-ts/policy";
 import { canonicalJson } from "./canonical-json.ts";
-import type {
-  AgentPodRow,
-  CiliumNodeRow,
-  EndpointRow,
-  IdentityRow,
-  NodeRow,
-  PodPoolRow,
-  PodRow,
-  PolicyRow,
-  PolicyVerdict,
-  SliceRow,
-} from "./rows.ts";
+import type { AgentPodRow, CiliumNodeRow, EndpointRow, IdentityRow, NodeRow, PodPoolRow, PodRow, SliceRow } from "./rows.ts";
 
 /** Marks an identity as unused; its value is the time of the mark. */
 export const heartbeatAnnotation = "io.cilium.heartbeat";
@@ -123,41 +108,6 @@ export function identityRow(object: KubernetesObject): IdentityRow {
   // A mark that is no time counts as made at the beginning of time: its identity still has to be unused while we look.
   const markedAtMs = mark === undefined ? undefined : Number.isNaN(Date.parse(mark)) ? 0 : Date.parse(mark);
   return { name, uid, resourceVersion, markedAtMs };
-}
-
-export function policyRow(object: KubernetesObject, kind: PolicyRow["kind"], clusterName: string): PolicyRow {
-  const { namespace = "", name = "", resourceVersion = "" } = object.metadata;
-  const parse = kind === "CiliumNetworkPolicy" ? parseCiliumNetworkPolicy : parseCiliumClusterwideNetworkPolicy;
-  const conditions = listAt(recordAt(object, "status"), "conditions");
-  const valid = conditions.find((condition) => textAt(condition, "type") === "Valid");
-  return {
-    key: `${kind}/${namespace}/${name}`,
-    kind,
-    namespace,
-    name,
-    resourceVersion,
-    verdict: verdictOf(parse(object, { clusterName, nodeSelectorLabels: true })),
-    said:
-      valid === undefined
-        ? undefined
-        : { status: textAt(valid, "status") === "True" ? "True" : "False", message: textAt(valid, "message") },
-    otherConditions: conditions.filter((condition) => condition !== valid),
-  };
-}
-
-const problemsToldMax = 10;
-
-function verdictOf({ rules, problems }: ParsedPolicy): PolicyVerdict {
-  const needs = unmetNeeds(rules);
-  const valid = "Policy validation succeeded";
-  if (problems.length === 0) return { status: "True", message: needs.length === 0 ? valid : `${valid}, but ${firstOf(needs)}` };
-  return { status: "False", message: firstOf(problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`))) };
-}
-
-function firstOf(sentences: readonly string[]): string {
-  const told = sentences.slice(0, problemsToldMax);
-  const rest = sentences.length - told.length;
-  return `${told.join("; ")}${rest > 0 ? `; and ${rest} more` : ""}`;
 }
 
 export function sliceRow(object: KubernetesObject): SliceRow {

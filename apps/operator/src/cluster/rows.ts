@@ -76,25 +76,6 @@ export interface IdentityRow {
   readonly markedAtMs: number | undefined;
 }
 
-export interface PolicyVerdict {
-  readonly status: "True" | "False";
-  readonly message: string;
-}
-
-export interface PolicyRow {
-  /** `kind/namespace/name`. */
-  readonly key: string;
-  readonly kind: "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy";
-  readonly namespace: string;
-  readonly name: string;
-  readonly resourceVersion: string;
-  readonly verdict: PolicyVerdict;
-  /** What its status says; undefined when it says nothing about validity. */
-  readonly said: PolicyVerdict | undefined;
-  /** Conditions of other types, as they are. */
-  readonly otherConditions: readonly unknown[];
-}
-
 export interface SliceRow {
   readonly name: string;
   readonly namespace: string;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KubernetesError } from "@cilium-ts/kubernetes";
+import { KubernetesError, resources } from "@cilium-ts/kubernetes";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
 import { ciliumNode, endpoint, TestDuty } from "./duty-world.ts";
 import { collectEndpoints } from "./endpoint-gc.ts";
@@ -135,15 +135,17 @@ test("what was written once is not written again before the answer comes back by
   const verdict = { status: "False", message: "wrong" } as const;
   const policy = {
     key: "k",
-    kind: "CiliumNetworkPolicy",
+    resource: resources.ciliumNetworkPolicies,
     namespace: "default",
     name: "p",
+    uid: "u",
     verdict,
-    said: undefined,
-    otherConditions: [],
+    needs: [],
+    groups: [],
   } as const;
-  policies.upsert({ ...policy, resourceVersion: "7" });
-  for (const source of ["namespaced", "clusterwide"]) policies.markSynced(source);
+  const status = { said: undefined, generation: undefined, otherConditions: [] };
+  policies.upsert({ ...policy, resourceVersion: "7", status });
+  for (const source of policies.pendingSources) policies.markSynced(source);
   const both = async (signal: AbortSignal): Promise<void> => {
     const ready = markReadyNodes(duty.world, { removesTaints: true, setsTaints: false, setsCondition: true, taintKey: "t" }, signal);
     await Promise.all([ready, validatePolicies(duty.world, signal)]);
@@ -153,7 +155,8 @@ test("what was written once is not written again before the answer comes back by
     await duty.clock.advance(3 * minute);
     assert.deepEqual(written().sort(), ["patch ciliumnetworkpolicies/status p", "patch nodes n", "patch nodes/status n"]);
     nodes.upsert({ ...node, resourceVersion: "9", isUp: true });
-    policies.upsert({ ...policy, resourceVersion: "9", said: { status: "True", message: "by somebody else" } });
+    const byAnother = { status: "True", message: "by somebody else", lastTransitionTime: "", observedGeneration: undefined } as const;
+    policies.upsert({ ...policy, resourceVersion: "9", status: { ...status, said: byAnother } });
     await duty.clock.advance(3 * minute);
     assert.deepEqual(written().sort(), ["patch ciliumnetworkpolicies/status p", "patch nodes n"]);
   });
