@@ -28,6 +28,7 @@ function openStore(directory: string): { readonly ring: FlowRing; readonly store
 async function keepUntilKilled(directory: string): Promise<void> {
   const { ring, store } = openStore(directory);
   void store.run(new AbortController().signal);
+  await store.blocks(); // While what earlier runs left is read nothing is written, and blocks as small as these do not wait for long.
   for (let next = 0; ; next += 200) {
     const records = Array.from({ length: 200 }, (_, index) => buildTrace({ timeNs: next + index, packet, point: 0, reason: 0 }));
     ring.append(frameRecords(records));
