@@ -10,7 +10,7 @@ import { type Subject, simulateReconcile } from "./reconcile-simulation.ts";
 import { Table } from "./table.ts";
 import type { Target } from "./target.ts";
 
-const seeds = 200;
+const seeds = 600;
 
 test(`after faults end, the world is what it should be, on ${seeds} seeds`, async () => {
   for (let seed = 0; seed < seeds; seed += 1) {
@@ -94,7 +94,7 @@ interface Row {
 }
 
 /** A reconciler over a scripted target, and what it asked for. */
-function started(target: Partial<Target<string, Row>>, table: Table<string, Row>) {
+function started(target: Partial<Target<string, Row>>, table: Table<string, Row>, resyncIntervalMs = 1e9) {
   const clock = createSimulatedClock();
   const stop = new AbortController();
   const results: string[] = [];
@@ -104,7 +104,7 @@ function started(target: Partial<Target<string, Row>>, table: Table<string, Row>
     clock,
     signal: stop.signal,
     retryDelayMs: (attempt) => attempt * 100,
-    resyncIntervalMs: 1e9,
+    resyncIntervalMs,
     batchSizeMax: 2,
     onResult: (key, failure) => results.push(`${key ?? "listing"} ${failure?.message ?? "ok"}`),
   });
@@ -114,6 +114,24 @@ function started(target: Partial<Target<string, Row>>, table: Table<string, Row>
   };
   return { clock, results, stopped };
 }
+
+test("a row that fails is tried again when its time comes, however often the world is listed meanwhile", async () => {
+  const table = new Table<string, Row>({ name: "rows", keyOf: (row) => row.key, sources: [] });
+  const attempts: number[] = [];
+  const apply = async (): Promise<void> => {
+    attempts.push(clock.nowMs());
+    throw new Error("full");
+  };
+  const { clock, stopped } = started({ apply }, table, 10);
+  const startMs = clock.nowMs();
+  table.upsert({ key: "a", value: 1 });
+  await clock.advance(650);
+  assert.deepEqual(
+    attempts.map((time) => time - startMs),
+    [0, 0, 100, 400], // Once because it is new, and once because the first listing did not find it while that went on.
+  );
+  await stopped();
+});
 
 test("a thousand changes during a slow call cost one call", async () => {
   const table = new Table<string, Row>({ name: "rows", keyOf: (row) => row.key, sources: [] });

@@ -133,6 +133,11 @@ class Reconciliation<K, Row> {
     clock.sleep(retryDelayMs(attempt), signal).then(retry, () => {}); // Rejects only on abort.
   }
 
+  /** What fails is looked at when its time comes, however often the world is listed meanwhile. */
+  #markUnlessRetrying(key: K): void {
+    if (!this.#retrying.has(key)) this.#queue.mark(key);
+  }
+
   /** Finds what no event will report: leftovers of an earlier run, and rows that others removed. */
   async resync(): Promise<void> {
     const { desired, target, clock, signal, retryDelayMs, resyncIntervalMs, onResult } = this.#options;
@@ -140,8 +145,8 @@ class Reconciliation<K, Row> {
     for (let failures = 0; !signal.aborted; ) {
       try {
         const realised = new Set(await target.realised(signal));
-        for (const key of realised) if (desired.get(key) === undefined) this.#queue.mark(key);
-        for (const key of desired.keys()) if (!realised.has(key)) this.#queue.mark(key);
+        for (const key of realised) if (desired.get(key) === undefined) this.#markUnlessRetrying(key);
+        for (const key of desired.keys()) if (!realised.has(key)) this.#markUnlessRetrying(key);
         failures = 0;
         onResult(undefined, undefined);
       } catch (cause) {

@@ -115,9 +115,9 @@ function mutate(random: Random, sample: unknown): unknown {
       }
       const what = random.below(3);
       if (what === 0) delete place[key];
-      else if (what === 1) place[key] = random.pick(odd);
+      else if (what === 1) place[key] = structuredClone(random.pick(odd));
       else if (Array.isArray(place)) place.push(structuredClone(value));
-      else place[random.pick(["app", "cidr", "ingres", "port", "x".repeat(300)])] = value;
+      else place[random.pick(["app", "cidr", "ingres", "port", "x".repeat(300)])] = structuredClone(value);
       break;
     }
   }

@@ -53,6 +53,16 @@ test("what is no YAML is told with its place, and the other documents are read",
   assert.deepEqual(twice, { line: 2, column: 1, message: "the key a stands twice in one map" });
 });
 
+test("a value that JSON cannot hold is told with its place", () => {
+  for (const text of ["a: 1\nspec: !!binary aGVsbG8=\n", "a: 1\nspec: !!set {x}\n", "a: 1\nspec: !!omap [x: 1]\n"]) {
+    const { objects, problems } = parseManifests(text);
+    assert.deepEqual(objects, []);
+    assert.equal(problems[0]?.line, 2);
+    assert.match(problems[0]?.message ?? "", /^a value of \S+:(binary|set|omap) has no place in an object: write it as plain YAML$/);
+  }
+  assert.deepEqual(parseManifests("a: !!str 1\nb: !!int 2\nc: !!map {}").objects[0]?.object, { a: "1", b: 2, c: {} });
+});
+
 test("JSON, scalars and nothing at all are read too", () => {
   assert.deepEqual(parseManifests("").objects, []);
   assert.deepEqual(parseManifests('{"kind": "A"}').objects[0]?.placeOf("kind"), { line: 1, column: 2 });

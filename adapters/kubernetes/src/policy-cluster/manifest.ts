@@ -1,4 +1,16 @@
-import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseAllDocuments, type Scalar, visit } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseAllDocuments,
+  type Scalar,
+  visit,
+} from "yaml";
 
 /** From 1. */
 export interface Place {
@@ -49,6 +61,14 @@ export function parseManifests(text: string): Manifests {
         problems.push({ ...placeAt(startOf(repeated)), message: `the key ${String(repeated)} stands twice in one map` });
         continue;
       }
+      const foreign = foreignTag(document);
+      if (foreign !== undefined) {
+        problems.push({
+          ...placeAt(startOf(foreign)),
+          message: `a value of ${foreign.tag} has no place in an object: write it as plain YAML`,
+        });
+        continue;
+      }
       const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
       if (value === null || value === undefined) continue;
       for (const [object, node] of itemsOf(value, document.contents as ParsedNode | null)) {
@@ -94,6 +114,22 @@ function repeatedKey(document: ReturnType<typeof parseAllDocuments>[number]): Sc
     },
   });
   return repeated;
+}
+
+/** What JSON can hold. */
+const plainTags = new Set(["str", "int", "float", "bool", "null", "map", "seq"].map((name) => `tag:yaml.org,2002:${name}`));
+
+/** A value that is by its tag what JSON cannot hold, such as bytes or a set. */
+function foreignTag(document: ReturnType<typeof parseAllDocuments>[number]): Node | undefined {
+  let foreign: Node | undefined;
+  visit(document, {
+    Node(_key, node) {
+      if (isAlias(node) || node.tag === undefined || plainTags.has(node.tag)) return undefined;
+      foreign = node;
+      return visit.BREAK;
+    },
+  });
+  return foreign;
 }
 
 /** A list of objects, as `kubectl get -o yaml` writes it, stands for its items. */
