@@ -47,7 +47,11 @@ for (const [kind, object, path] of [
     { metadata, spec: { endpointSelector: {}, ingress: [{ fromCIDR: ["10.0.0.0/33"] }] } },
     "spec.ingress[0].fromCIDR[0]",
   ],
-  ["CiliumClusterwideNetworkPolicy", { metadata: { name: "x" }, spec: { nodeSelector: {}, ingress: [{}] } }, "spec.nodeSelector"],
+  [
+    "CiliumClusterwideNetworkPolicy",
+    { metadata: { name: "x" }, spec: { nodeSelector: {}, endpointSelector: {}, ingress: [{}] } },
+    "spec.nodeSelector",
+  ],
   ["NetworkPolicy", { metadata, spec: { podSelector: {}, ingress: [{ from: [{}] }] } }, "spec.ingress[0].from[0]"],
   ["CiliumCIDRGroup", { metadata: { name: "x" }, spec: { externalCIDRs: ["everywhere"] } }, "spec.externalCIDRs[0]"],
 ] as const) {
@@ -63,4 +67,6 @@ for (const [kind, object, path] of [
 test("what an agent may have turned on is not refused", () => {
   const spec = { endpointSelector: {}, ingress: [{ fromNodes: [{ matchLabels: { zone: "a" } }] }] };
   assert.deepEqual(validators.CiliumNetworkPolicy?.({ metadata, spec } as never), []);
+  const ofNodes = { nodeSelector: {}, ingress: [{}] };
+  assert.deepEqual(validators.CiliumClusterwideNetworkPolicy?.({ metadata: { name: "x" }, spec: ofNodes } as never), []);
 });

@@ -11,6 +11,7 @@ export {
   type PacketEnd,
   type PacketQuestion,
   type PolicyWorld,
+  subjectOf,
   verdictOfBoth,
 } from "./explain/explain.ts";
 export { type LearnedName, LearnedNames, type LearnedNamesOptions } from "./names/learned-names.ts";
@@ -47,5 +48,6 @@ export {
   type Tier,
   type TierSection,
 } from "./rules/rule.ts";
+export { isHost, selects } from "./rules/rule-subject.ts";
 export { unmetNeeds } from "./rules/unmet-needs.ts";
 export type { ChosenPeers } from "./selectors/selector-cache.ts";

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Labels } from "@cilium-ts/labels";
+import { selects } from "@cilium-ts/policy";
 import { parse as parseYaml } from "yaml";
 import { parseCiliumClusterwideNetworkPolicy, parseCiliumNetworkPolicy } from "./cilium-network-policy.ts";
 
@@ -468,7 +469,12 @@ test("peers of a policy about endpoints without labels need none", () => {
 });
 
 for (const [name, spec, path, message] of [
-  ["about nodes is not enforced yet", { nodeSelector: {}, ingress: [{}] }, "spec.nodeSelector", /host policies are not enforced yet/],
+  [
+    "about nodes has no rules of layer 7 but those of names",
+    { nodeSelector: {}, egress: [{ toPorts: [{ ports: [{ port: "80", protocol: "TCP" }], rules: { http: [{ path: "/" }] } }] }] },
+    "spec.egress[0].toPorts[0].rules",
+    /cannot have rules of http in a policy of nodes/,
+  ],
   [
     "about both is two",
     { nodeSelector: {}, endpointSelector: {}, ingress: [{}] },
@@ -487,6 +493,21 @@ for (const [name, spec, path, message] of [
     assert.match(problems[0]?.message ?? "", message);
   });
 }
+
+test("a cluster-wide policy with a node selector is about nodes by the labels of their objects, and about no endpoint", () => {
+  const dns = { toPorts: [{ ports: [{ port: "53", protocol: "UDP" }], rules: { dns: [{ matchPattern: "*" }] } }] };
+  const spec = { nodeSelector: { matchLabels: { zone: "a" } }, ingress: [{ fromEntities: ["cluster"] }], egress: [dns] };
+  const { rules, problems } = parseCiliumClusterwideNetworkPolicy(clusterwide(spec));
+  assert.deepEqual(problems, []);
+  const [rule] = rules;
+  assert.ok(rule !== undefined);
+  const of = (...labels: string[]): boolean => selects(rule, Labels.parse(labels));
+  assert.deepEqual(
+    [of("reserved:host", "k8s:zone=a"), of("reserved:host", "k8s:zone=b"), of("k8s:zone=a"), of("reserved:health", "k8s:zone=a")],
+    [true, false, false, false],
+  );
+  assert.deepEqual([rule.enableDefaultDeny.ingress, rule.egress[0]?.ports?.[0]?.layer7?.parser], [true, "dns"]);
+});
 
 test("default deny follows the sections that are there, unless it is said", () => {
   const of = (spec: object) => parseOne(policy({ endpointSelector: {}, ...spec })).enableDefaultDeny;

@@ -1,5 +1,5 @@
 import { namespaceLabelKey, type Selector } from "@cilium-ts/labels";
-import type { Rule, RuleSection } from "@cilium-ts/policy";
+import { parserOf, type Rule, type RuleSection } from "@cilium-ts/policy";
 import { parseLabelSelector } from "./label-selector.ts";
 import { FieldReader, joinPath } from "./object-fields.ts";
 import {
@@ -28,7 +28,7 @@ export function parseCiliumNetworkPolicy(object: unknown, options: NetworkPolicy
   return parsePolicy(object, "CiliumNetworkPolicy", options);
 }
 
-/** As `parseCiliumNetworkPolicy`, about the endpoints of every namespace. */
+/** As `parseCiliumNetworkPolicy`, about the endpoints of every namespace, or about nodes. */
 export function parseCiliumClusterwideNetworkPolicy(object: unknown, options: NetworkPolicyOptions = {}): ParsedPolicy {
   return parsePolicy(object, "CiliumClusterwideNetworkPolicy", options);
 }
@@ -66,10 +66,10 @@ function parseRule(
 ): Rule | undefined {
   const fields = reader.object(value, path, ruleFields);
   if (fields === undefined) return undefined;
-  if (isPresent(fields.nodeSelector)) refuseNodeSelector(joinPath(path, "nodeSelector"), isPresent(fields.endpointSelector), named, reader);
-  const hostPolicy = named.namespace === "" && isPresent(fields.nodeSelector) && !isPresent(fields.endpointSelector);
-  const endpointSelector = hostPolicy
-    ? undefined
+  const ofNodes = named.namespace === "" && isPresent(fields.nodeSelector) && !isPresent(fields.endpointSelector);
+  if (isPresent(fields.nodeSelector) && !ofNodes) refuseNodeSelector(joinPath(path, "nodeSelector"), named, reader);
+  const endpointSelector = ofNodes
+    ? parseLabelSelector(fields.nodeSelector, joinPath(path, "nodeSelector"), reader)
     : parseEndpointSelector(fields.endpointSelector, joinPath(path, "endpointSelector"), named.namespace, reader);
   const context: SectionContext = {
     reader,
@@ -88,6 +88,7 @@ function parseRule(
     egress: sections("egress"),
     egressDeny: sections("egressDeny"),
   };
+  if (ofNodes) refuseProxies([...parts.ingress, ...parts.egress], origin === "" ? "spec." : "", reader);
   const given = parseDefaultDeny(fields.enableDefaultDeny, joinPath(path, "enableDefaultDeny"), reader);
   const enableDefaultDeny = {
     ingress: given.ingress ?? parts.ingress.length + parts.ingressDeny.length > 0,
@@ -100,22 +101,29 @@ function parseRule(
   const log = parseLog(fields.log, joinPath(path, "log"), reader);
   const policy = createPolicyReference(named, parsePolicyLabels(fields.labels, joinPath(path, "labels"), reader));
   if (endpointSelector === undefined) return undefined;
-  return { policy, endpointSelector, ...parts, enableDefaultDeny, ...(log === undefined ? {} : { log }) };
+  return { policy, endpointSelector, ...(ofNodes && { ofNodes }), ...parts, enableDefaultDeny, ...(log !== undefined && { log }) };
 }
 
-function refuseNodeSelector(path: string, besideEndpoints: boolean, named: PolicyName, reader: FieldReader): void {
+function refuseNodeSelector(path: string, named: PolicyName, reader: FieldReader): void {
   if (named.namespace !== "") {
-    reader.problem(path, "is not supported: a CiliumNetworkPolicy is about endpoints; use endpointSelector");
-  } else if (besideEndpoints) {
     reader.problem(
       path,
-      "cannot stand beside endpointSelector: a rule is about endpoints or about nodes; write a rule of its own for each",
+      "is not supported: a CiliumNetworkPolicy is about endpoints; use endpointSelector, or a CiliumClusterwideNetworkPolicy",
     );
   } else {
     reader.problem(
       path,
-      "makes this a host policy, and host policies are not enforced yet; use endpointSelector, or wait with this policy",
+      "cannot stand beside endpointSelector: a rule is about endpoints or about nodes; write a rule of its own for each",
     );
+  }
+}
+
+/** Of nodes' own connections a proxy can only see which names they ask for. */
+function refuseProxies(sections: readonly RuleSection[], base: string, reader: FieldReader): void {
+  for (const { path, layer7 } of sections.flatMap(({ ports = [] }) => ports)) {
+    if (layer7 === undefined || layer7.parser === "dns") continue;
+    const message = `cannot have rules of ${parserOf(layer7)} in a policy of nodes: of layer 7 it may have rules.dns on egress; leave them out`;
+    reader.problem(`${base}${path}.rules`, message);
   }
 }
 

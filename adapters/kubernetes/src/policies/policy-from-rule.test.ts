@@ -53,6 +53,14 @@ test("groups, services, nodes, requirements and names are written too", () => {
   assert.deepEqual(sayings(again(rule)), sayings(rule));
 });
 
+test("a policy of nodes is written as one", () => {
+  const spec = { nodeSelector: { matchLabels: { "k8s:zone": "a" } }, ingressDeny: [{ fromEntities: ["world"] }] };
+  const [rule] = parseCiliumClusterwideNetworkPolicy({ metadata: { name: "nodes" }, spec }, options).rules;
+  assert.ok(rule !== undefined);
+  assert.deepEqual(sayings(again(rule)), sayings(rule));
+  assert.deepEqual((ciliumPolicyFromRule(rule) as { spec?: { nodeSelector?: unknown } }).spec?.nodeSelector, spec.nodeSelector);
+});
+
 test("what would let a dropped packet through is an object that can be applied", () => {
   const pod = (app: string, namespace: string): Labels =>
     Labels.parse([`k8s:app=${app}`, `k8s:io.kubernetes.pod.namespace=${namespace}`, "k8s:io.cilium.k8s.policy.cluster=default"]);

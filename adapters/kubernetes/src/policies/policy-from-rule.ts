@@ -23,7 +23,7 @@ export function ciliumPolicyFromRule(rule: Rule): KubernetesObject {
       ...(rule.audit === true && { annotations: { [auditAnnotation]: "enabled" } }),
     },
     spec: {
-      endpointSelector: selectorFields(rule.endpointSelector, namespace),
+      [rule.ofNodes === true ? "nodeSelector" : "endpointSelector"]: selectorFields(rule.endpointSelector, namespace),
       ...sections,
       enableDefaultDeny: { ...rule.enableDefaultDeny },
       ...(rule.log !== undefined && { log: { value: rule.log } }),

@@ -44,6 +44,14 @@ const samples: readonly unknown[] = [
     },
   },
   {
+    metadata: { name: "nodes" },
+    spec: {
+      nodeSelector: { matchLabels: { zone: "a" } },
+      ingress: [{ fromEntities: ["cluster"], toPorts: [{ ports: [{ port: "22" }] }] }],
+      egress: [{ toPorts: [{ ports: [{ port: "53", protocol: "UDP" }], rules: { dns: [{ matchPattern: "*" }] } }] }],
+    },
+  },
+  {
     metadata: { name: "tier" },
     spec: {
       tier: "Admin",

@@ -57,11 +57,20 @@ test("an object that is not valid is named with the reason, and leaves what was 
   const cidrs = (externalCIDRs: string[]): KubernetesObject => object({ name: "office" }, { externalCIDRs });
   await of("CiliumCIDRGroup").onUpsert(cidrs(["10.0.0.0/8"]));
   await of("CiliumCIDRGroup").onUpsert(cidrs(["10.0.0.0/33"]));
-  await of("CiliumClusterwideNetworkPolicy").onUpsert(object({ name: "hosts" }, { nodeSelector: {}, ingress: [{}] }));
+  await of("CiliumClusterwideNetworkPolicy").onUpsert(object({ name: "hosts" }, { nodeSelector: {}, endpointSelector: {}, ingress: [{}] }));
   assert.deepEqual(groups.get("office")?.cidrs, ["10.0.0.0/8"]);
   assert.equal(rules.size, 0);
   assert.match(errors[0] ?? "", /^CiliumCIDRGroup\/office is not applied: spec\.externalCIDRs\[0\]: "10\.0\.0\.0\/33" is no CIDR/);
-  assert.match(errors[1] ?? "", /^CiliumClusterwideNetworkPolicy\/hosts is not applied: spec\.nodeSelector: .*not enforced yet/);
+  assert.match(errors[1] ?? "", /^CiliumClusterwideNetworkPolicy\/hosts is not applied: spec\.nodeSelector: cannot stand beside/);
+});
+
+test("a policy of nodes is valid where nodes have no firewall, and that it has no effect there is said", async () => {
+  const { rules, errors, warnings, of } = watch();
+  await of("CiliumClusterwideNetworkPolicy").onUpsert(object({ name: "nodes" }, { nodeSelector: {}, ingress: [{}] }));
+  assert.deepEqual([rules.size, errors], [1, []]);
+  assert.deepEqual(warnings, [
+    "CiliumClusterwideNetworkPolicy/nodes: nodeSelector needs --enable-host-firewall: without it the policy has no effect",
+  ]);
 });
 
 test("a policy that needs a proxy is in force, and what no node can give it is said", async () => {

@@ -48,7 +48,7 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       options.onPolicy?.(valid ? "success" : "fail");
       if (!valid) return;
       const key = keyOf(resource, object.metadata);
-      for (const need of unmetNeeds(rules)) options.log.warn(`${key}: ${need}`);
+      for (const need of unmetNeeds(rules, false)) options.log.warn(`${key}: ${need}`);
       updates.upsertPolicy(key, rules);
       options.agentEvents.policyUpdated(rules, updates.revision);
     };

@@ -15,7 +15,7 @@ import type { ObjectChecker } from "@cilium-ts/kubernetes-server/check";
 import { Labels } from "@cilium-ts/labels";
 import { parseAddress } from "@cilium-ts/net";
 import { type flowpb, observationOf } from "@cilium-ts/observer";
-import type { CidrGroup, PolicyWorld, Rule } from "@cilium-ts/policy";
+import { type CidrGroup, type PolicyWorld, type Rule, selects } from "@cilium-ts/policy";
 import {
   type ExplainedProtocol,
   explainConnection,
@@ -71,7 +71,7 @@ export class PolicyDesk {
     const { policies, invalid, pods } = await this.#read();
     const summaries: PolicySummary[] = [];
     for (const [key, rules] of policies) {
-      const selected = pods.filter(({ labels }) => rules.some(({ endpointSelector }) => endpointSelector.matches(labels)));
+      const selected = pods.filter(({ labels }) => rules.some((rule) => selects(rule, labels)));
       summaries.push({
         ...namesIn(key),
         key,

@@ -7,6 +7,7 @@ import {
   protocols,
   type Rule,
   type RuleOrigin,
+  selects,
   type Verdict,
 } from "@cilium-ts/policy";
 import type {
@@ -65,7 +66,7 @@ function explainDirection(
     const reason = `${self.text} is no workload: policies of pods are not about it`;
     return { verdict: "allowed", enforced: false, reason, match: "none", rules: [], policies: [], changes: [] };
   }
-  const selecting = world.rules.filter((rule) => rule.endpointSelector.matches(self.labels) && isAbout(rule, direction));
+  const selecting = world.rules.filter((rule) => selects(rule, self.labels) && isAbout(rule, direction));
   const inside = inForce?.(question) ?? wouldBeInForce(question, world, selecting);
   const { enforced, decision } = inside;
   const audited = inside.audited === true || decision.audited;

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Labels } from "@cilium-ts/labels";
 import { explainPacket, type PacketEnd, type PolicyWorld } from "@cilium-ts/policy";
 import { type GeneratedEnd, generateCluster, generatePacketPort } from "@cilium-ts/policy/testing";
 import { createRandom } from "@cilium-ts/testing";
 import { PolicyJudge } from "./policy-judge.ts";
+
+/** As policies about it see it; others see its address, or that it is a node. */
+const someNode = Labels.parse(["reserved:host", "k8s:zone=a"]);
 
 const clusters = process.env.CILIUM_TS_LONG === "1" ? 3_000 : 300;
 
@@ -16,10 +20,11 @@ test(`a judge of many packets says what is said of one packet asked alone, on ${
       ...{ rules: [...policies.values()].flat(), cidrGroups, services, families, clusterName: "default" },
       mode: random.chance(0.9) ? "default" : random.pick(["always", "never"]),
       allowLocalhost: random.chance(0.7),
+      hostFirewall: random.chance(0.7),
     };
     const judge = new PolicyJudge(world);
-    const endOf = ({ labels, namedPorts, address }: GeneratedEnd): PacketEnd =>
-      address === undefined ? { labels, namedPorts } : { labels };
+    const endOf = ({ id, labels, namedPorts, address }: GeneratedEnd): PacketEnd =>
+      address !== undefined ? { labels } : id === 6 ? { labels, asSubject: someNode } : { labels, namedPorts };
     for (let round = 0; round < 20; round += 1) {
       const question = { from: endOf(random.pick(ends)), to: endOf(random.pick(ends)), ...generatePacketPort(random) };
       const { verdict, egress, ingress } = judge.judge(question);

@@ -20,6 +20,7 @@ import {
   type Rule,
   subjectCountMax,
   subjectKey,
+  subjectOf,
   type Verdict,
   verdictOfBoth,
 } from "@cilium-ts/policy";
@@ -64,8 +65,10 @@ export class PolicyJudge {
       const alone = explainPacket(question, this.#world);
       return { egress: alone.egress, ingress: alone.ingress, verdict: outcomeOf(alone.egress, alone.ingress) };
     }
-    const decide = (self: PacketEnd, peer: number, direction: "ingress" | "egress"): Verdict | undefined =>
-      isEndpoint(self.labels) ? this.#engine.explain(this.#subjectOf(self), peer, direction, protocol, port) : undefined;
+    const decide = (self: PacketEnd, peer: number, direction: "ingress" | "egress"): Verdict | undefined => {
+      const labels = subjectOf(self, this.#world);
+      return labels && this.#engine.explain(this.#remembered({ ...self, labels }), peer, direction, protocol, port);
+    };
     const egress = decide(from, destination, "egress");
     const ingress = decide(to, source, "ingress");
     return { verdict: outcomeOf(egress, ingress), egress, ingress };
@@ -121,7 +124,7 @@ export class PolicyJudge {
   }
 
   /** Remembered, so that it is resolved once however often it is asked about, as long as there is room. */
-  #subjectOf({ labels, namedPorts = [] }: PacketEnd): PolicySubject {
+  #remembered({ labels, namedPorts = [] }: PacketEnd): PolicySubject {
     const subject = { labels, namedPorts };
     const key = subjectKey(subject);
     if (this.#subjects.has(key) || this.#subjects.size >= subjectCountMax - 1) return subject;
@@ -146,13 +149,6 @@ function outcomeOf(egress: Verdict | undefined, ingress: Verdict | undefined): O
   const verdict = verdictOfBoth(egress, ingress);
   const audited = verdict === "allowed" && [egress, ingress].some((direction) => direction?.audited === true);
   return audited ? "audited" : verdict;
-}
-
-/** Peers that are no endpoints of any node: nodes, and what is outside. */
-const outsiders = ["host", "remote-node", "kube-apiserver", "world", "world-ipv4", "world-ipv6", "unmanaged"];
-
-function isEndpoint(labels: Labels): boolean {
-  return !labels.all.some(({ source, key }) => source === "cidr" || (source === "reserved" && outsiders.includes(key)));
 }
 
 function worldNumber({ address }: Prefix, families: readonly Family[]): number {

@@ -1,6 +1,6 @@
 import type { Selector } from "@cilium-ts/labels";
 import { type Prefix, parsePrefix, prefixContains } from "@cilium-ts/net";
-import { type Peer, type PortMatch, protocols, type RuleSection } from "@cilium-ts/policy";
+import { type Peer, type PortMatch, protocols, type Rule, type RuleSection } from "@cilium-ts/policy";
 
 /**
  * Whether the one section is about every packet that the other is about. False also where that cannot be told without knowing who is
@@ -9,6 +9,11 @@ import { type Peer, type PortMatch, protocols, type RuleSection } from "@cilium-
 export function coversSection(wide: RuleSection, narrow: RuleSection): boolean {
   if (wide.requires !== undefined && wide.requires.length > 0) return false;
   return coversPeers(wide.peers, narrow.peers) && coversPorts(wide, narrow);
+}
+
+/** Whether the one rule is about every subject that the other is about. */
+export function coversSubjects(wide: Rule, narrow: Rule): boolean {
+  return wide.ofNodes === narrow.ofNodes && coversSelector(wide.endpointSelector, narrow.endpointSelector);
 }
 
 const requirementTexts = new WeakMap<Selector, ReadonlySet<string>>();

@@ -221,7 +221,8 @@ test(`what is said to be without effect has none: on ${clusters} generated clust
       egress: kept(one.egress),
       egressDeny: kept(one.egressDeny),
     }));
-    const world: PolicyWorld = { rules, cidrGroups, services, families, clusterName: "default", mode: "default", allowLocalhost: true };
+    const settings = { clusterName: "default", mode: "default", allowLocalhost: true, hostFirewall: true } as const;
+    const world: PolicyWorld = { rules, cidrGroups, services, families, ...settings };
     const [before, after] = [new PolicyJudge(world), new PolicyJudge({ ...world, rules: fewer })];
     const endOf = ({ labels, namedPorts, address }: GeneratedEnd): PacketEnd =>
       address === undefined ? { labels, namedPorts } : { labels };

@@ -1,7 +1,7 @@
 import { type Labels, namespaceLabelKey, type Selector } from "@cilium-ts/labels";
 import { parsePrefix } from "@cilium-ts/net";
-import type { Direction, Peer, Rule, RuleSection } from "@cilium-ts/policy";
-import { containsPrefix, coversSection, coversSelector } from "./coverage.ts";
+import { type Direction, type Peer, type Rule, type RuleSection, selects } from "@cilium-ts/policy";
+import { containsPrefix, coversSection, coversSubjects } from "./coverage.ts";
 import type { Check, Finding, LintCluster, LintContext } from "./finding.ts";
 
 const lists = ["ingress", "ingressDeny", "egress", "egressDeny"] as const;
@@ -75,9 +75,10 @@ function denyingIn(rules: readonly Rule[], direction: Direction): readonly Rule[
 
 function lintRule(rule: Rule, inForce: RulesInForce, context: LintContext, tell: Tell): void {
   const { cluster } = context;
-  const subject = rule.policy.kind === "NetworkPolicy" ? "podSelector" : "endpointSelector";
+  const subject = subjectField(rule);
   const contradiction = contradictionOf(rule.endpointSelector);
-  if (contradiction !== undefined) tell("never-matches", subject, `chooses no pod of any cluster: ${contradiction}`);
+  if (contradiction !== undefined)
+    tell("never-matches", subject, `chooses no ${rule.ofNodes === true ? "node" : "pod"} of any cluster: ${contradiction}`);
   else if (cluster !== undefined) lintSubject(rule, cluster, inForce, subject, tell);
   for (const list of lists) {
     for (const [index, section] of rule[list].entries()) {
@@ -90,6 +91,11 @@ function lintRule(rule: Rule, inForce: RulesInForce, context: LintContext, tell:
   }
   lintNames(rule, inForce, tell);
   for (const direction of ["ingress", "egress"] as const) lintShadows(rule, direction, inForce, tell);
+}
+
+function subjectField({ policy, ofNodes }: Rule): string {
+  if (ofNodes === true) return "nodeSelector";
+  return policy.kind === "NetworkPolicy" ? "podSelector" : "endpointSelector";
 }
 
 function saysTheSame(one: RuleSection, other: RuleSection): boolean {
@@ -119,7 +125,7 @@ function contradictionOf({ requirements }: Selector): string | undefined {
 function lintSubject(rule: Rule, { namespaces }: LintCluster, inForce: RulesInForce, path: string, tell: Tell): void {
   const { namespace } = rule.policy;
   if (namespace !== "" && !namespaces.has(namespace)) tell("no-such-namespace", path, `there is no namespace ${namespace} in the cluster`);
-  else if (!inForce.choosesSomePod(rule.endpointSelector) && !isAboutReserved(rule.endpointSelector))
+  else if (rule.ofNodes !== true && !inForce.choosesSomePod(rule.endpointSelector) && !isAboutReserved(rule.endpointSelector))
     tell("selects-nothing", path, "chooses no pod that is in the cluster now");
 }
 
@@ -198,7 +204,7 @@ function lintReferences(rule: Rule, peer: Peer, path: string, cluster: LintClust
 function lintPortNames(rule: Rule, list: List, { ports = [], peers }: RuleSection, { pods }: LintCluster, tell: Tell): void {
   if (!ports.some((group) => group.ports.some(({ kind }) => kind === "name"))) return;
   const receives = (labels: Labels): boolean => {
-    if (list.startsWith("ingress")) return rule.endpointSelector.matches(labels);
+    if (list.startsWith("ingress")) return selects(rule, labels);
     return peers === undefined || peers.some((peer) => peer.kind !== "endpoints" || peer.selector.matches(labels));
   };
   const receivers = pods.filter(({ labels }) => receives(labels));
@@ -217,7 +223,7 @@ function lintNames(rule: Rule, inForce: RulesInForce, tell: Tell): void {
   const named = rule.egress.filter(({ peers = [] }) => peers.some(({ kind }) => kind === "fqdn"));
   if (named.length === 0) return;
   const learns = ({ ports = [] }: RuleSection): boolean => ports.some(({ layer7 }) => layer7?.parser === "dns");
-  const covering = inForce.rules.filter((other) => coversSelector(other.endpointSelector, rule.endpointSelector));
+  const covering = inForce.rules.filter((other) => coversSubjects(other, rule));
   if (covering.some(({ egress }) => egress.some(learns))) return;
   for (const { path } of named)
     tell(
@@ -228,7 +234,7 @@ function lintNames(rule: Rule, inForce: RulesInForce, tell: Tell): void {
 }
 
 function lintShadows(rule: Rule, direction: Direction, inForce: RulesInForce, tell: Tell): void {
-  const denying = inForce.denying(direction).filter((other) => coversSelector(other.endpointSelector, rule.endpointSelector));
+  const denying = inForce.denying(direction).filter((other) => coversSubjects(other, rule));
   for (const section of rule[direction]) {
     // What allows nothing is told as such.
     if (section.peers?.length === 0) continue;

@@ -5,6 +5,7 @@ import {
   type PacketQuestion,
   type PolicyWorld,
   protocols,
+  selects,
   type Verdict,
 } from "@cilium-ts/policy";
 import type { Observation, ObservedEnd, ObservedFlow } from "../flows/observed-flow.ts";
@@ -174,7 +175,7 @@ function reasonOf(direction: Direction, { from, to }: PacketQuestion, verdict: V
   const audited = verdict.audited ? "only audited: " : "";
   if (verdict.verdict === "dropped") {
     const self = direction === "ingress" ? to : from;
-    const closing = rules.filter((rule) => rule.enableDefaultDeny[direction] && rule.endpointSelector.matches(self.labels));
+    const closing = rules.filter((rule) => rule.enableDefaultDeny[direction] && selects(rule, self.labels));
     return `${audited}dropped, no rule of ${listed(closing.map(({ policy }) => policyName(policy)))} allows it`;
   }
   const places = verdict.origins.map(({ policy, path }) => (path === "" ? policy.name : `${path} of ${policyName(policy)}`));

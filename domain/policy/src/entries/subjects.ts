@@ -2,6 +2,7 @@ import { type Labels, SelectorIndex } from "@cilium-ts/labels";
 import type { CompiledRule } from "../rules/compiled-rule.ts";
 import { mixBits } from "../rules/mix-bits.ts";
 import type { NamedPort } from "../rules/rule.ts";
+import { isHost, selects } from "../rules/rule-subject.ts";
 import type { SubjectGroup } from "./subject-group.ts";
 
 /** What policy sees of an endpoint. */
@@ -40,6 +41,8 @@ export function subjectKey(subject: PolicySubject): string {
 export class Subjects {
   readonly #options: SubjectsOptions;
   readonly #rules = new SelectorIndex<CompiledRule>();
+  /** Those about nodes. */
+  readonly #hostRules = new SelectorIndex<CompiledRule>();
   readonly #hashes = new WeakMap<CompiledRule, readonly [number, number]>();
   readonly #subjects = new Map<string, KnownSubject>();
   readonly #groups = new Map<string, SubjectGroup>();
@@ -73,7 +76,7 @@ export class Subjects {
     }
     const { labels } = subject;
     const namedPorts = sortNamedPorts(subject.namedPorts ?? []);
-    const group = this.#groupWith([...this.#rules.matching(labels)], labels.has("reserved", "init"), namedPorts);
+    const group = this.#groupWith(this.#rulesAbout(labels), labels.has("reserved", "init"), namedPorts);
     this.#join({ key, labels, namedPorts, group });
     return group;
   }
@@ -91,7 +94,7 @@ export class Subjects {
     for (let attempt = 0; attempt < attemptsMax && !this.has(subjectKey(subject)); attempt += 1) {
       const version = this.#version;
       const { labels } = subject;
-      const rules = [...this.#rules.matching(labels)];
+      const rules = this.#rulesAbout(labels);
       yield;
       const namedPorts = sortNamedPorts(subject.namedPorts ?? []);
       const names = namesFor(rules, namedPorts);
@@ -124,9 +127,9 @@ export class Subjects {
   /** Some rules give way to others. Subjects stay with their group where all of it is concerned in the same way. */
   replace(removed: readonly CompiledRule[], added: readonly CompiledRule[]): void {
     this.#version += 1;
-    for (const rule of removed) this.#rules.remove(rule, rule.rule.endpointSelector);
+    for (const rule of removed) this.#indexOf(rule).remove(rule, rule.rule.endpointSelector);
     for (const rule of added) {
-      this.#rules.add(rule, rule.rule.endpointSelector);
+      this.#indexOf(rule).add(rule, rule.rule.endpointSelector);
       this.#hashes.set(rule, hashOf(this.#nextSerial));
       this.#nextSerial += 1;
     }
@@ -142,13 +145,21 @@ export class Subjects {
     }
   }
 
+  #indexOf({ rule }: CompiledRule): SelectorIndex<CompiledRule> {
+    return rule.ofNodes === true ? this.#hostRules : this.#rules;
+  }
+
+  #rulesAbout(subject: Labels): CompiledRule[] {
+    return [...(isHost(subject) ? this.#hostRules : this.#rules).matching(subject)];
+  }
+
   /** The groups that are concerned, with those of their subjects together that end with the same rules and names. */
   #partition(removed: readonly CompiledRule[], added: readonly CompiledRule[]): Map<SubjectGroup, Iterable<Part>> {
     const concerned = new Map<SubjectGroup, Map<string, Part>>();
     const unconcerned = new Map<SubjectGroup, KnownSubject[]>();
     for (const subject of this.#subjects.values()) {
       const { group, labels } = subject;
-      const came = added.filter((rule) => rule.rule.endpointSelector.matches(labels));
+      const came = added.filter((rule) => selects(rule.rule, labels));
       if (came.length === 0 && !concerned.has(group) && !removed.some((rule) => group.has(rule))) {
         const waiting = unconcerned.get(group);
         if (waiting === undefined) unconcerned.set(group, [subject]);

@@ -92,3 +92,23 @@ test("a protocol that rules cannot name is allowed with all others", () => {
   const { remedy } = explainPacket({ ...webToDb, protocol: 47, port: 0 }, closed).ingress ?? {};
   assert.equal(remedy?.ingress[0]?.ports, undefined);
 });
+
+test("a node is asked where nodes have a firewall, by the labels that policies of nodes see", () => {
+  const host: PacketEnd = { labels: Labels.parse(["reserved:host"]), asSubject: Labels.parse(["reserved:host", "k8s:zone=a"]) };
+  const other: PacketEnd = { ...host, labels: Labels.parse(["reserved:remote-node"]) };
+  const ofNodes = { ...rule("nodes", "", { ingress: [{ path: "ingress[0]", peers: [] }] }), ofNodes: true } as const;
+  const zoneA = { ...ofNodes, endpointSelector: Selector.of({ matchLabels: { zone: "a" } }) };
+  const everywhere = {
+    ...rule("pods", "web", {}),
+    endpointSelector: Selector.everything,
+    enableDefaultDeny: { ingress: true, egress: true },
+  };
+  const question = { from: pod("web"), to: host, protocol: 6, port: 22 };
+  const ingress = (...rules: Rule[]): string => tell(explainPacket(question, { ...world(...rules), hostFirewall: true }).ingress);
+  assert.equal(ingress(everywhere), "allowed by [allow-any-ingress] also [] nearly []");
+  assert.equal(ingress(zoneA), "dropped by [] also [] nearly [nodes:peer]");
+  assert.equal(tell(explainPacket({ ...question, to: other }, { ...world(zoneA), hostFirewall: true }).ingress), ingress(zoneA));
+  assert.equal(explainPacket(question, world(zoneA)).ingress, undefined);
+  const { remedy } = explainPacket(question, { ...world(zoneA), hostFirewall: true }).ingress ?? {};
+  assert.deepEqual([remedy?.ofNodes, remedy?.endpointSelector.matches(Labels.parse(["k8s:zone=a"]))], [true, true]);
+});

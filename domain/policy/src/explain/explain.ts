@@ -15,6 +15,7 @@ import {
   type Rule,
   type RuleOrigin,
 } from "../rules/rule.ts";
+import { isHost, selects } from "../rules/rule-subject.ts";
 import { SelectorCache } from "../selectors/selector-cache.ts";
 import { smallestRule } from "./smallest-rule.ts";
 
@@ -22,6 +23,8 @@ import { smallestRule } from "./smallest-rule.ts";
 export interface PacketEnd {
   readonly labels: Labels;
   readonly namedPorts?: readonly NamedPort[];
+  /** Of a node: what policies about nodes see of it. Others see the labels above. */
+  readonly asSubject?: Labels;
 }
 
 export interface PacketQuestion {
@@ -42,6 +45,8 @@ export interface PolicyWorld {
   readonly allowLocalhost: boolean;
   readonly clusterName: string;
   readonly families: readonly Family[];
+  /** Nodes enforce policies about themselves. */
+  readonly hostFirewall?: boolean;
 }
 
 /** A rule that has something to say about the packet, or nearly. */
@@ -79,8 +84,10 @@ export interface Explanation {
 /** What happens to the first packet of a connection, and why. Looks at every rule: made for people's questions, not for packets. */
 export function explainPacket(question: PacketQuestion, world: PolicyWorld): Explanation {
   const { from, to } = question;
-  const egress = isEndpoint(from.labels) ? explainDirection("egress", from, to, question, world) : undefined;
-  const ingress = isEndpoint(to.labels) ? explainDirection("ingress", to, from, question, world) : undefined;
+  const sender = subjectOf(from, world);
+  const receiver = subjectOf(to, world);
+  const egress = sender && explainDirection("egress", { ...from, labels: sender }, to, question, world);
+  const ingress = receiver && explainDirection("ingress", { ...to, labels: receiver }, from, question, world);
   return { verdict: verdictOfBoth(egress, ingress), egress, ingress };
 }
 
@@ -91,11 +98,17 @@ export function verdictOfBoth(...directions: ReadonlyArray<Pick<Verdict, "verdic
   return worst ?? "allowed";
 }
 
-/** Peers that are no endpoints of any node: nodes, and what is outside. */
-const outsiders = ["host", "remote-node", "kube-apiserver", "world", "world-ipv4", "world-ipv6", "unmanaged"];
+/** Peers that are no subject of any policy: nodes as others see them, and what is outside. */
+const outsiders = ["remote-node", "kube-apiserver", "world", "world-ipv4", "world-ipv6", "unmanaged"];
 
-function isEndpoint(labels: Labels): boolean {
-  return !labels.all.some(({ source, key }) => source === "cidr" || (source === "reserved" && outsiders.includes(key)));
+/** What policies about the end itself see of it. Undefined: no policy is about it. */
+export function subjectOf(
+  { labels, asSubject = labels }: PacketEnd,
+  { hostFirewall }: Pick<PolicyWorld, "hostFirewall">,
+): Labels | undefined {
+  if (isHost(asSubject)) return hostFirewall === true ? asSubject : undefined;
+  const isOutside = asSubject.all.some(({ source, key }) => source === "cidr" || (source === "reserved" && outsiders.includes(key)));
+  return isOutside ? undefined : asSubject;
 }
 
 /** The number that a peer has here, where it is the only one. The node's own number means something. */
@@ -142,7 +155,7 @@ function createGroup(subject: PacketEnd, peer: PacketEnd, world: PolicyWorld): {
   for (const cidrGroup of world.cidrGroups) cache.setCidrGroup(cidrGroup.name, cidrGroup);
   for (const service of world.services) cache.setService(`${service.namespace}/${service.name}`, service);
   cache.upsertIdentity(numberOf(peer), peer.labels);
-  const selecting = world.rules.filter((rule) => rule.endpointSelector.matches(subject.labels));
+  const selecting = world.rules.filter((rule) => selects(rule, subject.labels));
   // Of one priority in a tier, policies are asked by their names.
   const names = [...new Set(selecting.map(nameOf))].sort();
   const rules = selecting.map((rule, index) => new CompiledRule(rule, { policy: { rank: names.indexOf(nameOf(rule)) }, index }, cache));

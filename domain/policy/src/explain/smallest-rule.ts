@@ -19,6 +19,7 @@ import {
   type Rule,
   type RuleSection,
 } from "../rules/rule.ts";
+import { isHost } from "../rules/rule-subject.ts";
 
 /**
  * The rule that allows this and nothing else: about endpoints with the subject's labels, for peers with those of the peer, on one port.
@@ -40,7 +41,7 @@ export function smallestRule(direction: Direction, subject: Labels, peer: Labels
       uid: "",
       labels: [],
     },
-    endpointSelector: selectorOf(subject),
+    ...(isHost(subject) ? { ofNodes: true, endpointSelector: nodeSelectorOf(subject) } : { endpointSelector: selectorOf(subject) }),
     ingress: direction === "ingress" ? [section] : [],
     ingressDeny: [],
     egress: direction === "egress" ? [section] : [],
@@ -67,6 +68,14 @@ function selectorOf(labels: Labels): Selector {
     ({ source, key }) => !(source === "k8s" && (key.startsWith(namespaceMetaLabelPrefix) || key === serviceAccountLabelKey)),
   );
   return Selector.ofRequirements(telling.map(({ source, key, value }) => ({ source, key, operator: "In", values: [value] })));
+}
+
+/** A node by its name where it has one, else by all labels. */
+function nodeSelectorOf(labels: Labels): Selector {
+  const name = labels.get("k8s", "kubernetes.io/hostname");
+  if (name !== undefined) return Selector.of({ matchLabels: { "k8s:kubernetes.io/hostname": name } });
+  const own = labels.all.filter(({ source }) => source === "k8s");
+  return Selector.ofRequirements(own.map(({ source, key, value }) => ({ source, key, operator: "In", values: [value] })));
 }
 
 const portProtocols: readonly number[] = [protocols.tcp, protocols.udp, protocols.sctp, protocols.icmp, protocols.icmpv6];

@@ -96,6 +96,8 @@ export interface Rule {
   readonly policy: PolicyReference;
   /** Whom the rule is about. */
   readonly endpointSelector: Selector;
+  /** A host policy: the selector is about nodes themselves, by the labels of their objects (source `k8s`), and about no endpoint. */
+  readonly ofNodes?: true;
   readonly ingress: readonly RuleSection[];
   readonly ingressDeny: readonly RuleSection[];
   readonly egress: readonly RuleSection[];

@@ -1,10 +1,22 @@
 import { parserOf } from "./layer7.ts";
 import type { Rule, RuleSection } from "./rule.ts";
 
-/** What valid rules ask for that no node can give, a sentence each. What depends on it is dropped, never let through. */
-export function unmetNeeds(rules: readonly Rule[]): string[] {
+/**
+ * What valid rules ask for that no node can give, a sentence each. What depends on it is dropped, never let through; but for policies of
+ * nodes, which have no effect on nodes without a host firewall. `hostFirewall`: whether all in question have one; undefined where
+ * nobody knows.
+ */
+export function unmetNeeds(rules: readonly Rule[], hostFirewall?: boolean): string[] {
   const sections = rules.flatMap(({ ingress, egress }) => [...ingress, ...egress]);
-  return sections.flatMap((section) => [...proxiesNeeded(section), ...namesNeeded(section)]);
+  const needs = sections.flatMap((section) => [...proxiesNeeded(section), ...namesNeeded(section)]);
+  return rules.some(({ ofNodes }) => ofNodes === true) ? [...firewallNeeded(hostFirewall), ...needs] : needs;
+}
+
+function firewallNeeded(hostFirewall: boolean | undefined): string[] {
+  if (hostFirewall === true) return [];
+  return [
+    `nodeSelector needs --enable-host-firewall: ${hostFirewall === false ? "without it" : "on nodes whose agents run without it"} the policy has no effect`,
+  ];
 }
 
 function proxiesNeeded({ ports = [] }: RuleSection): string[] {

@@ -60,9 +60,12 @@ export function generateCluster(random: Random): GeneratedCluster {
     const name = `policy-${index}`;
     const audit = audits && random.chance(0.5);
     const tiered = tiers && random.chance(0.4);
+    const ofNodes = !tiered && random.chance(0.25);
     const make = tiered ? generateTierRule : generateRule;
     const specs = !tiered && random.chance(0.2) ? 2 : 1;
-    const rules = Array.from({ length: specs }, (_, spec) => make(random, name, spec, { families, audit, proxies }));
+    const rules = Array.from({ length: specs }, (_, spec) =>
+      make(random, name, spec, { families, audit, proxies: proxies && !ofNodes, ofNodes }),
+    );
     policies.set(name, rules);
   }
   const extraPrefixes = cidrsOf(families).filter((cidr) => !cidr.endsWith("/0") && random.chance(0.15));
@@ -145,7 +148,9 @@ function generateEnds(random: Random, families: readonly (4 | 6)[]): GeneratedEn
   }
   for (const id of [1, 4, 5, 6, 7]) {
     const labels = reservedLabels(id) ?? Labels.empty;
-    const ofNode = id === 1 || id === 6 ? [{ source: "node", key: "zone", value: random.pick(zones) }] : [];
+    const zone = { key: "zone", value: random.pick(zones) };
+    const ofNode = id === 1 || id === 6 ? [{ source: "node", ...zone }] : [];
+    if (id === 1) ofNode.push({ source: "k8s", ...zone }); // As a subject it has them by this source.
     if (random.chance(0.7)) ends.push({ id, labels: labels.with(ofNode), namedPorts: [] });
   }
   if (random.chance(0.4)) {
@@ -203,9 +208,11 @@ interface RuleOptions {
   readonly audit: boolean;
   /** Some ports have rules of layer 7. */
   readonly proxies: boolean;
+  /** It is about nodes. */
+  readonly ofNodes: boolean;
 }
 
-function generateRule(random: Random, name: string, spec: number, { families, audit, proxies }: RuleOptions): Rule {
+function generateRule(random: Random, name: string, spec: number, { families, audit, proxies, ofNodes }: RuleOptions): Rule {
   const sections = (kind: string, probability: number): RuleSection[] => {
     if (!random.chance(probability)) return [];
     const layer7 = proxies && !kind.endsWith("Deny");
@@ -221,7 +228,7 @@ function generateRule(random: Random, name: string, spec: number, { families, au
   const choose = (present: boolean): boolean => (random.chance(0.2) ? random.chance(0.5) : present);
   return {
     policy: { kind: "CiliumNetworkPolicy", namespace: "default", name, uid: `uid-${name}`, labels: [] },
-    endpointSelector: generateSelector(random),
+    ...(ofNodes ? { ofNodes, endpointSelector: generateNodeSelector(random) } : { endpointSelector: generateSelector(random) }),
     ingress,
     ingressDeny,
     egress,
@@ -283,6 +290,12 @@ function generateSelector(random: Random): Selector {
       : { key, operator };
   });
   return Selector.of({ matchExpressions });
+}
+
+/** Of a rule about nodes. Some mean no node although they mean endpoints. */
+function generateNodeSelector(random: Random): Selector {
+  if (random.chance(0.2)) return generateSelector(random);
+  return random.chance(0.3) ? Selector.everything : Selector.of({ matchLabels: { zone: random.pick(zones) } });
 }
 
 function generateSection(random: Random, path: string, families: readonly (4 | 6)[]): RuleSection {

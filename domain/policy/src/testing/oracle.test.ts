@@ -24,7 +24,7 @@ const clustersOfRun = process.env.CILIUM_TS_LONG === "1" ? 6_000 : 2_000;
 const clusterCount = process.env.POLICY_SEED === undefined ? clustersOfRun : 1;
 
 test(`two lookups over the entries say what the rules say, on ${clusterCount} generated clusters`, () => {
-  const seen = { allowed: 0, redirected: 0, denied: 0, dropped: 0, audited: 0 };
+  const seen = { allowed: 0, redirected: 0, denied: 0, dropped: 0, audited: 0, droppedByHost: 0 };
   for (let seed = firstSeed; seed < firstSeed + clusterCount; seed += 1) {
     try {
       checkCluster(seed, seen);
@@ -37,7 +37,7 @@ test(`two lookups over the entries say what the rules say, on ${clusterCount} ge
   if (clusterCount > 1) for (const count of Object.values(seen)) assert.ok(count > total / 100, JSON.stringify(seen));
 });
 
-function checkCluster(seed: number, seen: Record<OracleVerdict["verdict"] | "audited", number>): void {
+function checkCluster(seed: number, seen: Record<OracleVerdict["verdict"] | "audited" | "droppedByHost", number>): void {
   const random = createRandom(seed);
   const cluster = generateCluster(random);
   const settings: OracleSettings = {
@@ -58,7 +58,9 @@ function checkCluster(seed: number, seen: Record<OracleVerdict["verdict"] | "aud
   populate(engine, cluster, locals);
 
   const rules = [...cluster.policies.values()].flat();
-  const subjects = cluster.ends.filter((end) => end.id !== undefined && ((end.id >= 256 && end.id < 0x0200_0000) || end.id === 5));
+  const subjects = cluster.ends.filter(
+    (end) => end.id !== undefined && ((end.id >= 256 && end.id < 0x0200_0000) || end.id === 5 || end.id === 1),
+  );
   if (subjects.length === 0) return;
   for (let round = 0; round < 40; round += 1) {
     const subject = random.pick(subjects);
@@ -77,6 +79,7 @@ function checkCluster(seed: number, seen: Record<OracleVerdict["verdict"] | "aud
     assert.deepEqual(engine.explain(subject, peerIdentity, packet.direction, packet.protocol, packet.port), verdict, story);
     seen[expected.verdict] += 1;
     if (expected.audited) seen.audited += 1;
+    if (subject.id === 1 && expected.verdict === "dropped") seen.droppedByHost += 1;
     if (round % 8 === 0) checkExplanation({ packet, rules, settings, families: cluster.families, expected, story });
   }
 }
@@ -93,7 +96,7 @@ interface ExplanationCase {
 /** People are told the same as the kernel, with every reason; and the rule that they are offered does what it says. */
 function checkExplanation({ packet, rules, settings, families, expected, story }: ExplanationCase): void {
   const { direction, subject, peer, protocol, port } = packet;
-  const world: PolicyWorld = { ...settings, rules, families };
+  const world: PolicyWorld = { ...settings, rules, families, hostFirewall: true };
   const ends = direction === "ingress" ? { from: peer, to: subject } : { from: subject, to: peer };
   const explanation = explainPacket({ ...ends, protocol, port }, world)[direction];
   assert.ok(explanation !== undefined, story);

@@ -46,7 +46,7 @@ export interface OracleVerdict {
 export function judge(packet: OraclePacket, rules: readonly Rule[], settings: OracleSettings): OracleVerdict {
   const { direction, subject } = packet;
   if (settings.mode === "never") return { verdict: "allowed", audited: false, reasons: new Set(["allow-any"]) };
-  const selecting = rules.filter((rule) => selects(rule.endpointSelector, subject.labels) && speaksOf(rule, direction));
+  const selecting = rules.filter((rule) => isAbout(rule, subject.labels) && speaksOf(rule, direction));
   const strict = judgeBy(selecting, () => true, packet, settings);
   if (strict.verdict === "allowed") return strict;
   const lenient = judgeBy(selecting, (rule) => rule.audit !== true, packet, settings);
@@ -136,6 +136,10 @@ function allowed(reasons: ReadonlySet<string>, layer7s: ReadonlyArray<Layer7 | u
   const all = layer7s.some((layer7) => layer7 === undefined || layer7.rules.length === 0);
   const rules = all ? undefined : new Set(wanted.flatMap((layer7) => layer7.rules.map((rule) => JSON.stringify(rule))));
   return { verdict: "redirected", audited: false, reasons, redirect: { parsers, rules } };
+}
+
+function isAbout({ ofNodes, endpointSelector }: Rule, labels: Labels): boolean {
+  return labels.has("reserved", "host") === (ofNodes === true) && selects(endpointSelector, labels);
 }
 
 function speaksOf(rule: Rule, direction: Direction): boolean {
