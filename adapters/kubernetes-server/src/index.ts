@@ -2,7 +2,7 @@ export { readCiliumDefinitions, readPolicyApiDefinitions } from "./cilium-defini
 export { parseServiceRanges, type ServiceRange } from "./resources/service-range.ts";
 export type { Problem } from "./schema/problem.ts";
 export type { Mutable, MutableJson } from "./schema/schema.ts";
-export { type ParsedTokens, parseTokens, type Tokens, type User } from "./security/authenticate.ts";
+export { type ParsedTokens, parseTokens, type Tokens } from "./security/authenticate.ts";
 export { type Certificates, ensureCertificates } from "./security/certificates.ts";
 export { createKubeconfig } from "./security/kubeconfig.ts";
 export type { Validators } from "./serve/draft.ts";

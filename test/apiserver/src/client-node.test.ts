@@ -32,7 +32,7 @@ let config: KubeConfig;
 let core: CoreV1Api;
 
 before(async () => {
-  writeFileSync(tokens, "secret,robot,1\n");
+  writeFileSync(tokens, 'secret,robot,1,"system:masters"\n');
   server = await startProgram(stateDir, ["--token-file", tokens]);
   config = new KubeConfig();
   config.loadFromFile(server.kubeconfig);

@@ -30,7 +30,7 @@ test("bad flags end with code 2 and one sentence", async () => {
 
 test("only those who prove who they are get in; health is open to all", async () => {
   const tokens = join(folder, "tokens.csv");
-  writeFileSync(tokens, "secret,lab,1\n");
+  writeFileSync(tokens, 'secret,lab,1,"system:masters"\n');
   await using server = await startProgram(join(folder, "access"), ["--token-file", tokens]);
   const rows = [
     ["/healthz", {}, 200],

@@ -17,6 +17,7 @@ export function resourceOf(group: string, version: string, schemas: ReadonlyMap<
     schema: schemas.get(given.kind) ?? {},
     hasStatus: false,
     isCustom: false,
+    isReview: false,
     storageVersion: version,
     columns: [nameColumn, ageColumn],
     selectableFields: [],

@@ -26,6 +26,7 @@ import {
 } from "./core-columns.ts";
 import { definitionBehaviour } from "./definition.ts";
 import type { Resource } from "./resource.ts";
+import { reviewResources } from "./reviews.ts";
 
 const eventFields = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"].map(
   (name) => `involvedObject.${name}`,
@@ -113,4 +114,5 @@ export const builtinResources: readonly Resource[] = [
     behaviour: definitionBehaviour,
   }),
   ...workloadResources,
+  ...reviewResources,
 ];

@@ -166,6 +166,7 @@ export function definedResources(definition: Mutable): Resource[] {
         hasStatus: valueAt(version, "subresources", "status") !== undefined,
         ...scaleMember(version),
         isCustom: true,
+        isReview: false,
         storageVersion: textAt(storage, "name"),
         columns: [nameColumn, ...(columns.length > 0 ? columns : [ageColumn])],
         selectableFields: listAt(version, "selectableFields").map((field) => textAt(field, "jsonPath").replace(/^\./, "")),

@@ -32,6 +32,13 @@ export function subdomainNameProblem(path: string, name: string): Problem | unde
   );
 }
 
+/** What fits into a path: roles and their bindings, such as `system:discovery`. */
+export function pathNameProblem(path: string, name: string): Problem | undefined {
+  if (name === "." || name === "..") return invalid(path, name, `may not be '${name}'`);
+  const wrong = ["/", "%"].find((character) => name.includes(character));
+  return wrong === undefined ? undefined : invalid(path, name, `may not contain '${wrong}'`);
+}
+
 const qualifiedPart = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
 /** The key of a label or an annotation: `[prefix/]name`. */

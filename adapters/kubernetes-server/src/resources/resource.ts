@@ -50,6 +50,8 @@ export interface Resource {
   readonly scale?: ScalePaths;
   /** Made from a CustomResourceDefinition. */
   readonly isCustom: boolean;
+  /** A question in the form of an object: it can be created, and is answered and not kept. */
+  readonly isReview: boolean;
   /** The version in which objects are stored; only `apiVersion` differs. */
   readonly storageVersion: string;
   readonly columns: readonly Column[];

@@ -1,5 +1,5 @@
 import { isObject, type Mutable } from "../schema/schema.ts";
-import { valueAt } from "./column.ts";
+import { listAt, textAt, valueAt } from "./column.ts";
 
 export interface Requirement {
   readonly key: string;
@@ -103,4 +103,22 @@ export function matchesFields(selector: Selector, object: Mutable): boolean {
     const found = valueAt(object, ...key.split(".")) ?? (key === "source" ? valueAt(object, "source", "component") : undefined);
     return values.includes(found === undefined || found === null ? "" : String(found)) === (operator === "=");
   });
+}
+
+/** A selector as objects hold it: `matchLabels` and `matchExpressions`. */
+export function parseSelectorObject(selector: Mutable): Selector {
+  const labels = valueAt(selector, "matchLabels");
+  const equal = Object.entries(isObject(labels) ? labels : {}).map(
+    ([key, value]): Requirement => ({ key, operator: "=", values: [String(value)] }),
+  );
+  const operators = { In: "in", NotIn: "notin", Exists: "exists", DoesNotExist: "absent" } as const;
+  const expressions = listAt(selector, "matchExpressions").map((expression): Requirement => {
+    const operator = textAt(expression, "operator");
+    const values = valueAt(expression, "values");
+    // What is not understood matches nothing.
+    if (!Object.hasOwn(operators, operator)) return { key: "", operator: "in", values: [] };
+    const texts = Array.isArray(values) ? values.map(String) : [];
+    return { key: textAt(expression, "key"), operator: operators[operator as keyof typeof operators], values: texts };
+  });
+  return [...equal, ...expressions];
 }

@@ -1,11 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
-
-export interface User {
-  readonly name: string;
-  readonly groups: readonly string[];
-}
+import { authenticatedGroup, type User } from "../authorize/user.ts";
 
 /** Bearer tokens by their SHA-256, so that looking one up takes no time that depends on its characters. */
 export type Tokens = ReadonlyMap<string, User>;
@@ -22,7 +18,7 @@ export function parseTokens(text: string): ParsedTokens {
     const [, token, name, groups = ""] = /^([^,\s]+),([^,\s]+)(?:,[^,]*)?(?:,"?([^"]*)"?)?\s*$/.exec(line) ?? [];
     if (token === undefined || name === undefined)
       return { outcome: "problem", problem: `line ${index + 1} is not token,user,uid,"groups"` };
-    tokens.set(digest(token), { name, groups: groups.split(",").filter((group) => group !== "") });
+    tokens.set(digest(token), { name, groups: [...groups.split(",").filter((group) => group !== ""), authenticatedGroup] });
   }
   return { outcome: "parsed", tokens };
 }
@@ -38,7 +34,11 @@ export function authenticate(request: IncomingMessage, tokens: Tokens): User | u
     }
   }
   const [, token] = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? "") ?? [];
-  return token === undefined ? undefined : tokens.get(digest(token));
+  return token === undefined ? undefined : holderOfToken(token, tokens);
+}
+
+export function holderOfToken(token: string, tokens: Tokens): User | undefined {
+  return tokens.get(digest(token));
 }
 
 /** Who is at the other end: reading a certificate costs more than most requests. */
@@ -49,7 +49,7 @@ function holderOf(socket: TLSSocket): User | undefined {
   const groups = subject?.O as string | string[] | undefined;
   const name = subject?.CN as string | string[] | undefined;
   if (typeof name !== "string" || name === "") return undefined;
-  return { name, groups: groups === undefined ? [] : [groups].flat() };
+  return { name, groups: [...(groups === undefined ? [] : [groups].flat()), authenticatedGroup] };
 }
 
 function digest(token: string): string {

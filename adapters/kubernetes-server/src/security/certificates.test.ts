@@ -43,8 +43,8 @@ test("tokens are read, and a bad line is named", () => {
   assert.deepEqual(
     [...parsed.tokens.values()],
     [
-      { name: "lab", groups: ["system:masters", "other"] },
-      { name: "agent", groups: [] },
+      { name: "lab", groups: ["system:masters", "other", "system:authenticated"] },
+      { name: "agent", groups: ["system:authenticated"] },
     ],
   );
   assert.deepEqual(parseTokens("a,b\nrubbish"), { outcome: "problem", problem: 'line 2 is not token,user,uid,"groups"' });

@@ -7,6 +7,7 @@ import type { Mutable } from "../schema/schema.ts";
 export const serverVersion = { major: "1", minor: "36", gitVersion: "v1.36.0+cilium-apiserver" };
 
 const verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const reviewVerbs = ["create"];
 const statusVerbs = ["get", "patch", "update"];
 
 export function versionDocument(): Mutable {
@@ -74,9 +75,13 @@ export function resourceList(registry: Registry, apiVersion: string): Mutable | 
   return { kind: "APIResourceList", apiVersion: "v1", groupVersion: apiVersion, resources: resources.flatMap(describeResource) };
 }
 
+function verbsOf({ isReview }: Resource): string[] {
+  return isReview ? reviewVerbs : verbs;
+}
+
 function describeResource(resource: Resource): Mutable[] {
   const { plural, singular, isNamespaced, kind, shortNames, categories } = resource;
-  const main: Mutable = { name: plural, singularName: singular, namespaced: isNamespaced, kind, verbs };
+  const main: Mutable = { name: plural, singularName: singular, namespaced: isNamespaced, kind, verbs: verbsOf(resource) };
   if (shortNames.length > 0) main.shortNames = [...shortNames];
   if (categories.length > 0) main.categories = [...categories];
   const described = [main];
@@ -118,7 +123,7 @@ function aggregatedResource(resource: Resource): Mutable {
     responseKind,
     scope: resource.isNamespaced ? "Namespaced" : "Cluster",
     singularResource: resource.singular,
-    verbs,
+    verbs: verbsOf(resource),
   };
   if (resource.shortNames.length > 0) document.shortNames = [...resource.shortNames];
   if (resource.categories.length > 0) document.categories = [...resource.categories];

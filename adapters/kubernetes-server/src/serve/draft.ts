@@ -24,6 +24,9 @@ export type Validators = Readonly<Record<string, (object: Mutable) => readonly P
 /** The part of an object that a request is about; empty: the object. */
 export type Subresource = "" | "status" | "scale";
 
+/** Throws when the writer may not write this. */
+export type WriteGuard = (resource: Resource, object: Mutable, previous: Mutable | undefined) => void;
+
 export interface DraftContext {
   readonly manager: string;
   readonly nowMs: number;
@@ -32,6 +35,7 @@ export interface DraftContext {
   readonly validators: Validators;
   /** Sentences for the client's `Warning` headers. */
   readonly warnings: string[];
+  readonly guard?: WriteGuard;
 }
 
 export function writerOf(resource: Resource, context: DraftContext): Writer {
@@ -92,6 +96,7 @@ export function draftNew(resource: Resource, object: Mutable, context: DraftCont
   if (found.length > 0)
     throw invalidObject(resource, textAt(object, "metadata", "name") || textAt(object, "metadata", "generateName"), found);
   dropEmptyMembers(object);
+  context.guard?.(resource, object, undefined);
   const before = managers ?? [];
   setManagers(
     object,
@@ -121,6 +126,7 @@ export function draftChanged(
   }
   if (found.length > 0) throw invalidObject(resource, name, found);
   dropEmptyMembers(next);
+  context.guard?.(resource, next, previous);
   if ((resource.hasStatus || resource.isCustom) && !isSameSpec(resource, next, previous)) {
     metadataOf(next).generation = Number(metadataOf(previous).generation ?? 0) + 1;
   }

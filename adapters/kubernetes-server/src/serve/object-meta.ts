@@ -1,5 +1,5 @@
 import { textAt, valueAt } from "../resources/column.ts";
-import { isLabelValue, isQualifiedName, subdomainNameProblem } from "../resources/name.ts";
+import { isLabelValue, isQualifiedName, pathNameProblem, subdomainNameProblem } from "../resources/name.ts";
 import type { Resource } from "../resources/resource.ts";
 import { forbidden, invalid, type Problem, required } from "../schema/problem.ts";
 import { isObject, type Mutable, type MutableJson } from "../schema/schema.ts";
@@ -21,7 +21,8 @@ export function metadataProblems(resource: Resource, object: Mutable): readonly 
   const namespace = textAt(object, "metadata", "namespace");
   if (name === "") problems.push(required("metadata.name", "name or generateName is required"));
   else {
-    const problem = subdomainNameProblem("metadata.name", name);
+    const check = resource.group === "rbac.authorization.k8s.io" ? pathNameProblem : subdomainNameProblem;
+    const problem = check("metadata.name", name);
     if (problem !== undefined) problems.push(problem);
   }
   if (!resource.isNamespaced && namespace !== "") problems.push(forbidden("metadata.namespace", "not allowed on this type"));

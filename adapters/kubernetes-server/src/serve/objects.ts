@@ -19,6 +19,7 @@ import {
   judgeUnknown,
   type Subresource,
   type Validators,
+  type WriteGuard,
   writerOf,
 } from "./draft.ts";
 import {
@@ -50,6 +51,7 @@ export interface WriteOptions {
   readonly fieldValidation: FieldValidation;
   readonly subresource: Subresource;
   readonly force: boolean;
+  readonly guard?: WriteGuard;
 }
 
 export interface Written {
@@ -280,8 +282,9 @@ export class Objects {
   }
 
   #context(options: WriteOptions): DraftContext {
-    const { manager, fieldValidation, subresource } = options;
-    return { manager, fieldValidation, subresource, nowMs: this.#nowMs(), validators: this.#validators, warnings: [] };
+    const { manager, fieldValidation, subresource, guard } = options;
+    const given = { manager, fieldValidation, subresource, ...(guard !== undefined && { guard }) };
+    return { ...given, nowMs: this.#nowMs(), validators: this.#validators, warnings: [] };
   }
 
   #read(target: Target): StoredObject {

@@ -67,6 +67,23 @@ RoleBinding 1=metadata 2=subjects 3=roleRef
 ClusterRoleBinding 1=metadata 2=subjects 3=roleRef
 Subject 1=kind 2=apiGroup 3=name 4=namespace
 RoleRef 1=apiGroup 2=kind 3=name
+SelfSubjectAccessReview 1=metadata 2=spec 3=status
+SelfSubjectAccessReviewSpec 1=resourceAttributes 2=nonResourceAttributes
+SubjectAccessReview 1=metadata 2=spec 3=status
+LocalSubjectAccessReview 1=metadata 2=spec 3=status
+SubjectAccessReviewSpec 1=resourceAttributes 2=nonResourceAttributes 3=user 4=groups 6=uid
+SubjectAccessReviewStatus 1=allowed 2=reason 3=evaluationError 4=denied
+ResourceAttributes 1=namespace 2=verb 3=group 4=version 5=resource 6=subresource 7=name
+NonResourceAttributes 1=path 2=verb
+SelfSubjectRulesReview 1=metadata 2=spec 3=status
+SelfSubjectRulesReviewSpec 1=namespace
+SubjectRulesReviewStatus 3=incomplete 4=evaluationError
+SelfSubjectReview 1=metadata 2=status
+SelfSubjectReviewStatus 1=userInfo
+UserInfo 1=username 2=uid 3=groups
+TokenReview 1=metadata 2=spec 3=status
+TokenReviewSpec 1=token 2=audiences
+TokenReviewStatus 1=authenticated 2=user 3=error 4=audiences
 Ingress 1=metadata 2=spec 3=status
 IngressSpec 1=defaultBackend 2=tls 3=rules 4=ingressClassName
 IngressTLS 1=hosts 2=secretName

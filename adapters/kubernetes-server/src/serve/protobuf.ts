@@ -111,9 +111,12 @@ function unknownField(type: string, number: number): ApiError {
 }
 
 function addMember(result: Mutable, name: string, member: Schema, value: bigint | Buffer, countsZero: boolean): void {
-  const decoded = countsZero && value === 0n ? zeroOf(member) : decodeValue(member.type === "array" ? (member.items ?? {}) : member, value);
+  const isList = member.type === "array";
+  const found = countsZero && value === 0n ? zeroOf(member) : decodeValue(isList ? (member.items ?? {}) : member, value);
+  // In a list the empty value is one of its values: the core group among others.
+  const decoded = found === undefined && isList && Buffer.isBuffer(value) ? "" : found;
   if (decoded === undefined) return;
-  if (member.type === "array") result[name] = [...((result[name] as MutableJson[] | undefined) ?? []), decoded];
+  if (isList) result[name] = [...((result[name] as MutableJson[] | undefined) ?? []), decoded];
   else if (isObject(decoded) && typeof member.additionalProperties === "object")
     result[name] = { ...(result[name] as Mutable | undefined), ...decoded };
   else result[name] = decoded;

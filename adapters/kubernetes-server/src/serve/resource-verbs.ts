@@ -9,7 +9,7 @@ import { scaleSchema } from "../schema/workload-groups.ts";
 import type { Store } from "../store/store.ts";
 import { ApiError, badRequest, invalidObject, methodNotAllowed, notFound, tooLargeRevision } from "./api-error.ts";
 import { mediaType, parseBody, parseObjectBody, readBody, unsupportedMediaType } from "./body.ts";
-import type { Subresource } from "./draft.ts";
+import type { Subresource, WriteGuard } from "./draft.ts";
 import { listText, objectText, planList } from "./list.ts";
 import { negotiate, type Representation } from "./negotiate.ts";
 import { decodeObject } from "./object-text.ts";
@@ -25,6 +25,8 @@ export interface Exchange {
   readonly query: URLSearchParams;
   /** Who asks, for the limit of watches. */
   readonly client: string;
+  /** Further conditions on what is written; absent for who may do everything. */
+  readonly guard?: WriteGuard;
 }
 
 export interface VerbContext {
@@ -44,6 +46,7 @@ const patchKinds: Readonly<Record<string, PatchKind>> = {
 /** One request on one kind: all verbs, on collections, objects and their status. */
 export async function serveResource(context: VerbContext, resource: Resource, path: ResourcePath, exchange: Exchange): Promise<void> {
   const { method } = exchange.request;
+  if (resource.isReview) throw methodNotAllowed();
   if (path.name === undefined) {
     if (method === "GET") return await serveCollection(context, resource, path, exchange);
     if (method === "POST") return await serveCreate(context, resource, path, exchange);
@@ -131,7 +134,8 @@ function writeOptions(exchange: Exchange, subresource: Subresource): WriteOption
   const query = parseWriteQuery(exchange.query);
   const [agent = ""] = (exchange.request.headers["user-agent"] ?? "").split("/", 1);
   const manager = query.fieldManager === "" ? agent || "unknown" : query.fieldManager;
-  return { manager, subresource, isDryRun: query.isDryRun, fieldValidation: query.fieldValidation, force: query.force };
+  const { isDryRun, fieldValidation, force } = query;
+  return { manager, subresource, isDryRun, fieldValidation, force, ...(exchange.guard !== undefined && { guard: exchange.guard }) };
 }
 
 async function sendWritten(context: VerbContext, resource: Resource, exchange: Exchange, written: Written): Promise<void> {
@@ -141,7 +145,7 @@ async function sendWritten(context: VerbContext, resource: Resource, exchange: E
   sendJsonText(exchange.response, written.created ? 201 : 200, representation, text);
 }
 
-function readObject(resource: Resource, body: Buffer, type: string): Mutable {
+export function readObject(resource: Resource, body: Buffer, type: string): Mutable {
   if (type === protobufType && !resource.isCustom && isProtobufKind(resource.kind)) return decodeProtobuf(resource.schema, body);
   return parseObjectBody(body, type);
 }

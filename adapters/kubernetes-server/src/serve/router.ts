@@ -1,22 +1,31 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { attributesOf, forbidden } from "../authorize/attributes.ts";
+import { checkGrant } from "../authorize/grants.ts";
+import { actingUser, impersonates } from "../authorize/impersonate.ts";
+import type { Rbac } from "../authorize/rbac.ts";
+import { review } from "../authorize/reviews.ts";
+import { authenticatedGroup, isMaster, mastersGroup, type User } from "../authorize/user.ts";
 import type { Registry } from "../resources/registry.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { Mutable } from "../schema/schema.ts";
 import { authenticate, type Tokens } from "../security/authenticate.ts";
 import { StoreError } from "../store/store.ts";
 import { ApiError, badRequest, methodNotAllowed, noSuchPath, tooManyRequests } from "./api-error.ts";
+import { mediaType, readBody } from "./body.ts";
 import { aggregatedDiscovery, coreVersions, groupList, groupOf, resourceList, versionDocument } from "./discovery.ts";
+import type { WriteGuard } from "./draft.ts";
 import type { Metrics } from "./metrics.ts";
 import { negotiate, type Representation } from "./negotiate.ts";
 import { emptySwagger, type OpenApi, swaggerProtobufType } from "./open-api.ts";
-import { parseResourcePath } from "./request.ts";
-import { serveResource, type VerbContext } from "./resource-verbs.ts";
+import { parseResourcePath, type ResourcePath } from "./request.ts";
+import { readObject, serveResource, type VerbContext } from "./resource-verbs.ts";
 import { sendBytes, sendDocument, sendError, sendJsonText, sendText } from "./respond.ts";
 
 /** Requests, watches apart, that are worked on at the same time; others are told to come again. */
 const inFlightMax = 1_000;
 
 export interface RouterOptions extends VerbContext {
+  readonly rbac: Rbac;
   readonly registry: Registry;
   readonly openApi: OpenApi;
   readonly metrics: Metrics;
@@ -66,12 +75,14 @@ function toApiError(error: unknown, onError: (error: unknown) => void): ApiError
 async function answer(options: RouterOptions, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = url.pathname.length > 1 ? url.pathname.replace(/\/+$/, "") : url.pathname;
   const isHealth = /^\/(healthz|livez|readyz)(\/|$)/.test(path);
-  const user = options.tokens === undefined ? { name: "test", groups: [] } : authenticate(request, options.tokens);
-  if (user === undefined && !isHealth && !openPaths.has(path)) {
+  const isOpen = isHealth || openPaths.has(path);
+  const sender = options.tokens === undefined ? tester : authenticate(request, options.tokens);
+  if (sender === undefined && !isOpen) {
     throw new ApiError(401, "Unauthorized", "Unauthorized: a client certificate of this server's authority or a bearer token is needed");
   }
   const resourcePath = parseResourcePath(path);
-  if (resourcePath !== undefined) {
+  const user = sender === undefined || isOpen ? undefined : authorized(options.rbac, sender, path, resourcePath, url.searchParams, request);
+  if (resourcePath !== undefined && user !== undefined) {
     const resource = options.registry.find(resourcePath.apiVersion, resourcePath.plural);
     if (
       resource === undefined ||
@@ -79,12 +90,65 @@ async function answer(options: RouterOptions, url: URL, request: IncomingMessage
       (resourcePath.namespace !== undefined && !resource.isNamespaced)
     )
       throw noSuchPath();
-    const client = `${user?.name ?? ""} ${request.socket.remoteAddress ?? ""}`;
-    return await serveResource(options, resource, resourcePath, { request, response, query: url.searchParams, client });
+    if (resource.isReview && request.method === "POST" && resourcePath.name === undefined)
+      return await serveReview(options, user, resource, resourcePath, request, response);
+    const client = `${user.name} ${request.socket.remoteAddress ?? ""}`;
+    const exchange = { request, response, query: url.searchParams, client };
+    if (isMaster(user)) return await serveResource(options, resource, resourcePath, exchange);
+    const guard = guardOf(options.rbac, user, resourcePath);
+    return await serveResource(options, resource, resourcePath, { ...exchange, guard });
   }
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
   if (isHealth) sendText(response, 200, "text/plain; charset=utf-8", "ok");
   else serveDocument(options, path, request, response);
+}
+
+/** Tests on the loopback come without a certificate. */
+const tester: User = { name: "test", groups: [mastersGroup, authenticatedGroup] };
+
+/** The user as whom the request is answered. Throws when that one may not do it. */
+function authorized(
+  rbac: Rbac,
+  sender: User,
+  path: string,
+  resourcePath: ResourcePath | undefined,
+  query: URLSearchParams,
+  request: IncomingMessage,
+): User {
+  const user = impersonates(request) ? actingUser(rbac, sender, request) : sender;
+  if (isMaster(user)) return user;
+  const method = request.method ?? "";
+  const attributes =
+    resourcePath === undefined || resourcePath.plural === ""
+      ? ({ kind: "path", verb: method === "HEAD" ? "get" : method.toLowerCase(), path } as const)
+      : attributesOf(method, resourcePath, query);
+  const { allowed, reason } = rbac.decide(user, attributes);
+  if (!allowed) throw forbidden(user, attributes, reason);
+  return user;
+}
+
+/** What is applied and not there yet is created, which is a right of its own; and nobody grants more than they have. */
+function guardOf(rbac: Rbac, user: User, path: ResourcePath): WriteGuard {
+  return (resource, object, previous) => {
+    if (previous === undefined && path.name !== undefined) {
+      const attributes = attributesOf("POST", path, new URLSearchParams());
+      const { allowed, reason } = rbac.decide(user, attributes);
+      if (!allowed) throw forbidden(user, attributes, reason);
+    }
+    checkGrant(rbac, user, resource, object, previous);
+  };
+}
+
+async function serveReview(
+  { rbac, tokens }: RouterOptions,
+  user: User,
+  resource: Resource,
+  { namespace = "" }: ResourcePath,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const asked = readObject(resource, await readBody(request), mediaType(request.headers["content-type"]));
+  sendDocument(response, 201, review({ rbac, tokens: tokens ?? new Map(), user, namespace }, resource, asked));
 }
 
 function hasSubresource(resource: Resource, name: string | undefined): boolean {

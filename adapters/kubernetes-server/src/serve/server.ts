@@ -2,6 +2,8 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { TaskGroup } from "@cilium-ts/std";
+import { defaultClusterRoleBindings, defaultClusterRoles } from "../authorize/default-roles.ts";
+import { Rbac } from "../authorize/rbac.ts";
 import { builtinResources } from "../resources/builtin.ts";
 import { textAt } from "../resources/column.ts";
 import { definedResources } from "../resources/definition.ts";
@@ -57,6 +59,8 @@ export interface ApiServer extends AsyncDisposable {
 
 const definitionResource = builtinResources.find(({ kind }) => kind === "CustomResourceDefinition");
 const namespaceResource = builtinResources.find(({ kind }) => kind === "Namespace");
+const roleResource = builtinResources.find(({ kind }) => kind === "ClusterRole");
+const bindingResource = builtinResources.find(({ kind }) => kind === "ClusterRoleBinding");
 const serviceResource = builtinResources.find(({ kind }) => kind === "Service");
 const sliceResource = builtinResources.find(({ kind }) => kind === "EndpointSlice");
 const initialNamespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -84,7 +88,8 @@ export async function startApiServer(options: ServerOptions): Promise<ApiServer>
   const openApi = new OpenApi(registry);
   const hub = new WatchHub(store, options.watchLimits ?? defaultWatchLimits, nowMs);
   opened.use(store.subscribe((changes) => followDefinitions(changes, registry, hub)));
-  const context = { store, objects, hub, nowMs, registry, openApi, metrics, tokens: options.tls?.tokens, onError };
+  const rbac = opened.use(new Rbac(store));
+  const context = { store, rbac, objects, hub, nowMs, registry, openApi, metrics, tokens: options.tls?.tokens, onError };
   const server = createServer(options, (request, response) => void route(context, request, response));
   const connections = trackConnections(server);
   opened.defer(() => close(server, connections));
@@ -170,11 +175,14 @@ const ownWrites: WriteOptions = { manager: "cilium-apiserver", isDryRun: false, 
 
 async function storeInitialObjects(store: Store, objects: Objects, definitions: readonly Mutable[]): Promise<void> {
   const writes: Promise<unknown>[] = [];
-  for (const name of initialNamespaces) {
-    const resource = namespaceResource as Resource;
-    if (store.get(objectKey(resource, "", name)) !== undefined) continue;
-    writes.push(objects.create(resource, "", { metadata: { name } }, ownWrites));
-  }
+  const initial = [
+    ...initialNamespaces.map((name) => [namespaceResource as Resource, { metadata: { name } }] as const),
+    ...defaultClusterRoles().map((role) => [roleResource as Resource, role] as const),
+    ...defaultClusterRoleBindings().map((binding) => [bindingResource as Resource, binding] as const),
+  ];
+  for (const [resource, object] of initial)
+    if (store.get(objectKey(resource, "", textAt(object, "metadata", "name"))) === undefined)
+      writes.push(objects.create(resource, "", structuredClone(object), ownWrites));
   for (const definition of definitions) {
     const resource = definitionResource as Resource;
     const target = { resource, namespace: "", name: textAt(definition, "metadata", "name") };
