@@ -27,5 +27,5 @@ struct node_config {
 	__u8 trace_enabled;
 	__u8 verdict_events_enabled;
 	__u8 masquerade_enabled;
-	__u8 pad[1];
+	__u8 ip_trace_option; /* IP option that holds the number of packets that are followed; 0: none is looked for. */
 };

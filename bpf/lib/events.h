@@ -3,7 +3,9 @@
 #pragma once
 #include "lib/maps.h"
 #include "lib/metrics.h"
+#include "lib/outer.h"
 #include "lib/packet.h"
+#include "lib/trace-id.h"
 
 #define PAYLOAD_SIZE_MAX 128
 
@@ -77,13 +79,42 @@ static __always_inline void event_submit(void *record)
 	bpf_ringbuf_submit(record, 0);
 }
 
+/* The same for a packet that may be the tunnel's: then what carries it comes before it. NULL: the ring is full. */
+static __always_inline void *event_open(struct __sk_buff *skb, const __u32 notify_size, __u8 type, __u8 subtype, __u8 version, __u16 source,
+					bool *wrapped)
+{
+	const __u32 outer_size = sizeof(struct outer_headers);
+	struct event_header *header;
+
+	*wrapped = config.tunnel_ifindex && outer_size + payload_size() >= sizeof(struct bpf_tunnel_key) && is_wrapped(skb);
+	if (!*wrapped) {
+		header = event_reserve(notify_size + payload_size());
+		if (header)
+			event_fill(skb, header, notify_size, type, subtype, version, source);
+		return header;
+	}
+	header = event_reserve(notify_size + outer_size + payload_size());
+	if (!header)
+		return NULL;
+	outer_make(skb, (void *)header + notify_size);
+	event_fill(skb, header, notify_size + outer_size, type, subtype, version, source);
+	header->captured_length += outer_size;
+	return header;
+}
+
+static __always_inline __u32 notify_flags(const struct report *r, bool wrapped)
+{
+	return (r->family == 6 ? NOTIFY_IPV6 : 0) | (wrapped ? NOTIFY_VXLAN | NOTIFY_L3_DEVICE : 0);
+}
+
 static __always_inline void send_drop(struct __sk_buff *skb, const struct report *r, fault problem)
 {
-	struct drop_notify *event = event_reserve(sizeof(*event) + payload_size());
+	struct drop_notify *event;
+	bool wrapped;
 
+	event = event_open(skb, sizeof(*event), EVENT_DROP, FAULT_REASON(problem), 3, r->source_id, &wrapped);
 	if (!event)
 		return;
-	event_fill(skb, &event->header, sizeof(*event), EVENT_DROP, FAULT_REASON(problem), 3, r->source_id);
 	event->source_identity = r->source_identity;
 	event->destination_identity = r->destination_identity;
 	event->destination_id = r->destination_id;
@@ -91,29 +122,29 @@ static __always_inline void send_drop(struct __sk_buff *skb, const struct report
 	event->file = FAULT_FILE(problem);
 	event->extended_error = 0;
 	event->ifindex = r->ifindex;
-	event->flags = r->family == 6 ? NOTIFY_IPV6 : 0;
-	event->ip_trace_id = 0;
+	event->flags = notify_flags(r, wrapped);
+	event->ip_trace_id = config.ip_trace_option ? ip_trace_id(skb) : 0;
 	event_submit(event);
 }
 
 CHECKED_ONCE int send_trace(struct __sk_buff *skb, const struct report *r)
 {
 	struct trace_notify *event;
+	bool wrapped;
 
 	if (!r)
 		return 0;
-	event = event_reserve(sizeof(*event) + payload_size());
+	event = event_open(skb, sizeof(*event), EVENT_TRACE, r->point, 2, r->source_id, &wrapped);
 	if (!event)
 		return 0;
-	event_fill(skb, &event->header, sizeof(*event), EVENT_TRACE, r->point, 2, r->source_id);
 	event->source_identity = r->source_identity;
 	event->destination_identity = r->destination_identity;
 	event->destination_id = r->destination_id;
 	event->reason = r->reason;
-	event->flags = r->family == 6 ? NOTIFY_IPV6 : 0;
+	event->flags = notify_flags(r, wrapped);
 	event->ifindex = r->ifindex;
 	__builtin_memcpy(event->original_ip, &r->original, sizeof(event->original_ip));
-	event->ip_trace_id = 0;
+	event->ip_trace_id = config.ip_trace_option ? ip_trace_id(skb) : 0;
 	event_submit(event);
 	return 0;
 }

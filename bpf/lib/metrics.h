@@ -14,7 +14,7 @@ static __always_inline void count_forward(const struct __sk_buff *skb, __u32 dir
 	}
 }
 
-static __always_inline void count_drop(const struct __sk_buff *skb, fault problem, __u8 direction)
+CHECKED_ONCE int count_drop(struct __sk_buff *skb, fault problem, __u8 direction)
 {
 	struct metrics_key key = {
 		.reason = FAULT_REASON(problem),
@@ -28,7 +28,8 @@ static __always_inline void count_drop(const struct __sk_buff *skb, fault proble
 	if (value) {
 		value->count += 1;
 		value->bytes += skb->len;
-		return;
+		return 0;
 	}
 	bpf_map_update_elem(&metrics, &key, &first, BPF_NOEXIST);
+	return 0;
 }

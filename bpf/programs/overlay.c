@@ -21,7 +21,7 @@ static __always_inline bool comes_from_its_node(const struct flow *f, __be32 nod
 	return entry && entry->tunnel_endpoint == node && entry->generation == ipcache_generation();
 }
 
-static __always_inline fault judge_from_overlay(struct __sk_buff *skb, const struct bpf_tunnel_key *key, struct packet *p, struct flow *f,
+static __always_inline fault judge_from_overlay(struct __sk_buff *skb, const struct tunnel_sender *key, struct packet *p, struct flow *f,
 						const __u8 family)
 {
 	__be32 node = bpf_htonl(key->remote_ipv4);
@@ -55,7 +55,7 @@ static __always_inline fault judge_from_overlay(struct __sk_buff *skb, const str
 	return flow_admit(skb, p, f, family);
 }
 
-static __always_inline int ip_from_overlay(struct __sk_buff *skb, const struct bpf_tunnel_key *key, const __u8 family)
+static __always_inline int ip_from_overlay(struct __sk_buff *skb, const struct tunnel_sender *key, const __u8 family)
 {
 	struct packet p = {};
 	struct flow f = {};
@@ -78,9 +78,9 @@ static __always_inline int ip_from_overlay(struct __sk_buff *skb, const struct b
 SEC("tc")
 int from_overlay(struct __sk_buff *skb)
 {
-	struct bpf_tunnel_key key = {};
+	struct tunnel_sender key = {};
 
-	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
+	if (bpf_skb_get_tunnel_key(skb, (struct bpf_tunnel_key *)&key, sizeof(key), 0))
 		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_ERROR_RETRIEVING_TUNNEL_KEY));
 	if (is_vlan(skb))
 		return drop_at(skb, NULL, METRICS_INGRESS, FAULT(DROP_VLAN_FILTERED));

@@ -59,6 +59,8 @@ export interface NodeEvent {
   readonly destination: number;
   /** The source before it was translated; "" where it was not. */
   readonly original: string;
+  /** What carries the packet between the nodes: `SOURCE to DESTINATION:PORT, VNI`; "" where nothing does. */
+  readonly outer: string;
 }
 
 function policyEntries({ ingress, egress }: NodePolicy): PolicySetEntry[] {
@@ -75,9 +77,24 @@ function originalOf({ originalIp, flags }: TraceNotify): string {
 
 function summary(event: Event): NodeEvent {
   const { kind, notify } = event;
-  if (kind === "verdict") return { kind, subtype: notify.verdict, source: notify.remoteIdentity, destination: 0, original: "" };
+  if (kind === "verdict") return { kind, subtype: notify.verdict, source: notify.remoteIdentity, destination: 0, original: "", outer: "" };
   const original = kind === "trace" ? originalOf(notify) : "";
-  return { kind, subtype: notify.header.subtype, source: notify.sourceIdentity, destination: notify.destinationIdentity, original };
+  return {
+    kind,
+    subtype: notify.header.subtype,
+    source: notify.sourceIdentity,
+    destination: notify.destinationIdentity,
+    original,
+    outer: outerOf(event),
+  };
+}
+
+function outerOf(event: Event): string {
+  const { notify, payload } = event;
+  if (!("flags" in notify) || event.kind === "verdict" || (notify.flags & notifyFlags.vxlan) === 0) return "";
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const [source, destination] = [formatAddress(payload.subarray(12, 16)), formatAddress(payload.subarray(16, 20))];
+  return `${source} to ${destination}:${view.getUint16(22)}, ${view.getUint32(32) >>> 8}`;
 }
 
 function ifindexOf(device: string): number {

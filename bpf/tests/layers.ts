@@ -43,8 +43,8 @@ export interface Ipv4Options {
   /** Bytes before this fragment; a multiple of 8. */
   readonly offset?: number;
   readonly moreFragments?: boolean;
-  /** Bytes of options, all "no operation"; a multiple of 4. */
-  readonly optionBytes?: number;
+  /** Bytes of options, all "no operation", or these; a multiple of 4. */
+  readonly optionBytes?: number | readonly number[];
   readonly protocol?: number;
   readonly version?: number;
   readonly headerWords?: number;
@@ -57,7 +57,8 @@ export function ipv4(source: string, destination: string, options: Ipv4Options =
     addresses,
     build(inside, next) {
       const { ttl = 64, id = 0, offset = 0, moreFragments = false, optionBytes = 0, version = 4 } = options;
-      const header = new Uint8Array(20 + optionBytes).fill(1, 20);
+      const optionList = typeof optionBytes === "number" ? new Array<number>(optionBytes).fill(1) : optionBytes;
+      const header = Uint8Array.from([...new Array<number>(20).fill(0), ...optionList]);
       const view = new DataView(header.buffer);
       header[0] = (version << 4) | (options.headerWords ?? header.length / 4);
       view.setUint16(2, header.length + inside.length);
@@ -99,14 +100,18 @@ export function ipv6(source: string, destination: string, options: Ipv6Options =
 
 const extensionNumbers = { "hop-by-hop": 0, routing: 43, authentication: 51, destination: 60 } as const;
 
-/** An IPv6 extension header of 8 bytes (authentication: 12). */
-export function extension(kind: keyof typeof extensionNumbers, options: { next?: number } = {}): Layer {
+/** An IPv6 extension header of 8 bytes (authentication: 12), or as long as its options are; 2 less than a multiple of 8. */
+export function extension(
+  kind: keyof typeof extensionNumbers,
+  options: { readonly next?: number; readonly options?: readonly number[] } = {},
+): Layer {
   return {
     number: extensionNumbers[kind],
     build(inside, next) {
-      const header = new Uint8Array(kind === "authentication" ? 12 : 8);
+      const shortest = new Array<number>(kind === "authentication" ? 10 : 6).fill(0);
+      const header = Uint8Array.from([0, 0, ...(options.options ?? shortest)]);
       header[0] = options.next ?? next?.number ?? 59;
-      header[1] = kind === "authentication" ? 1 : 0;
+      header[1] = kind === "authentication" ? 1 : header.length / 8 - 1;
       return concat(header, inside);
     },
   };

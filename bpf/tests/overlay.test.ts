@@ -44,6 +44,7 @@ describe("two nodes and a tunnel", { skip }, () => {
         })),
       ],
     });
+    await cluster.tell("a", { kind: "tunnel-source", address: a.ipv4 });
     for (const place of ["pod-b", "b"] as const) cluster.start(place, process.execPath, "-e", serverScript);
     await eventually(async () => assert.equal(await get(cluster, "b", b.pod.ipv4, 500), String(answerBytes)));
     await eventually(async () => assert.equal(await get(cluster, "b", b.router.ipv4, 500), String(answerBytes)));
@@ -66,6 +67,11 @@ describe("two nodes and a tunnel", { skip }, () => {
         assert.deepEqual([...drops(here), ...drops(there)], []);
         assert.deepEqual(traces(there, sees), [identities]);
         assert.notDeepEqual(traces(here, tracePoint.toOverlay), []);
+        const wrapped = (events: readonly NodeEvent[]): string[] => [...new Set(events.map(({ outer }) => outer))].filter(Boolean);
+        assert.deepEqual(wrapped(there.filter(({ kind, subtype }) => kind === "trace" && subtype === sees)), [
+          `${a.ipv4} to ${b.ipv4}:8472, ${from === "a" ? remoteNode : a.pod.identity}`,
+        ]);
+        assert.ok(wrapped(here).includes(`${a.ipv4} to ${b.ipv4}:8472, ${from === "a" ? remoteNode : a.pod.identity}`));
       });
     }
   }
@@ -99,6 +105,7 @@ describe("two nodes and a tunnel", { skip }, () => {
         [dropped?.subtype, dropped?.source, dropped?.destination],
         [dropReason.policyDenied, a.pod.identity, b.pod.identity],
       );
+      assert.equal(dropped?.outer, `${a.ipv4} to ${b.ipv4}:8472, ${a.pod.identity}`);
       await cluster.tell("b", { kind: "policy", policy: { ingress: [a.pod.identity], egress: [] } });
       assert.equal(await get(cluster, "pod-a", of(b.pod, family)), String(answerBytes));
       assert.equal(await get(cluster, "a", of(b.pod, family), 300), "nothing", "the host of the other node is somebody else");

@@ -101,6 +101,7 @@ export const defaultConfig: NodeConfig = {
   traceEnabled: 1,
   verdictEventsEnabled: 1,
   masqueradeEnabled: 0,
+  ipTraceOption: 0,
 };
 
 /** `bpf/build/pod.o`, made now if it is not current. */

@@ -44,8 +44,10 @@ describe("to pods of other nodes through the tunnel", { skip }, () => {
       assert.equal(trace.notify.header.source, client.id);
       assert.deepEqual([trace.notify.sourceIdentity, trace.notify.destinationIdentity], [client.identity, remote.identity]);
       assert.equal(trace.notify.ifindex, testIfindex);
-      // What the event carries is the packet before it is wrapped.
-      assert.equal(trace.notify.flags, family === 6 ? notifyFlags.ipv6 : 0);
+      // What the event carries is the packet before it is wrapped, behind what it will be wrapped in.
+      assert.equal(trace.notify.flags, (family === 6 ? notifyFlags.ipv6 : 0) | notifyFlags.vxlan | notifyFlags.l3Device);
+      assert.deepEqual(trace.payload.subarray(36), outcome.packet.subarray(0, 128));
+      assert.equal(trace.notify.header.originalLength, outcome.packet.length);
     });
 
     test(`IPv${family}: not with its last hop`, () => {

@@ -225,6 +225,7 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     traceEnabled: 1,
     verdictEventsEnabled: 1,
     masqueradeEnabled: options.masquerade ? 1 : 0,
+    ipTraceOption: options.ipTraceOption,
   });
 }
 

@@ -29,6 +29,8 @@ export interface DatapathOptions {
   readonly traceIntervalS: number;
   /** Bytes of each packet that an event carries, at most 128. */
   readonly tracePayloadSizeBytes: number;
+  /** The IP option that holds the number of packets that are followed; 0: none is looked for. */
+  readonly ipTraceOption: number;
   /** Entries of each conntrack map. */
   readonly conntrackEntriesMax: number;
 }
@@ -41,5 +43,6 @@ export const datapathDefaults = {
   masquerade: false,
   traceIntervalS: 5,
   tracePayloadSizeBytes: 128,
+  ipTraceOption: 0,
   conntrackEntriesMax: 131_072,
 } as const;

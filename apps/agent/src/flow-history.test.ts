@@ -13,7 +13,14 @@ const origin = (name: string, path = "ingress[0]", log?: string): RuleOrigin => 
 function createHistory(): { history: FlowHistory; cookies: CookieTable; at(ns: number): void } {
   const now = { ns: 0 };
   const cookies = new CookieTable();
-  const history = new FlowHistory({ nodeName: "n", clusterName: "c", cookies, monotonicNs: () => now.ns, interfaceName: () => undefined });
+  const history = new FlowHistory({
+    nodeName: "n",
+    clusterName: "c",
+    cookies,
+    monotonicNs: () => now.ns,
+    ipTraceOption: 0,
+    interfaceName: () => undefined,
+  });
   const at = (ns: number): void => {
     now.ns = ns;
   };

@@ -21,6 +21,7 @@ export interface FlowHistoryOptions {
   readonly cookies: CookieTable;
   monotonicNs(): number;
   interfaceName(ifindex: number): string | undefined;
+  readonly ipTraceOption: number;
 }
 
 /** Keeps what flows are explained with in step with the agent's tables. */
@@ -41,6 +42,7 @@ export class FlowHistory {
       policyReasons: (cookie, revision) => this.#reasonsOf(cookie, revision),
       interfaceName: options.interfaceName,
       fileName: sourceFileName,
+      ipTraceOption: options.ipTraceOption,
       nodeLabels: () => this.#nodeLabels,
     });
     for (const [id, labels] of reservedPeers()) this.setIdentity(id, labels);

@@ -260,6 +260,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
     cookies,
     monotonicNs: () => Number(kernel.monotonicNs()),
     interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName ?? deviceNames.nameOf(ifindex),
+    ipTraceOption: options.ipTraceOption,
   });
   const former = new FormerIdentities(datapath.ipcache.rows());
   const agentEvents = new AgentEvents(() => Number(kernel.monotonicNs()));

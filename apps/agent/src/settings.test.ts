@@ -34,6 +34,13 @@ test("all problems are told at once, each with what would be right", () => {
   ]);
 });
 
+test("the option of trace ids is one that a packet has once", () => {
+  const parsed = parse(["--ip-tracing-option-type", "136"]);
+  assert.equal(parsed.kind === "options" && parsed.options.ipTraceOption, 136);
+  assert.equal(parse(["--ip-tracing-option-type", "1"]).kind, "problems");
+  assert.equal(parse(["--ip-tracing-option-type", "256"]).kind, "problems");
+});
+
 test("an unknown flag is named", () => {
   const parsed = parse(["--no-such-flag"]);
   assert.ok(parsed.kind === "problems" && parsed.problems[0]?.includes("--no-such-flag"));

@@ -99,6 +99,12 @@ const settings = [
     fallback: "5",
     says: "how often an established connection is reported; 0: every packet",
   },
+  {
+    name: "ip-tracing-option-type",
+    value: "N",
+    fallback: "0",
+    says: "IP option whose 2, 4 or 8 bytes are a packet's trace id in flows (IPv4, and IPv6's hop-by-hop header); 0: none",
+  },
   { name: "bpf-ct-global-max", value: "N", fallback: "131072", says: "connections tracked for each IP family" },
   { name: "log-level", value: "LEVEL", fallback: "info", says: "error, warn, info or debug" },
   ...hubbleSettings,
@@ -147,6 +153,8 @@ export interface AgentOptions {
   readonly cidrsMatchNodes: boolean;
   readonly allowLocalhost: "auto" | "always" | "policy";
   readonly traceIntervalS: number;
+  /** 0: none. */
+  readonly ipTraceOption: number;
   readonly flowCapacity: number;
   readonly conntrackEntriesMax: number;
   readonly logLevel: LogLevel;
@@ -228,6 +236,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     cidrsMatchNodes: reader.choice("policy-cidr-match-mode", ["", "nodes"], "") === "nodes",
     allowLocalhost: reader.choice("allow-localhost", ["auto", "always", "policy"], "auto"),
     traceIntervalS: reader.whole("monitor-aggregation-interval", 0, 3_600),
+    ipTraceOption: reader.whole("ip-tracing-option-type", 0, 255),
     flowCapacity: reader.whole("hubble-event-buffer-capacity", 1, 65_535),
     conntrackEntriesMax: reader.whole("bpf-ct-global-max", 1_024, 16_777_216),
     logLevel: reader.choice("log-level", ["error", "warn", "info", "debug"], "info"),
@@ -236,6 +245,8 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
   if (((options.flowCapacity + 1) & options.flowCapacity) !== 0) {
     problems.push(`--hubble-event-buffer-capacity is one less than a power of two, such as 4095, not ${options.flowCapacity}`);
   }
+  if (options.ipTraceOption === 1)
+    problems.push("--ip-tracing-option-type 1 is padding, of which a packet may have much: choose another, such as 136");
   return problems.length > 0 ? { kind: "problems", problems } : { kind: "options", options: Object.freeze(options) };
 }
 

@@ -373,7 +373,12 @@ const rows: ReadonlyArray<readonly [name: string, record: Uint8Array, expected: 
     }),
     { sourceNames: ["one.example.com"], destinationNames: [], policyLog: ["allow web"] },
   ],
-  ["a trace with an IP trace id", buildTrace({ point: 0, reason: 0, packet: syn4, ipTraceId: 2n ** 63n }), { ipTraceId: 2n ** 63n }],
+  [
+    "a trace with an IP trace id",
+    buildTrace({ point: 0, reason: 0, packet: syn4, ipTraceId: 2n ** 63n }),
+    { ipTraceId: 2n ** 63n, ipTraceOption: 136 },
+  ],
+  ["a trace without one", buildTrace({ point: 0, reason: 0, packet: syn4 }), { ipTraceId: 0n, ipTraceOption: 0 }],
 ];
 
 for (const [name, record, expected] of rows) {

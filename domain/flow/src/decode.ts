@@ -30,7 +30,7 @@ export function decodeFlow(event: EventView): Flow | undefined {
   const { context, type, subType } = event;
   const isSock = type === EventType.traceSock;
   const packet = event.packet;
-  const ifindex = event.ifindex;
+  const { ifindex, ipTraceId } = event;
   const file = event.dropFile;
   const verdict = event.verdict;
   const direction = event.direction;
@@ -64,7 +64,8 @@ export function decodeFlow(event: EventView): Flow | undefined {
     traceObservationPoint: type === EventType.trace ? (subType === 0 ? tracePointToEndpoint : subType) : 0,
     traceReason: event.traceReason,
     file: file === 0 ? undefined : { name: context.fileName(file) ?? `unknown(${file})`, line: event.dropLine },
-    ipTraceId: event.ipTraceId,
+    ipTraceId,
+    ipTraceOption: ipTraceId === 0n ? 0 : (context.ipTraceOption?.() ?? 0),
     isReply: event.isReply,
     debugCapturePoint: type === EventType.capture ? subType : 0,
     interface: ifindex === 0 ? undefined : { index: ifindex, name: context.interfaceName(ifindex) ?? "" },

@@ -66,7 +66,9 @@ export interface Flow {
   readonly traceObservationPoint: number;
   readonly traceReason: number;
   readonly file: { readonly name: string; readonly line: number } | undefined;
+  /** What the packet is marked with, and the IP option that holds it; 0: it is not marked. */
   readonly ipTraceId: bigint;
+  readonly ipTraceOption: number;
   readonly isReply: boolean | undefined;
   readonly debugCapturePoint: number;
   readonly interface: { readonly index: number; readonly name: string } | undefined;

@@ -431,6 +431,7 @@ export function sampleContext(): ContextHistory & FlowContext {
     policyReasons: (cookie) => (cookie === 9 ? { policies: [samplePolicy], logs: ["allow web"] } : noReasons),
     interfaceName: (ifindex) => (ifindex === 12 ? "lxc1234" : undefined),
     fileName: (file) => (file === 1 ? "pod.c" : undefined),
+    ipTraceOption: 136,
   });
   const client = sampleEndpoint(11, 1001, "default", "client");
   const web = sampleEndpoint(22, 1002, "shop", "web");

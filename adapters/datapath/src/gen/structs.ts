@@ -1380,7 +1380,7 @@ export function decodeNativeDevice(bytes: Uint8Array, offset: number = 0): Nativ
 
 export const nativeDeviceCodec: Codec<NativeDevice> = { sizeBytes: 20, encode: encodeNativeDevice, decode: decodeNativeDevice };
 
-/** struct node_config: 64 bytes, padding at 63. */
+/** struct node_config: 64 bytes. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1412,11 +1412,13 @@ export interface NodeConfig {
   readonly verdictEventsEnabled: number;
   /** Byte 62: __u8. */
   readonly masqueradeEnabled: number;
+  /** Byte 63: __u8. */
+  readonly ipTraceOption: number;
 }
 
 export const nodeConfigLayout = {
   sizeBytes: 64,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, traceEnabled: 60, verdictEventsEnabled: 61, masqueradeEnabled: 62 },
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, traceEnabled: 60, verdictEventsEnabled: 61, masqueradeEnabled: 62, ipTraceOption: 63 },
 } as const;
 
 export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(64), offset: number = 0): Uint8Array {
@@ -1514,7 +1516,9 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   const _masqueradeEnabled = value.masqueradeEnabled;
   if ((_masqueradeEnabled & 0xff) !== _masqueradeEnabled) refuseInteger("nodeConfig.masqueradeEnabled", _masqueradeEnabled, "unsigned 8-bit");
   target[offset + 62] = _masqueradeEnabled;
-  target[offset + 63] = 0;
+  const _ipTraceOption = value.ipTraceOption;
+  if ((_ipTraceOption & 0xff) !== _ipTraceOption) refuseInteger("nodeConfig.ipTraceOption", _ipTraceOption, "unsigned 8-bit");
+  target[offset + 63] = _ipTraceOption;
   return target;
 }
 
@@ -1536,6 +1540,7 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     traceEnabled: (bytes[offset + 60] as number),
     verdictEventsEnabled: (bytes[offset + 61] as number),
     masqueradeEnabled: (bytes[offset + 62] as number),
+    ipTraceOption: (bytes[offset + 63] as number),
   };
 }
 

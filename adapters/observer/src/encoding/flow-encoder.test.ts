@@ -71,7 +71,7 @@ function toMessage(flow: Flow): FlowMessage {
     traceObservationPoint: flow.traceObservationPoint,
     traceReason: flow.traceReason,
     ...(flow.file === undefined ? {} : { file: flow.file }),
-    ...(flow.ipTraceId === 0n ? {} : { ipTraceId: { traceId: flow.ipTraceId } }),
+    ...(flow.ipTraceId === 0n ? {} : { ipTraceId: { traceId: flow.ipTraceId, ipOptionType: flow.ipTraceOption } }),
     ...(flow.isReply === undefined ? {} : { isReply: flow.isReply }),
     debugCapturePoint: flow.debugCapturePoint,
     ...(flow.interface === undefined ? {} : { interface: flow.interface }),

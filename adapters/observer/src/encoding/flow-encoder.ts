@@ -193,6 +193,7 @@ export class FlowEncoder {
     const mask = this.#mask.of("ip_trace_id");
     if (mask === undefined || flow.ipTraceId === 0n) return;
     const before = this.#writer.size;
+    if (mask.has("ip_option_type")) this.#writer.uint(2, flow.ipTraceOption);
     if (mask.has("trace_id")) this.#writer.uint64(1, flow.ipTraceId);
     this.#writer.message(40, before);
   }

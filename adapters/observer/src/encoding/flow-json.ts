@@ -190,6 +190,7 @@ export class FlowJson {
     if (ipTrace !== undefined && flow.ipTraceId !== 0n) {
       const inner = new JsonFields();
       if (ipTrace.has("trace_id")) inner.big("trace_id", flow.ipTraceId);
+      if (ipTrace.has("ip_option_type")) inner.number("ip_option_type", flow.ipTraceOption);
       fields.json("ip_trace_id", inner.object());
     }
     const trace = mask.of("trace_context");

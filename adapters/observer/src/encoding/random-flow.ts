@@ -104,6 +104,7 @@ export function randomFlow(random: Random): Flow {
     traceReason: random.below(8),
     file: maybe(() => ({ name: text(random), line: number(random) })),
     ipTraceId: random.pick([0n, 1n, 2n ** 64n - 1n]),
+    ipTraceOption: random.pick([0, 136]),
     isReply: oneOf(random, [undefined, true, false]),
     debugCapturePoint: random.pick([0, 4]),
     interface: maybe(() => ({ index: number(random), name: text(random) })),

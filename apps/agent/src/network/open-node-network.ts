@@ -62,8 +62,8 @@ function datapathOptions(
   { routerIPv4, routerIPv6 }: NodePool,
   ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex">,
 ): DatapathOptions {
-  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade } = options;
+  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade, ipTraceOption } = options;
   const tunnelPort = ways.tunnelIfindex === 0 ? 0 : options.tunnelPort;
-  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade };
+  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade, ipTraceOption };
   return { ...datapathDefaults, ...chosen, ...ways, tunnelPort };
 }

@@ -13,6 +13,7 @@ export interface ContextHistoryOptions {
   readonly policyReasons: (cookie: number, revision: number) => FlowReasons;
   readonly interfaceName: (ifindex: number) => string | undefined;
   readonly fileName: (file: number) => string | undefined;
+  readonly ipTraceOption?: number;
 }
 
 const nothing: readonly string[] = [];
@@ -173,6 +174,10 @@ export class ContextHistory implements FlowContext {
 
   fileName(file: number): string | undefined {
     return this.#options.fileName(file);
+  }
+
+  ipTraceOption(): number {
+    return this.#options.ipTraceOption ?? 0;
   }
 
   #countLength(prefix: Prefix, change: 1 | -1): void {

@@ -77,6 +77,8 @@ export interface FlowContext {
   namesOf?(endpointId: number, address: AddressBytes, atNs: number): readonly string[];
   serviceOf?(address: AddressBytes, port: number, atNs: number): FlowService | undefined;
   interfaceName(ifindex: number): string | undefined;
+  /** The IP option that holds the trace ids of packets; 0: they have none. */
+  ipTraceOption?(): number;
   /** The BPF source file of a drop, from its number in the event. */
   fileName(file: number): string | undefined;
 }

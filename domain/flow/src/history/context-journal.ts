@@ -10,6 +10,7 @@ export const Lookup = {
   fileName: 7,
   namesOf: 8,
   serviceOf: 9,
+  ipTraceOption: 10,
 } as const;
 
 export type LookupKey = number | string;

@@ -96,6 +96,10 @@ export class ContextRecorder implements FlowContext {
     return this.#once(Lookup.fileName, file, () => this.#context.fileName(file));
   }
 
+  ipTraceOption(): number {
+    return this.#once(Lookup.ipTraceOption, 0, () => this.#context.ipTraceOption?.() ?? 0);
+  }
+
   /** An answer that does not depend on a time is asked for once. */
   #once<V>(lookup: number, key: LookupKey, ask: () => V): V {
     const known = this.#answers[lookup]?.get(key)?.[0];

@@ -41,7 +41,12 @@ function randomRecord(random: Random, timeNs: number): Uint8Array {
     case 2:
       return buildSock({ point: 1 + random.below(4), destination: "10.0.0.2", port: 80, protocol: 6, socketCookie: 3n, cgroupId: 4n });
     default:
-      return buildTrace({ ...common, point: random.below(5), reason: random.below(4), ifindex: random.pick([0, 12]) });
+      return buildTrace({
+        ...common,
+        point: random.below(5),
+        reason: random.below(4),
+        ifindex: random.pick([0, 12]),
+      });
   }
 }
 
@@ -87,6 +92,17 @@ test("what was recorded explains events as they were explained then, filtered or
       assert.deepEqual(decodeFlow(recorded), decodeFlow(live), `seed ${seed} event ${index}`);
     }
   }
+});
+
+test("the option that held an event's trace id is recorded with it", () => {
+  const recorder = new ContextRecorder(sampleContext());
+  const event = new EventView(new EndpointResolver(recorder));
+  const record = buildTrace({ point: 0, reason: 0, ipTraceId: 7n });
+  event.loadRecord(record);
+  askEverything(event);
+  const recorded = new EventView(new EndpointResolver(new RecordedContext(parseJournal(journalText(recorder.journal())), 0n)));
+  recorded.loadRecord(record);
+  assert.deepEqual([decodeFlow(recorded)?.ipTraceId, decodeFlow(recorded)?.ipTraceOption], [7n, 136]);
 });
 
 test("a journal in pieces is the journal", () => {

@@ -76,6 +76,10 @@ export class RecordedContext implements FlowContext {
     return this.#at(Lookup.fileName, file, 0) as string | undefined;
   }
 
+  ipTraceOption(): number {
+    return (this.#at(Lookup.ipTraceOption, 0, 0) as number | undefined) ?? 0;
+  }
+
   #at(lookup: number, key: LookupKey, atNs: number): unknown {
     const answers = this.#answers[lookup]?.get(key);
     return answers?.[indexAt(answers, atNs)]?.value;
