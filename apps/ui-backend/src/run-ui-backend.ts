@@ -1,15 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
-import { loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
+import { type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
 import { createObjectChecker, readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server/check";
 import type { Log } from "@cilium-ts/log";
 import { Metrics } from "@cilium-ts/metrics";
 import type { GrpcTarget } from "@cilium-ts/observer";
+import type { PolicyOf } from "@cilium-ts/service-map";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
 import { FlowSource } from "./hubble/flow-source.ts";
 import { PolicyDesk } from "./policies/policy-desk.ts";
 import { PolicyRoutes } from "./policies/policy-routes.ts";
+import { PolicyStates } from "./policies/policy-states.ts";
 import { HttpServer } from "./serve/http-server.ts";
 import { openToAll, parseNamespaceRights, type SignIn, trustHeaders } from "./serve/sign-in.ts";
 import { StaticFiles } from "./serve/static-files.ts";
@@ -38,8 +40,13 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
     return { address: settings.hubbleAddress, tls: { ...tls.current, ...(serverName === undefined ? {} : { serverName }) } };
   };
   const source = new FlowSource({ clock, target, lastCount: settings.lastCount, log });
-  const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex") }));
-  const desk = await openDesk(world, settings, views, opened);
+  const client = await openCluster(world, settings, opened);
+  const { ciliumNamespace } = settings;
+  const states: PolicyStates | undefined =
+    client && new PolicyStates({ clock, client, ciliumNamespace, log, onChange: () => views.updatePolicies() });
+  const policyOf: PolicyOf = (service) => states?.stateOf(service) ?? null;
+  const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex"), policyOf }));
+  const desk = client && createDesk(world, settings, views, client);
   const server = opened.use(
     await HttpServer.start({
       host: settings.host,
@@ -56,6 +63,7 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   );
   const tasks = opened.use(new TaskGroup(signal));
   tasks.run("flows", (stop) => source.run(stop));
+  if (states !== undefined) tasks.run("policy states", (stop) => states.run(stop));
   log.info(
     `hubble-ui-backend ${version} serves ${files === undefined ? "without the page " : ""}on port ${server.port}; flows come from ${settings.hubbleAddress}`,
   );
@@ -64,19 +72,20 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
 }
 
 /** Undefined where no cluster is known: the page then shows flows alone. */
-async function openDesk(
-  { clock, log }: World,
-  { kubeconfigPath, ciliumNamespace, inCluster }: Settings,
-  { hits }: Views,
+async function openCluster(
+  { log }: World,
+  { kubeconfigPath, inCluster }: Settings,
   opened: AsyncDisposableStack,
-): Promise<PolicyDesk | undefined> {
+): Promise<KubernetesClient | undefined> {
   const access = kubeconfigPath === "" ? await loadInClusterAccess(inCluster) : await loadKubeconfig(kubeconfigPath);
-  if (access === undefined) {
-    log.info("policies are not shown: no cluster is known (UI_KUBECONFIG)");
-    return undefined;
-  }
+  if (access !== undefined)
+    return opened.use(await openKubernetes({ ...access, fieldManager: "hubble-ui", userAgent: "hubble-ui-backend" }));
+  log.info("policies are not shown: no cluster is known (UI_KUBECONFIG)");
+  return undefined;
+}
+
+function createDesk({ clock }: World, { ciliumNamespace }: Settings, { hits }: Views, client: KubernetesClient): PolicyDesk {
   const checkObject = createObjectChecker([...readCiliumDefinitions(), ...readPolicyApiDefinitions()]);
-  const client = opened.use(await openKubernetes({ ...access, fieldManager: "hubble-ui", userAgent: "hubble-ui-backend" }));
   return new PolicyDesk({ clock, client, hits, checkObject, ciliumNamespace });
 }
 

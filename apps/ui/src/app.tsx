@@ -2,6 +2,7 @@ import { type PointerEvent, type ReactNode, useEffect, useState } from "react";
 import { Details } from "./details/details.tsx";
 import { FilterInput } from "./filters/filter-input.tsx";
 import { NamespacePicker } from "./filters/namespace-picker.tsx";
+import { PolicyStatePicker } from "./filters/policy-state-picker.tsx";
 import { SavedFilters } from "./filters/saved-filters.tsx";
 import { TimePicker } from "./filters/time-picker.tsx";
 import { VerdictPicker } from "./filters/verdict-picker.tsx";
@@ -36,6 +37,7 @@ function Header(): ReactNode {
       </nav>
       <NamespacePicker />
       <VerdictPicker />
+      <PolicyStatePicker />
       <TimePicker />
       <FilterInput />
       <SavedFilters />

@@ -12,6 +12,7 @@ export function madeService(id: string, changes: Partial<Service> = {}): Service
     labels: [],
     workloads: [],
     names: [],
+    policy: null,
     ...changes,
   };
 }

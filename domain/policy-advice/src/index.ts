@@ -1,3 +1,4 @@
+export { type Enforcement, enforcementOf } from "./explain/enforcement.ts";
 export { explainConnection, type InForce } from "./explain/explain-direction.ts";
 export {
   type ExplainedDirection,

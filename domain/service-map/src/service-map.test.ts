@@ -51,6 +51,21 @@ suite("a service", () => {
     });
   }
 
+  test("tells anew what policies mean for it, and nothing when that is as before", () => {
+    let ingress: "none" | "enforced" = "none";
+    const map = new ServiceMap(defaultServiceMapLimits, ({ name }) => (name === "server" ? { ingress, egress: "none" } : null));
+    map.add(madeFlow());
+    const policiesSince = (version: number) => map.changesSince(version).services.map(({ name, policy }) => `${name} ${policy?.ingress}`);
+    assert.deepEqual(policiesSince(0), ["client undefined", "server none"]);
+    const { version } = map;
+    ingress = "enforced";
+    map.updatePolicies();
+    assert.deepEqual(policiesSince(version), ["server enforced"]);
+    const { version: later } = map;
+    map.updatePolicies();
+    assert.deepEqual(policiesSince(later), []);
+  });
+
   test("of the world that calls is another than the one that is called", () => {
     const { links } = mapOf({ destination: worldEnd({ port: 80 }) }, { source: worldEnd({ port: 50_000 }) });
     assert.deepEqual(

@@ -1,3 +1,4 @@
+import type { ServicePolicy } from "./policy-state.ts";
 import { isFromResponder, type SeenFlow, type SeenRequest, type VerdictKind } from "./seen-flow.ts";
 import { describeService, type Service, type ServiceRole, serviceIdOf } from "./service.ts";
 
@@ -46,6 +47,9 @@ export interface ServiceMapLimits {
 
 export const defaultServiceMapLimits: ServiceMapLimits = { serviceCountMax: 5_000, linkCountMax: 20_000, linkAgeMs: 3_600_000 };
 
+/** What policies mean for a service now. */
+export type PolicyOf = (service: Service) => ServicePolicy | null;
+
 /** A port scan must not fill the map: further ports of one pair share a link without a port. */
 const portsPerPairMax = 64;
 const requestsPerLinkMax = 50;
@@ -81,6 +85,7 @@ interface MappedLink {
  */
 export class ServiceMap {
   readonly #limits: ServiceMapLimits;
+  readonly #policyOf: PolicyOf;
   readonly #services = new Map<string, MappedService>();
   /** The one without flows for longest first. */
   readonly #links = new Map<string, MappedLink>();
@@ -93,8 +98,9 @@ export class ServiceMap {
   /** Links that had to go for others. */
   evicted = 0;
 
-  constructor(limits: ServiceMapLimits = defaultServiceMapLimits) {
+  constructor(limits: ServiceMapLimits = defaultServiceMapLimits, policyOf: PolicyOf = () => null) {
     this.#limits = limits;
+    this.#policyOf = policyOf;
   }
 
   get version(): number {
@@ -119,8 +125,8 @@ export class ServiceMap {
     const pair = `${source} ${destination}`;
     const link = this.#linkOf(flow, pair, source, destination, called.port);
     if (link.version === 0) {
-      this.#touchService(source, () => describeService(caller, "sender"));
-      this.#touchService(destination, () => describeService(called, "receiver"));
+      this.#touchService(source, () => this.#describe(caller, "sender"));
+      this.#touchService(destination, () => this.#describe(called, "receiver"));
       link.version = this.#version;
     }
     if (link.counts[flow.verdict] === 0) link.version = this.#version;
@@ -130,6 +136,18 @@ export class ServiceMap {
     this.#noteQualities(link, flow);
     this.#learnNames(source, caller, "sender");
     this.#learnNames(destination, called, "receiver");
+  }
+
+  /** Policies mean something else than before: those cards are told whose policy differs. */
+  updatePolicies(): void {
+    this.#version += 1;
+    for (const mapped of this.#services.values()) {
+      const { policy: before } = mapped.service;
+      const policy = this.#policyOf(mapped.service);
+      if (before?.ingress === policy?.ingress && before?.egress === policy?.egress) continue;
+      mapped.service = { ...mapped.service, policy };
+      mapped.version = this.#version;
+    }
   }
 
   /** Lets go what was not seen for too long. */
@@ -218,8 +236,13 @@ export class ServiceMap {
       (service.namespace === "" && end.namespace !== "") ||
       (service.names.length === 0 && end.names.length > 0);
     if (!knowsMore) return;
-    mapped.service = describeService(end, role);
+    mapped.service = this.#describe(end, role);
     mapped.version = this.#version;
+  }
+
+  #describe(end: SeenFlow["source"], role: ServiceRole): Service {
+    const service = describeService(end, role);
+    return { ...service, policy: this.#policyOf(service) };
   }
 
   #noteQualities(link: MappedLink, { authentication, isEncrypted, request }: SeenFlow): void {

@@ -1,6 +1,7 @@
 import { identityScope, prefixOfLabels, reservedName } from "@cilium-ts/identity";
 import { Labels } from "@cilium-ts/labels";
 import { formatPrefix } from "@cilium-ts/net";
+import type { ServicePolicy } from "./policy-state.ts";
 import type { FlowEnd } from "./seen-flow.ts";
 
 /** What a card stands for. */
@@ -28,6 +29,8 @@ export interface Service {
   readonly labels: readonly string[];
   readonly workloads: readonly string[];
   readonly names: readonly string[];
+  /** Null: not known, or none of a workload's. */
+  readonly policy: ServicePolicy | null;
 }
 
 const reservedNames: Readonly<Partial<Record<ServiceKind, string>>> = {
@@ -66,6 +69,7 @@ export function describeService(end: FlowEnd, role: ServiceRole): Service {
     labels: end.labels,
     workloads: end.workloads.map(({ kind: workloadKind, name }) => `${workloadKind}/${name}`),
     names: end.names.slice(0, nameCountMax),
+    policy: null,
   };
 }
 

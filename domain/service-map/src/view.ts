@@ -20,6 +20,7 @@ export type {
   WhatIfAnswer,
   Why,
 } from "./messages.ts";
+export { type PolicyState, policyStates, type ServicePolicy } from "./policy-state.ts";
 export {
   type DecidingPolicy,
   type FlowEnd,

@@ -54,6 +54,35 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
     assert.deepEqual(tab.errors, []);
   });
 
+  test("shows on cards what policies mean for them, at once when one is applied, audited, or deleted", async () => {
+    await using tab = await Tab.open(browser, `${lab.uiUrl}`);
+    const { page } = tab;
+    const shows = (expected: RegExp) =>
+      eventually(async () => assert.match((await page.locator(".map canvas").getAttribute("data-policies")) ?? "", expected));
+    await shows(/^none \d+$/);
+    const path = join(root, "test/lab/manifests/deny-server.yaml");
+    await lab.kubectl.run(["apply", "-f", path]);
+    await shows(/^enforced 1, none \d+$/);
+    await page.keyboard.press("2");
+    const row = page.locator("tbody tr", { hasText: "default/server" });
+    await row.getByText("enforced").waitFor();
+    await row.getByRole("button").click();
+    await page.getByText("ingress enforced, egress no policy").waitFor();
+    await lab.kubectl.run(["annotate", "-f", path, "policy.cilium.io/audit-mode=enabled"]);
+    await row.getByText("audited only").waitFor();
+    await page.getByRole("button", { name: /^Policy of services/ }).click();
+    await page.getByRole("checkbox", { name: "audited only" }).check();
+    assert.match(page.url(), /policy-state=audit/);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("1");
+    await shows(/^audit 1, none \d+$/);
+    await tab.picture("policy-states");
+    await lab.kubectl.run(["delete", "-f", path]);
+    await shows(/^$/);
+    assert.deepEqual(await tab.violations(), []);
+    assert.deepEqual(tab.errors, []);
+  });
+
   test("shows a drop in the table, and red on the map, within a second of the packet, and which policy it was", async () => {
     await using tab = await Tab.open(browser, `${lab.uiUrl}?verdict=dropped`);
     await tab.page.getByText("2/2 nodes").waitFor();

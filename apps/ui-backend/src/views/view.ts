@@ -1,4 +1,12 @@
-import { type NamespaceSummary, type SeenFlow, ServiceMap, type SourceState, type ViewMessage } from "@cilium-ts/service-map";
+import {
+  defaultServiceMapLimits,
+  type NamespaceSummary,
+  type PolicyOf,
+  type SeenFlow,
+  ServiceMap,
+  type SourceState,
+  type ViewMessage,
+} from "@cilium-ts/service-map";
 
 /** The table's flows that a view keeps for those who come later. */
 const flowsKeptMax = 5_000;
@@ -20,7 +28,7 @@ export interface Surroundings {
 export class View {
   readonly #matches: (flow: SeenFlow) => boolean;
   readonly #epoch: string;
-  readonly #map = new ServiceMap();
+  readonly #map: ServiceMap;
   readonly #flows: SeenFlow[] = [];
   readonly #notes: string[] = [];
   readonly #texts = new Map<string, string>();
@@ -31,9 +39,10 @@ export class View {
   #isComplete: boolean | undefined;
 
   /** `epoch` differs from that of every other view, also of those before a restart. */
-  constructor(matches: (flow: SeenFlow) => boolean, epoch: string) {
+  constructor(matches: (flow: SeenFlow) => boolean, epoch: string, policyOf: PolicyOf) {
     this.#matches = matches;
     this.#epoch = epoch;
+    this.#map = new ServiceMap(defaultServiceMapLimits, policyOf);
   }
 
   get size(): ServiceMap["size"] {
@@ -69,6 +78,10 @@ export class View {
 
   complete(): void {
     this.#isComplete = true;
+  }
+
+  updatePolicies(): void {
+    this.#map.updatePolicies();
   }
 
   /** Once in a while: forgets links that nobody used for long. */

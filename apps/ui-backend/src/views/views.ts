@@ -1,4 +1,4 @@
-import { createFlowMatcher, formatViewQuery, type SeenFlow, type SourceState, type ViewQuery } from "@cilium-ts/service-map";
+import { createFlowMatcher, formatViewQuery, type PolicyOf, type SeenFlow, type SourceState, type ViewQuery } from "@cilium-ts/service-map";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowSource } from "../hubble/flow-source.ts";
 import { PolicyHits } from "../policies/policy-hits.ts";
@@ -14,6 +14,8 @@ export interface ViewsOptions {
   readonly build: string;
   /** Makes positions of this process unlike those of others. */
   readonly epoch: string;
+  /** What policies mean for a service; `updatePolicies` when it says something else. */
+  readonly policyOf: PolicyOf;
 }
 
 /** Distinct questions at a time; each costs a look at every flow. */
@@ -101,6 +103,11 @@ export class Views {
     };
   }
 
+  /** After another answer of `policyOf`. */
+  updatePolicies(): void {
+    for (const { view } of this.#views.values()) view.updatePolicies();
+  }
+
   /** Some times a second: what was said for the moment before is said no more. */
   beat(): void {
     for (const { view } of this.#views.values()) view.forgetTexts();
@@ -134,7 +141,10 @@ export class Views {
     const matches = createFlowMatcher(query);
     const mayBeSeen = ({ source, destination }: SeenFlow): boolean =>
       allowed === undefined || allowed.has(source.namespace) || allowed.has(destination.namespace);
-    const view = new View((flow) => mayBeSeen(flow) && matches(flow), `${this.#options.epoch}-${this.#opened}`);
+    // The other end of a flow shows, but not how it is protected.
+    const policyOf: PolicyOf = (service) =>
+      allowed === undefined || allowed.has(service.namespace) ? this.#options.policyOf(service) : null;
+    const view = new View((flow) => mayBeSeen(flow) && matches(flow), `${this.#options.epoch}-${this.#opened}`, policyOf);
     const isRange = query.range !== undefined;
     const kept: KeptView = { view, isRange, allowed, stop: new AbortController(), readers: 0, idleSinceMs: this.#options.clock.nowMs() };
     this.#views.set(key, kept);

@@ -2,10 +2,10 @@ import type { SeenFlow } from "@cilium-ts/service-map/view";
 import type { ReactNode } from "react";
 import { reasonOf } from "../flows/columns.ts";
 import { LineSample } from "../map/legend.tsx";
-import { pairState, portText } from "../map/pairs.ts";
+import { pairState, portText, rateText } from "../map/pairs.ts";
 import { usePage, useStore } from "../state/page.tsx";
 import type { ShownLink } from "../state/view-store.ts";
-import { Fact, rateText } from "./service-details.tsx";
+import { Fact } from "./service-details.tsx";
 
 const verdictNames = ["forwarded", "dropped", "audit", "error"] as const;
 const flowsLookedAt = 5_000;

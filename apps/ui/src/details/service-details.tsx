@@ -1,12 +1,14 @@
 import type { Service } from "@cilium-ts/service-map/view";
 import type { ReactNode } from "react";
 import { LineSample } from "../map/legend.tsx";
-import { type Pair, pairCounts, pairRate, pairState, portText, visibleMap } from "../map/pairs.ts";
+import { type Pair, pairCounts, pairRate, pairState, portText, rateText, visibleMap } from "../map/pairs.ts";
+import { PolicyMarks } from "../map/policy-mark.tsx";
+import { policyText } from "../map/policy-marks.ts";
 import { subtitleOf } from "../map/scene.ts";
 import { usePage, useStore } from "../state/page.tsx";
 import { FilterValue } from "./filter-value.tsx";
 
-const nobody = { focus: undefined, hidden: [] };
+const nobody = { focus: undefined, hidden: [], policyStates: [] };
 
 export function ServiceDetails({ id }: { readonly id: string }): ReactNode {
   const { address, go } = usePage();
@@ -44,11 +46,17 @@ export function ServiceDetails({ id }: { readonly id: string }): ReactNode {
 }
 
 function ServiceFacts({ service }: { readonly service: Service }): ReactNode {
-  const { identity, labels, workloads, names, cluster } = service;
+  const { identity, labels, workloads, names, cluster, policy } = service;
   const either = { isNegative: false, side: "either" } as const;
   return (
     <dl>
       {cluster !== "" && <Fact name="Cluster">{cluster}</Fact>}
+      {policy !== null && (
+        <Fact name="Policy">
+          <PolicyMarks policy={policy} />
+          <span className="muted">{policyText(policy)}</span>
+        </Fact>
+      )}
       {identity > 0 && (
         <Fact name="Identity">
           <FilterValue term={{ ...either, kind: "identity", query: String(identity) }}>{identity}</FilterValue>
@@ -127,10 +135,4 @@ function Neighbours({
       </ul>
     </section>
   );
-}
-
-/** `12/s`, `0.3/s`, and nothing for nothing. */
-export function rateText(rate: number): string {
-  if (rate < 0.05) return "quiet";
-  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString()}/s`;
 }

@@ -1,6 +1,7 @@
 import { type Box, cardHeight, cardWidth, type Point } from "./layout.ts";
-import type { PairState } from "./pairs.ts";
-import type { CardShape, EdgeShape, Scene, Viewport } from "./scene.ts";
+import { type PairState, pairRate, quietRate, rateText } from "./pairs.ts";
+import { policyColour, policyDirections, policyFills, policyRing } from "./policy-marks.ts";
+import { type CardShape, type EdgeShape, pointOf, type Scene, type Viewport } from "./scene.ts";
 
 /** Colours, from the page's style sheet. */
 export interface Theme {
@@ -39,6 +40,8 @@ const font = "system-ui, sans-serif";
 /** Below these zooms texts could not be read, and lines are enough. */
 const detailScale = 0.42;
 const titleScale = 0.2;
+/** More numbers than that nobody reads. */
+const ratesMax = 300;
 
 /** Draws the same scene again and again; the curves are made once. */
 export class Drawing {
@@ -75,16 +78,45 @@ export class Drawing {
     const isDimmed = active !== undefined || activePair !== undefined;
     if (isOverview) drawIslandEdges(context, this.#islandEdges, theme, scale, isDimmed);
     else this.#drawEdges(context, theme, scale, isDimmed);
+    const isActive = ({ pair: { source, destination } }: EdgeShape): boolean =>
+      source === active || destination === active || `${source} ${destination}` === activePair;
     for (const edge of this.scene.edges) {
-      const { source, destination } = edge.pair;
-      if (source === active || destination === active || `${source} ${destination}` === activePair) drawActiveEdge(context, edge, theme);
+      if (isActive(edge)) drawActiveEdge(context, edge, theme);
       else if (scale >= detailScale && (edge.isAuthenticated || edge.isEncrypted)) drawMarks(context, edge, theme);
     }
+    if (isDimmed || scale >= detailScale) this.#drawRates(context, { scale, seen, theme, isShown: isDimmed ? isActive : () => true });
     for (const card of this.scene.cards) {
       if (card.x > seen.right || card.x + cardWidth < seen.left || card.y > seen.bottom || card.y + cardHeight < seen.top) continue;
       drawCard(context, card, scale, theme, highlight);
     }
     if (isOverview) this.#drawIslandNames(context, scale, theme);
+  }
+
+  /** Flows a second, beside the middle of a line; read anew each time, because they change without another scene. */
+  #drawRates(
+    context: CanvasRenderingContext2D,
+    options: { readonly scale: number; readonly seen: Seen; readonly theme: Theme; readonly isShown: (edge: EdgeShape) => boolean },
+  ): void {
+    const { scale, seen, theme, isShown } = options;
+    context.font = `${Math.max(11, 10 / scale)}px ${font}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    context.lineWidth = 4;
+    context.strokeStyle = theme.surface;
+    let count = 0;
+    for (const edge of this.scene.edges) {
+      if (!isShown(edge)) continue;
+      const rate = pairRate(edge.pair);
+      const { x, y } = pointOf(edge, 0.5);
+      if (rate < quietRate || x < seen.left || x > seen.right || y < seen.top || y > seen.bottom) continue;
+      count += 1;
+      if (count > ratesMax) return;
+      const text = rateText(rate);
+      context.strokeText(text, x, y - 8);
+      context.fillStyle = theme.states[edge.state];
+      context.fillText(text, x, y - 8);
+    }
   }
 
   #drawIslandNames(context: CanvasRenderingContext2D, scale: number, theme: Theme): void {
@@ -139,6 +171,14 @@ export class Drawing {
     }
     context.globalAlpha = 1;
   }
+}
+
+/** What of the map is on the screen. */
+interface Seen {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
 }
 
 interface IslandEdge {
@@ -269,12 +309,16 @@ function drawCard(context: CanvasRenderingContext2D, card: CardShape, scale: num
   context.fillStyle = theme.text;
   const isDetailed = scale >= detailScale;
   context.font = isDetailed ? `600 15px ${font}` : `600 26px ${font}`;
-  context.fillText(card.title, card.x + 14, card.y + (isDetailed ? 25 : 50), cardWidth - 28);
+  context.fillText(card.title, card.x + 14, card.y + (isDetailed ? 25 : 66), cardWidth - 28);
   if (!isDetailed) return;
   context.fillStyle = theme.muted;
   context.font = `12px ${font}`;
-  context.fillText(card.subtitle, card.x + 14, card.y + 43, cardWidth - 28);
+  context.fillText(card.subtitle, card.x + 14, card.y + 42, cardWidth - 28);
+  context.font = `11px ${font}`;
+  context.fillText(card.labels, card.x + 14, card.y + 58, cardWidth - 28);
+  context.fillText(card.requests, card.x + 14, card.y + 105, 134);
   drawChips(context, card, theme);
+  drawPolicy(context, card, theme);
 }
 
 function drawChips(context: CanvasRenderingContext2D, { chips, x, y }: CardShape, theme: Theme): void {
@@ -284,10 +328,45 @@ function drawChips(context: CanvasRenderingContext2D, { chips, x, y }: CardShape
     const width = chip.length * 6.4 + 12;
     context.fillStyle = theme.island;
     context.beginPath();
-    context.roundRect(left, y + 54, width, 19, 5);
+    context.roundRect(left, y + 66, width, 19, 5);
     context.fill();
     context.fillStyle = theme.text;
-    context.fillText(chip, left + 6, y + 67.5, width - 8);
+    context.fillText(chip, left + 6, y + 79.5, width - 8);
     left += width + 6;
+  }
+}
+
+/** Made once: a path is the same for all cards. */
+const ringPath = lazyPath(() => policyRing);
+const fillPaths = {
+  enforced: lazyPath(() => policyFills.enforced),
+  partly: lazyPath(() => policyFills.partly),
+  audit: lazyPath(() => policyFills.audit),
+  none: lazyPath(() => policyFills.none),
+} as const;
+
+/** Not before it is drawn: tests without a browser have no paths. */
+function lazyPath(data: () => string): () => Path2D {
+  let path: Path2D | undefined;
+  return () => {
+    path ??= new Path2D(data());
+    return path;
+  };
+}
+
+function drawPolicy(context: CanvasRenderingContext2D, { service: { policy }, x, y }: CardShape, theme: Theme): void {
+  if (policy === null) return;
+  context.lineWidth = 1.6;
+  for (const { direction, text, x: left } of policyDirections) {
+    const state = policy[direction];
+    const colour = policyColour(theme, state);
+    context.translate(x + left, y + 101);
+    context.strokeStyle = colour;
+    context.fillStyle = colour;
+    context.stroke(ringPath());
+    context.fill(fillPaths[state]());
+    context.fillStyle = theme.text;
+    context.fillText(text, 8, 4);
+    context.translate(-x - left, -y - 101);
   }
 }

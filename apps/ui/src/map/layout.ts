@@ -1,6 +1,6 @@
 /** Sizes in the map's own units: pixels at a zoom of 1. */
-export const cardWidth = 216;
-export const cardHeight = 84;
+export const cardWidth = 232;
+export const cardHeight = 116;
 const gapX = 88;
 const gapY = 22;
 const islandPadding = 24;

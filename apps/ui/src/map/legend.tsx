@@ -1,6 +1,9 @@
+import { policyStates } from "@cilium-ts/service-map/view";
 import type { ReactNode } from "react";
 import { dashes, lineWidths } from "./draw.ts";
 import type { PairState } from "./pairs.ts";
+import { PolicyMark } from "./policy-mark.tsx";
+import { policyMeanings } from "./policy-marks.ts";
 
 const meanings: readonly (readonly [PairState, string])[] = [
   ["forwarded", "forwarded"],
@@ -9,13 +12,18 @@ const meanings: readonly (readonly [PairState, string])[] = [
   ["audit", "would be dropped (audit)"],
 ];
 
-/** What the lines mean. */
+/** What the lines mean, and the marks on cards. */
 export function Legend(): ReactNode {
   return (
-    <ul className="legend" aria-label="What the lines mean">
+    <ul className="legend" aria-label="What lines and marks mean">
       {meanings.map(([state, meaning]) => (
         <li key={state}>
           <LineSample state={state} /> {meaning}
+        </li>
+      ))}
+      {[...policyStates].reverse().map((state) => (
+        <li key={state}>
+          <PolicyMark state={state} /> {policyMeanings[state]}
         </li>
       ))}
     </ul>

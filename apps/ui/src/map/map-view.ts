@@ -1,5 +1,5 @@
 import type { Drawing, Highlight, Theme } from "./draw.ts";
-import type { Box, Point } from "./layout.ts";
+import { type Box, cardHeight, cardWidth, type Point } from "./layout.ts";
 import { type CardShape, cardAt, cardBeside, edgeAt, fit, scaleMax, scaleMin, type Viewport } from "./scene.ts";
 
 export interface MapEvents {
@@ -74,6 +74,11 @@ export class MapView {
     this.#redraw();
   }
 
+  /** What lines say changed: how often they are used. */
+  refresh(): void {
+    this.#redraw();
+  }
+
   setTheme(theme: Theme): void {
     this.#theme = theme;
     this.#redraw();
@@ -108,7 +113,7 @@ export class MapView {
     const card = this.#drawing?.scene.cards.find(({ service }) => service.id === id);
     if (card === undefined) return;
     this.#isUntouched = false;
-    this.#glideTo({ x: card.x + 108, y: card.y + 42, scale: Math.max(this.#viewport.scale, 0.8) });
+    this.#glideTo({ x: card.x + cardWidth / 2, y: card.y + cardHeight / 2, scale: Math.max(this.#viewport.scale, 0.8) });
   }
 
   #redraw(): void {
@@ -258,7 +263,7 @@ export class MapView {
     if (next === undefined) return;
     this.#focusCard(next);
     this.#isUntouched = false;
-    this.#glideTo({ ...this.#viewport, x: next.x + 108, y: next.y + 42 });
+    this.#glideTo({ ...this.#viewport, x: next.x + cardWidth / 2, y: next.y + cardHeight / 2 });
   }
 
   #focusCard(card: CardShape | undefined): void {

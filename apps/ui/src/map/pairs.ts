@@ -20,27 +20,41 @@ export interface VisibleMap {
   readonly hiddenCount: number;
 }
 
+export type VisibleChoice = Pick<Address, "focus" | "hidden" | "policyStates">;
+
 /** What the map shows of all that is known. */
 export function visibleMap(
   services: ReadonlyMap<string, Service>,
   links: Iterable<ShownLink>,
-  { focus, hidden }: Pick<Address, "focus" | "hidden">,
+  { focus, hidden, policyStates }: VisibleChoice,
 ): VisibleMap {
   const isHidden = new Set(hidden);
+  const isWanted = wantedByPolicy(services, policyStates);
   const all = new Map<string, { source: string; destination: string; links: ShownLink[] }>();
   for (const link of links) {
     const { source, destination } = link;
     if (isHidden.has(source) || isHidden.has(destination)) continue;
     if (focus !== undefined && source !== focus && destination !== focus) continue;
+    if (!isWanted(source) && !isWanted(destination)) continue;
     const key = `${source} ${destination}`;
     const known = all.get(key);
     if (known === undefined) all.set(key, { source, destination, links: [link] });
     else known.links.push(link);
   }
   const pairs = [...all.values()];
-  const inFocus = focus === undefined ? undefined : new Set([focus, ...pairs.flatMap(({ source, destination }) => [source, destination])]);
-  const visible = [...services.values()].filter(({ id }) => !isHidden.has(id) && (inFocus === undefined || inFocus.has(id)));
+  const isAll = focus === undefined && policyStates.length === 0;
+  const linked = new Set(pairs.flatMap(({ source, destination }) => [source, destination]));
+  const isChosen = (id: string): boolean => isAll || linked.has(id) || (focus === undefined ? isWanted(id) : id === focus);
+  const visible = [...services.values()].filter(({ id }) => !isHidden.has(id) && isChosen(id));
   return { services: visible, pairs, hiddenCount: [...isHidden].filter((id) => services.has(id)).length };
+}
+
+function wantedByPolicy(services: ReadonlyMap<string, Service>, states: VisibleChoice["policyStates"]): (id: string) => boolean {
+  if (states.length === 0) return () => true;
+  return (id) => {
+    const policy = services.get(id)?.policy;
+    return policy != null && (states.includes(policy.ingress) || states.includes(policy.egress));
+  };
 }
 
 export function pairState({ links }: Pair): PairState {
@@ -61,6 +75,15 @@ export function pairRate({ links }: Pair): number {
   let sum = 0;
   for (const { rates } of links) sum += rates[0] + rates[1] + rates[2] + rates[3];
   return sum;
+}
+
+/** Less than that is nothing. */
+export const quietRate = 0.05;
+
+/** `12/s`, `0.3/s`. */
+export function rateText(rate: number): string {
+  if (rate < quietRate) return "quiet";
+  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString()}/s`;
 }
 
 export function pairCounts({ links }: Pair): readonly [forwarded: number, dropped: number, audit: number, error: number] {

@@ -1,5 +1,6 @@
 import { dashes, lineWidths, type Theme } from "./draw.ts";
 import { type Box, cardHeight, cardWidth } from "./layout.ts";
+import { policyColour, policyDirections, policyFills, policyRing, policyText } from "./policy-marks.ts";
 import type { CardShape, EdgeShape, Scene } from "./scene.ts";
 
 const margin = 40;
@@ -32,23 +33,37 @@ function edgeMarkup({ state, from, to, bendFrom, bendTo, pair }: EdgeShape, them
   return `<g><title>${escapeMarkup(`${state}: ${ports}`)}</title><path d="${curve}" fill="none" stroke="${colour}" stroke-width="${lineWidths[state]}"${dash}/><path d="${head}" fill="${colour}"/></g>`;
 }
 
-function cardMarkup({ x, y, title, subtitle, chips, hasDrops }: CardShape, theme: Theme): string[] {
+function cardMarkup(card: CardShape, theme: Theme): string[] {
+  const { x, y, title, subtitle, labels, requests, chips, hasDrops } = card;
   const border = hasDrops ? theme.states.dropped : theme.border;
   const markup = [
     `<rect x="${x}" y="${y}" width="${cardWidth}" height="${cardHeight}" rx="9" fill="${theme.card}" stroke="${border}" stroke-width="${hasDrops ? 2 : 1}"/>`,
     text(x + 14, y + 25, 15, 600, theme.text, title),
-    text(x + 14, y + 43, 12, 400, theme.muted, subtitle),
+    text(x + 14, y + 42, 12, 400, theme.muted, subtitle),
+    text(x + 14, y + 58, 11, 400, theme.muted, labels),
+    text(x + 14, y + 105, 11, 400, theme.muted, requests),
+    ...policyMarkup(card, theme),
   ];
   let left = x + 14;
   for (const chip of chips) {
     const width = chip.length * 6.4 + 12;
     markup.push(
-      `<rect x="${left}" y="${y + 54}" width="${width}" height="19" rx="5" fill="${theme.island}"/>`,
-      text(left + 6, y + 67.5, 11, 400, theme.text, chip),
+      `<rect x="${left}" y="${y + 66}" width="${width}" height="19" rx="5" fill="${theme.island}"/>`,
+      text(left + 6, y + 79.5, 11, 400, theme.text, chip),
     );
     left += width + 6;
   }
   return markup;
+}
+
+function policyMarkup({ x, y, service: { policy } }: CardShape, theme: Theme): string[] {
+  if (policy === null) return [];
+  const marks = policyDirections.map(({ direction, text: word, x: left }) => {
+    const colour = policyColour(theme, policy[direction]);
+    const paths = `<path d="${policyRing}" fill="none" stroke="${colour}" stroke-width="1.6"/><path d="${policyFills[policy[direction]]}" fill="${colour}"/>`;
+    return `<g transform="translate(${x + left} ${y + 101})">${paths}${text(8, 4, 11, 400, theme.text, word)}</g>`;
+  });
+  return [`<g><title>${policyText(policy)}</title>`, ...marks, "</g>"];
 }
 
 function text(x: number, y: number, size: number, weight: number, colour: string, content: string): string {

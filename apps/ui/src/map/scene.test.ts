@@ -13,7 +13,7 @@ function shown(number: number, source: string, destination: string, counts: Show
 
 const services = new Map(["1", "2", "3"].map((id) => [id, madeService(id)]));
 const links = [shown(1, "1", "2", [5, 0, 0, 0]), shown(2, "1", "2", [0, 3, 0, 0], 443), shown(3, "2", "3", [1, 0, 0, 0])];
-const everything = { focus: undefined, hidden: [] };
+const everything = { focus: undefined, hidden: [], policyStates: [] };
 const places = new Map([
   ["1", { x: 0, y: 0 }],
   ["2", { x: 400, y: 0 }],
@@ -23,6 +23,9 @@ const places = new Map([
 function sceneOf() {
   return buildScene(visibleMap(services, links, everything), places, [], ["3"]);
 }
+
+const colours = { text: "#000", muted: "#111", surface: "#222", card: "#333", island: "#444", border: "#555", accent: "#666" };
+const theme: Theme = { ...colours, states: { forwarded: "#0a0", mixed: "#a00", dropped: "#b00", audit: "#aa0", error: "#a0a" } };
 
 suite("what is visible", () => {
   test("has one line for all links of a pair", () => {
@@ -35,14 +38,27 @@ suite("what is visible", () => {
 
   test("leaves out what is hidden, and who is not beside the one in focus", () => {
     assert.deepEqual(
-      visibleMap(services, links, { focus: undefined, hidden: ["1"] }).services.map(({ id }) => id),
+      visibleMap(services, links, { focus: undefined, hidden: ["1"], policyStates: [] }).services.map(({ id }) => id),
       ["2", "3"],
     );
-    assert.equal(visibleMap(services, links, { focus: undefined, hidden: ["1", "gone"] }).hiddenCount, 1);
+    assert.equal(visibleMap(services, links, { focus: undefined, hidden: ["1", "gone"], policyStates: [] }).hiddenCount, 1);
     assert.deepEqual(
-      visibleMap(services, links, { focus: "3", hidden: [] }).services.map(({ id }) => id),
+      visibleMap(services, links, { focus: "3", hidden: [], policyStates: [] }).services.map(({ id }) => id),
       ["2", "3"],
     );
+  });
+
+  test("can be those that policies leave open in a direction, and whom they talk with", () => {
+    const protectedOnes = new Map(services);
+    for (const [id, ingress] of [
+      ["1", "enforced"],
+      ["2", "audit"],
+      ["3", "none"],
+    ] as const)
+      protectedOnes.set(id, madeService(id, { policy: { ingress, egress: "enforced" } }));
+    const idsOf = (state: "none" | "enforced" | "partly") =>
+      visibleMap(protectedOnes, links, { ...everything, policyStates: [state] }).services.map(({ id }) => id);
+    assert.deepEqual([idsOf("none"), idsOf("enforced"), idsOf("partly")], [["2", "3"], ["1", "2", "3"], []]);
   });
 
   for (const [counts, state] of [
@@ -105,6 +121,25 @@ suite("the scene", () => {
     );
   });
 
+  test("says on a card what labels it has, what is asked of it most, and what policies mean for it", () => {
+    const asked = (target: string, count: number) => ({ kind: "http", method: "GET", target, count }) as const;
+    const link = { ...shown(1, "1", "2", [5, 0, 0, 0]), requests: [asked("/", 1), asked("/orders", 7)] };
+    const labels = ["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop"];
+    const all = new Map([
+      ["1", madeService("1")],
+      ["2", madeService("2", { labels, policy: { ingress: "enforced", egress: "none" } })],
+    ]);
+    const scene = buildScene(visibleMap(all, [link], everything), places, [], []);
+    assert.deepEqual(
+      scene.cards.map((card) => [card.labels, card.requests]),
+      [
+        ["", ""],
+        ["app=web", "GET /orders +1"],
+      ],
+    );
+    assert.match(sceneToSvg(scene, { x: 0, y: 0, width: 600, height: 400 }, theme), /<title>ingress enforced, egress no policy<\/title>/);
+  });
+
   test("fits into any window", () => {
     const viewport = fit({ x: 0, y: 0, width: 4_000, height: 1_000 }, 1_000, 600);
     assert.ok(4_000 * viewport.scale <= 1_000 && 1_000 * viewport.scale <= 600);
@@ -112,9 +147,6 @@ suite("the scene", () => {
   });
 
   test("is drawn into SVG, with names that cannot break out of it", () => {
-    const colours = { text: "#000", muted: "#111", surface: "#222", card: "#333", island: "#444", border: "#555", accent: "#666" };
-    const states = { forwarded: "#0a0", mixed: "#a00", dropped: "#b00", audit: "#aa0", error: "#a0a" };
-    const theme: Theme = { ...colours, states };
     const odd = new Map([["1", madeService("1", { name: '<script>"&' })]]);
     const svg = sceneToSvg(buildScene(visibleMap(odd, [], everything), places, [], []), { x: 0, y: 0, width: 600, height: 400 }, theme);
     assert.match(svg, /&lt;script&gt;&quot;&amp;/);

@@ -1,4 +1,4 @@
-import type { Service } from "@cilium-ts/service-map/view";
+import type { LinkRequest, Service } from "@cilium-ts/service-map/view";
 import { type Box, cardHeight, cardWidth, type Island, type Point } from "./layout.ts";
 import { type Pair, type PairState, pairState, portText, type VisibleMap } from "./pairs.ts";
 
@@ -6,8 +6,11 @@ export interface CardShape extends Point {
   readonly service: Service;
   readonly title: string;
   readonly subtitle: string;
+  readonly labels: string;
   /** Ports at which it is called. */
   readonly chips: readonly string[];
+  /** What is asked of it most often, such as `GET /orders`, and how much else. */
+  readonly requests: string;
   readonly hasDrops: boolean;
   readonly isPinned: boolean;
 }
@@ -32,7 +35,9 @@ export interface Scene {
 
 const chipsMax = 3;
 const titleLengthMax = 24;
-const subtitleLengthMax = 30;
+const subtitleLengthMax = 32;
+const labelsLengthMax = 38;
+const requestLengthMax = 20;
 
 export function buildScene(
   { services, pairs }: VisibleMap,
@@ -41,12 +46,16 @@ export function buildScene(
   pinned: readonly string[],
 ): Scene {
   const called = new Map<string, Set<string>>();
+  const requests = new Map<string, LinkRequest[]>();
   const dropped = new Set<string>();
   const edges: EdgeShape[] = [];
   for (const pair of pairs) {
     const { source, destination, links } = pair;
     const ports = called.get(destination) ?? new Set();
-    for (const link of links) ports.add(portText(link));
+    for (const link of links) {
+      ports.add(portText(link));
+      if (link.requests.length > 0) requests.set(destination, [...(requests.get(destination) ?? []), ...link.requests]);
+    }
     called.set(destination, ports);
     const state = pairState(pair);
     if (state === "dropped" || state === "mixed") dropped.add(source).add(destination);
@@ -70,7 +79,9 @@ export function buildScene(
       service,
       title: shorten(service.name, titleLengthMax),
       subtitle: shorten(subtitleOf(service), subtitleLengthMax),
+      labels: shorten(labelsText(service.labels), labelsLengthMax),
       chips: chipsOf(called.get(service.id)),
+      requests: requestsText(requests.get(service.id) ?? []),
       hasDrops: dropped.has(service.id),
       isPinned: isPinned.has(service.id),
     });
@@ -92,6 +103,23 @@ export function subtitleOf({ kind, namespace, workloads, cluster, identity }: Se
     return [workloads[0] ?? namespace, cluster].filter((text) => text !== "" && text !== "default").join(" · ") || namespace;
   if (kind === "world") return "outside of the cluster";
   return identity === 0 ? "" : `identity ${identity}`;
+}
+
+/** Without what says where it is, which the card says already. */
+function labelsText(labels: readonly string[]): string {
+  return labels
+    .map((label) => label.slice(label.indexOf(":") + 1))
+    .filter((label) => !/^(io\.kubernetes|io\.cilium|pod-template-hash)/.test(label))
+    .join(", ");
+}
+
+function requestsText(requests: readonly LinkRequest[]): string {
+  const counts = new Map<string, number>();
+  for (const { method, target, count } of requests) counts.set(`${method} ${target}`, (counts.get(`${method} ${target}`) ?? 0) + count);
+  const [most] = [...counts].sort((left, right) => right[1] - left[1] || (left[0] < right[0] ? -1 : 1));
+  if (most === undefined) return "";
+  const others = counts.size - 1;
+  return others === 0 ? shorten(most[0], requestLengthMax) : `${shorten(most[0], requestLengthMax - 4)} +${others}`;
 }
 
 function chipsOf(ports: ReadonlySet<string> | undefined): readonly string[] {

@@ -8,7 +8,8 @@ import type { LayoutRequest } from "./layout-worker.ts";
 import { Legend } from "./legend.tsx";
 import { MapView } from "./map-view.ts";
 import { layoutInputOf, visibleMap } from "./pairs.ts";
-import { buildScene } from "./scene.ts";
+import { policyText } from "./policy-marks.ts";
+import { buildScene, type CardShape } from "./scene.ts";
 import { sceneToSvg } from "./scene-to-svg.ts";
 import { useTheme } from "./use-theme.ts";
 
@@ -33,7 +34,9 @@ export function ServiceMap(): ReactNode {
       onSelectNothing: () => goNow.current({ selection: undefined }),
       onFocusCard: (card) =>
         setAnnouncement(
-          card === undefined ? "" : `${card.service.name}, ${card.subtitle}${card.hasDrops ? ", with drops" : ""}. Enter shows details.`,
+          card === undefined
+            ? ""
+            : `${card.service.name}, ${card.subtitle}${card.hasDrops ? ", with drops" : ""}${policySaid(card)}. Enter shows details.`,
         ),
     });
     view.current = map;
@@ -41,6 +44,8 @@ export function ServiceMap(): ReactNode {
   }, []);
   useEffect(() => view.current?.setTheme(theme), [theme]);
   useEffect(() => view.current?.show(drawing, layout.bounds), [drawing, layout]);
+  const { rates } = useStore("rates").revisions;
+  useEffect(() => view.current?.refresh(), [rates]);
   const { selection } = address;
   useEffect(() => {
     view.current?.select({
@@ -62,6 +67,7 @@ export function ServiceMap(): ReactNode {
           ref={canvas}
           data-cards={drawing.scene.cards.length}
           data-edges={drawing.scene.edges.length}
+          data-policies={policyTotals(drawing)}
           data-dropped={drawing.scene.edges.filter(({ state }) => state === "dropped" || state === "mixed").length}
         />
       </div>
@@ -72,6 +78,19 @@ export function ServiceMap(): ReactNode {
       <Legend />
     </section>
   );
+}
+
+/** `enforced 2, none 4`: directions of all cards. */
+function policyTotals({ scene }: Drawing): string {
+  const states = scene.cards.flatMap(({ service: { policy } }) => (policy === null ? [] : [policy.ingress, policy.egress]));
+  return [...new Set(states)]
+    .sort()
+    .map((state) => `${state} ${states.filter((other) => other === state).length}`)
+    .join(", ");
+}
+
+function policySaid({ service: { policy } }: CardShape): string {
+  return policy === null ? "" : `, policy: ${policyText(policy)}`;
 }
 
 interface ToolsProperties {
@@ -119,9 +138,12 @@ function useDrawing(): { drawing: Drawing; layout: Layout; tidy: () => void; hid
   const { address } = usePage();
   const store = useStore("structure");
   const { structure } = store.revisions;
-  const { focus, hidden, pinned } = address;
+  const { focus, hidden, pinned, policyStates } = address;
   // The revision stands for the maps, which are changed in place.
-  const visible = useMemo(() => visibleMap(store.services, store.links.values(), { focus, hidden }), [store, structure, focus, hidden]);
+  const visible = useMemo(
+    () => visibleMap(store.services, store.links.values(), { focus, hidden, policyStates }),
+    [store, structure, focus, hidden, policyStates],
+  );
   const [layout, setLayout] = useState<Layout>(emptyLayout);
   const worker = useRef<Worker>(null);
   const isFresh = useRef(true);

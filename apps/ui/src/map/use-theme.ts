@@ -19,8 +19,19 @@ export function useTheme(): Theme {
 }
 
 function readTheme(): Theme {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  // A property's own text is that of the style sheet, with both colours: only what is used is resolved.
+  const probe = document.createElement("span");
+  document.body.append(probe);
+  const colour = (name: string): string => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const theme = themeOf(colour);
+  probe.remove();
+  return theme;
+}
+
+function themeOf(colour: (name: string) => string): Theme {
   return {
     text: colour("text"),
     muted: colour("muted"),

@@ -1,6 +1,7 @@
+import { policyStates, type ServicePolicy } from "@cilium-ts/service-map/view";
 import { type ReactNode, useMemo, useState } from "react";
-import { rateText } from "../details/service-details.tsx";
-import { type Pair, pairCounts, pairRate, portText, visibleMap } from "../map/pairs.ts";
+import { type Pair, pairCounts, pairRate, portText, rateText, visibleMap } from "../map/pairs.ts";
+import { PolicyMarks } from "../map/policy-mark.tsx";
 import { subtitleOf } from "../map/scene.ts";
 import { usePage, useStore } from "../state/page.tsx";
 
@@ -10,16 +11,23 @@ interface ServiceRow {
   readonly namespace: string;
   readonly what: string;
   readonly ports: readonly string[];
+  readonly policy: ServicePolicy | null;
   readonly callers: number;
   readonly called: number;
   readonly rate: number;
   readonly drops: number;
 }
 
+function protection({ policy }: ServiceRow): number {
+  return policy === null ? 100 : policyStates.indexOf(policy.ingress) + policyStates.indexOf(policy.egress);
+}
+
 const orders = {
   name: (left: ServiceRow, right: ServiceRow) => `${left.namespace}/${left.name}`.localeCompare(`${right.namespace}/${right.name}`),
   rate: (left: ServiceRow, right: ServiceRow) => right.rate - left.rate,
   drops: (left: ServiceRow, right: ServiceRow) => right.drops - left.drops,
+  /** Whoever has none first. */
+  policy: (left: ServiceRow, right: ServiceRow) => protection(left) - protection(right),
 } as const;
 
 const rowsMax = 1_000;
@@ -30,16 +38,16 @@ export function ServicesTable(): ReactNode {
   const store = useStore("structure", "counts");
   const { structure, counts } = store.revisions;
   const [order, setOrder] = useState<keyof typeof orders>("name");
-  const { focus, hidden } = address;
+  const { focus, hidden, policyStates: wanted } = address;
   // The revisions stand for the maps, which are changed in place.
   const rows = useMemo(() => {
-    const { services, pairs } = visibleMap(store.services, store.links.values(), { focus, hidden });
+    const { services, pairs } = visibleMap(store.services, store.links.values(), { focus, hidden, policyStates: wanted });
     return rowsOf(services, pairs).sort(orders[order]);
-  }, [store, structure, counts, focus, hidden, order]);
+  }, [store, structure, counts, focus, hidden, wanted, order]);
   if (rows.length === 0)
     return <p className="empty">{store.hasStarted ? "No service has been seen yet." : "Waiting for the first answer…"}</p>;
   const heading = (name: keyof typeof orders, title: string): ReactNode => (
-    <th scope="col" aria-sort={order === name ? (name === "name" ? "ascending" : "descending") : "none"}>
+    <th scope="col" aria-sort={order === name ? (name === "name" || name === "policy" ? "ascending" : "descending") : "none"}>
       <button type="button" className="link" onClick={() => setOrder(name)}>
         {title}
       </button>
@@ -53,6 +61,7 @@ export function ServicesTable(): ReactNode {
             {heading("name", "Service")}
             <th scope="col">What</th>
             <th scope="col">Ports</th>
+            {heading("policy", "Policy")}
             <th scope="col">Callers</th>
             <th scope="col">Calls</th>
             {heading("rate", "Flows")}
@@ -69,6 +78,7 @@ export function ServicesTable(): ReactNode {
               </th>
               <td>{row.what}</td>
               <td>{row.ports.slice(0, 4).join(", ")}</td>
+              <td className="policy-states">{row.policy !== null && <PolicyMarks policy={row.policy} />}</td>
               <td>{row.callers}</td>
               <td>{row.called}</td>
               <td>{rateText(row.rate)}</td>
@@ -107,6 +117,7 @@ function rowsOf(services: ReturnType<typeof visibleMap>["services"], pairs: read
     name: service.name,
     namespace: service.namespace,
     what: subtitleOf(service),
+    policy: service.policy,
     ...of(service.id),
     ports: [...of(service.id).ports],
   }));

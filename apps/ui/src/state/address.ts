@@ -1,4 +1,11 @@
-import { emptyViewQuery, formatViewQuery, parseViewQuery, type ViewQuery } from "@cilium-ts/service-map/view";
+import {
+  emptyViewQuery,
+  formatViewQuery,
+  type PolicyState,
+  parseViewQuery,
+  policyStates,
+  type ViewQuery,
+} from "@cilium-ts/service-map/view";
 
 /** What the details show. */
 export type Selection =
@@ -21,6 +28,8 @@ export interface Address {
   readonly hidden: readonly string[];
   /** Services whose cards stay where they are and stand out. */
   readonly pinned: readonly string[];
+  /** Services that have one of these states in some direction, and their neighbours; empty: all. */
+  readonly policyStates: readonly PolicyState[];
   /** Which policy is shown: `CiliumNetworkPolicy/shop/web`; undefined: a new one. */
   readonly policy: string | undefined;
   /** Columns of the table; undefined: the usual ones. */
@@ -34,6 +43,7 @@ export const emptyAddress: Address = {
   focus: undefined,
   hidden: [],
   pinned: [],
+  policyStates: [],
   policy: undefined,
   columns: undefined,
 };
@@ -52,6 +62,9 @@ export function parseAddress(search: string): { readonly address: Address; reado
   const selection = selectedText === null ? undefined : parseSelection(selectedText);
   if (selectedText !== null && selection === undefined) problems.push("selected: cannot be read");
   const columns = parameters.get("columns");
+  const stateTexts = parameters.getAll("policy-state");
+  const unknownState = stateTexts.find((text) => !policyStates.some((state) => state === text));
+  if (unknownState !== undefined) problems.push(`policy-state: there is no "${unknownState.slice(0, 40)}", but ${policyStates.join(", ")}`);
   const address: Address = {
     query: parsed.query,
     tab: tab ?? "map",
@@ -59,6 +72,7 @@ export function parseAddress(search: string): { readonly address: Address; reado
     focus: parameters.get("focus") ?? undefined,
     hidden: parameters.getAll("hide").slice(0, listLengthMax),
     pinned: parameters.getAll("pin").slice(0, listLengthMax),
+    policyStates: policyStates.filter((state) => stateTexts.includes(state)),
     policy: parameters.get("policy") ?? undefined,
     columns: columns === null ? undefined : columns.split(",").slice(0, listLengthMax),
   };
@@ -66,13 +80,14 @@ export function parseAddress(search: string): { readonly address: Address; reado
 }
 
 /** The part of the address from `?` on; empty for the plain page. */
-export function formatAddress({ query, tab, selection, focus, hidden, pinned, policy, columns }: Address): string {
+export function formatAddress({ query, tab, selection, focus, hidden, pinned, policyStates: states, policy, columns }: Address): string {
   const parameters = formatViewQuery(query);
   if (tab !== "map") parameters.set("tab", tab);
   if (selection !== undefined) parameters.set("selected", formatSelection(selection));
   if (focus !== undefined) parameters.set("focus", focus);
   for (const id of hidden) parameters.append("hide", id);
   for (const id of pinned) parameters.append("pin", id);
+  for (const state of states) parameters.append("policy-state", state);
   if (policy !== undefined) parameters.set("policy", policy);
   if (columns !== undefined) parameters.set("columns", columns.join(","));
   const text = parameters.toString();

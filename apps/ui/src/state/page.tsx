@@ -1,5 +1,5 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
-import { type Address, formatAddress, parseAddress } from "./address.ts";
+import { type Address, emptyAddress, formatAddress, parseAddress } from "./address.ts";
 import { readStream } from "./read-stream.ts";
 import { type StorePart, ViewStore } from "./view-store.ts";
 
@@ -35,16 +35,7 @@ export function PageProvider({ children }: { readonly children: ReactNode }): Re
   const [store] = useState(() => new ViewStore((tell) => void requestAnimationFrame(tell)));
   const [{ address, problems }, setState] = useState(() => parseAddress(location.search));
   const [attempt, setAttempt] = useState(0);
-  const question = formatAddress({
-    ...address,
-    tab: "map",
-    selection: undefined,
-    focus: undefined,
-    hidden: [],
-    pinned: [],
-    policy: undefined,
-    columns: undefined,
-  });
+  const question = formatAddress({ ...emptyAddress, query: address.query });
 
   useEffect(() => {
     const onPop = (): void => setState(parseAddress(location.search));

@@ -136,6 +136,7 @@ suite("the address", () => {
     focus: "1",
     hidden: ["2", "a.example.com-sender"],
     pinned: ["3"],
+    policyStates: ["none", "audit"],
     policy: "CiliumNetworkPolicy/shop/web",
     columns: ["time", "verdict"],
   };

@@ -15,7 +15,7 @@ export type PageConnection =
   | { readonly kind: "refused"; readonly reason: string };
 
 /** What of the store changed: components look at one of these numbers. */
-export type StorePart = "structure" | "counts" | "flows" | "state";
+export type StorePart = "structure" | "counts" | "rates" | "flows" | "state";
 
 /** Older flows are forgotten; history asks Hubble for them again. */
 const flowsMax = 20_000;
@@ -36,7 +36,7 @@ export class ViewStore {
   hasStarted = false;
   build = "";
   position = "";
-  readonly revisions: Record<StorePart, number> = { structure: 0, counts: 0, flows: 0, state: 0 };
+  readonly revisions: Record<StorePart, number> = { structure: 0, counts: 0, rates: 0, flows: 0, state: 0 };
   readonly #linkByNumber = new Map<number, ShownLink>();
   readonly #countsBefore = new Map<number, readonly number[]>();
   readonly #listeners = new Set<() => void>();
@@ -139,6 +139,7 @@ export class ViewStore {
     }
     this.#ratesAtMs = nowMs;
     this.#changed("counts");
+    this.#changed("rates");
   }
 
   #forget(): void {

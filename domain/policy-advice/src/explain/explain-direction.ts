@@ -1,5 +1,4 @@
 import {
-  type Direction,
   explainPacket,
   matchTypes,
   type Opinion,
@@ -10,6 +9,7 @@ import {
   selects,
   type Verdict,
 } from "@cilium-ts/policy";
+import { isAbout } from "./enforcement.ts";
 import type {
   ExplainedDirection,
   ExplainedPolicy,
@@ -91,11 +91,6 @@ function wouldBeInForce(question: DirectionQuestion, world: PolicyWorld, selecti
   const decision = explainPacket({ from: end(from), to: end(to), protocol, port }, world)[direction];
   const enforced = world.mode === "always" || self.labels.has("reserved", "init") || (world.mode === "default" && selecting.length > 0);
   return { enforced, decision: decision ?? { verdict: "allowed", audited: false, match: matchTypes.none, origins: [] } };
-}
-
-function isAbout(rule: Rule, direction: Direction): boolean {
-  const sections = direction === "ingress" ? [rule.ingress, rule.ingressDeny] : [rule.egress, rule.egressDeny];
-  return rule.enableDefaultDeny[direction] || sections.some(({ length }) => length > 0);
 }
 
 function reasonOf(
