@@ -311,6 +311,24 @@ test("a verdict names the rules behind it", () => {
   assert.deepEqual(explain(ids.worldIPv4, 6, 80), { verdict: "dropped", match: matchTypes.none, by: [] });
 });
 
+test("a rule that parts two endpoints leaves what they had in common as it is computed", () => {
+  const engine = createEngine();
+  engine.upsertPolicy("a", [rule("a", { ingress: [{ peers: [cidr("10.0.0.0/8")] }] })]);
+  engine.upsertPolicy("b", [rule("b", { ingressDeny: [{ peers: [app("db")] }] })]);
+  const before = engine.resolve(web);
+  assert.equal(engine.resolve(db), before);
+  engine.upsertPolicy("c", [rule("c", { ingress: [{ peers: [app("web")] }], selector: Selector.of({ matchLabels: { app: "db" } }) })]);
+  const [own, others] = [engine.resolve(db), engine.resolve(web)];
+  assert.deepEqual(others, before);
+  assert.deepEqual(
+    describe(own).filter((line) => !describe(before).includes(line)),
+    ["ingress web * allow"],
+  );
+  const common = own.entries.filter(({ identity }) => identity !== ids.web);
+  assert.equal(common.length, before.entries.length);
+  assert.ok(common.every((entry) => before.entries.includes(entry)));
+});
+
 test("endpoints that the same rules select share a result", () => {
   const engine = createEngine();
   engine.upsertPolicy("p", [rule("a", { ingress: [{ peers: [app("db")] }] })]);

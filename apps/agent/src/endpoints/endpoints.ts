@@ -288,14 +288,22 @@ export class Endpoints implements CniEndpoints {
       const facts = pods.known(row.podNamespace, row.podName);
       if (facts === undefined || !isSamePod(row, facts) || isAdopted(row, facts)) return;
       const identity = await identities.acquire(facts.labels, signal);
+      const expected = changeEndpoint(row, { labels: identity.labels.format(), namedPorts: facts.namedPorts });
+      await this.#enforcement.prepare(expected);
       const current = this.index.byId(id);
       const latest = pods.known(row.podNamespace, row.podName);
       // The pod may have gone or changed meanwhile: then this identity is not the one.
       if (current === undefined || current.state === "disconnecting" || latest?.labels.key !== facts.labels.key) {
+        this.#enforcement.abandon(expected);
         await this.#releaseIdentity(identity.id);
         continue;
       }
-      await this.#change(current, latest, identity);
+      try {
+        await this.#change(current, latest, identity);
+      } finally {
+        // Where the port names changed once more, it is not what is enforced now.
+        this.#enforcement.abandon(expected);
+      }
       return;
     }
   }

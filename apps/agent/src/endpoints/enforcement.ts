@@ -15,9 +15,6 @@ export interface EnforcementOptions {
   audits(namespace: string): boolean;
 }
 
-/** Of a policy that is prepared; some milliseconds together. */
-const partsAtOnce = 4;
-
 /** An endpoint's policy, as the kernel has it. */
 interface Enforced {
   readonly subject: string;
@@ -57,11 +54,7 @@ export class Enforcement {
 
   /** Computes the endpoint's policy in parts, so that `enforce` has little to do and others are not kept waiting. */
   async prepare(row: EndpointRow): Promise<void> {
-    let count = 0;
-    for (const _ of this.#options.engine.prepare(subjectOf(row))) {
-      count += 1;
-      if (count % partsAtOnce === 0) await nextTurn();
-    }
+    for (const _ of this.#options.engine.prepare(subjectOf(row))) await nextTurn();
   }
 
   /** What was prepared is not needed after all. */

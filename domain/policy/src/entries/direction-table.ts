@@ -26,6 +26,8 @@ export interface TableContext {
 const anyIdentity = 0;
 /** Of a result that is prepared: the entries of so many identities are a fraction of a millisecond's work. */
 const identitiesAtOnce = 256;
+/** As many statements as are noted in about as much time. */
+const statementsAtOnce = 1_024;
 /** Origin lists that nobody uses any more are cleared away when there are this many more lists than were in use. */
 const unusedListsMax = 1024;
 
@@ -42,7 +44,7 @@ export class DirectionTable implements SelectorWatcher {
   readonly #bySelector = new Map<CachedSelector, Statement[]>();
   /** About anybody; in order. */
   readonly #aboutAnybody: Statement[] = [];
-  readonly #blocks = new BlockList();
+  #blocks = new BlockList();
   readonly #origins = new OriginLists();
   /** Lists in use when they were last counted. */
   #originsKept = 0;
@@ -71,6 +73,34 @@ export class DirectionTable implements SelectorWatcher {
   constructor(direction: Direction, context: TableContext) {
     this.#direction = direction;
     this.#context = context;
+  }
+
+  /** A table of the same rules with the entries that are computed already: what both have in common is not computed twice. */
+  copy(context: TableContext): DirectionTable {
+    this.#finish();
+    const copy = new DirectionTable(this.#direction, context);
+    for (const rule of this.#rules) copy.#rules.add(rule);
+    for (const [selector, statements] of this.#bySelector) {
+      copy.#bySelector.set(selector, statements.slice());
+      selector.watchers.add(copy);
+    }
+    copy.#aboutAnybody.push(...this.#aboutAnybody);
+    copy.#blocks = this.#blocks.copy();
+    // Where statements are settled, entries are compared by lists of origins, and each table has lists of its own.
+    copy.#touched = this.#touched === "all" || this.#settledBefore ? "all" : new Set(this.#touched);
+    copy.#originsKept = this.#originsKept;
+    copy.#selecting = this.#selecting;
+    copy.#closing = this.#closing;
+    copy.#closingInEarnest = this.#closingInEarnest;
+    copy.#settling = this.#settling;
+    for (const rule of this.#auditedDefaultDenies) copy.#auditedDefaultDenies.add(rule);
+    copy.#auditing = this.#auditing;
+    copy.#naming = this.#naming;
+    copy.#namesOfAnybody = this.#namesOfAnybody;
+    copy.#closedBefore = this.#closedBefore;
+    copy.#settledBefore = this.#settledBefore;
+    copy.#deniedToAnybody = this.#deniedToAnybody;
+    return copy;
   }
 
   /** Something selects the endpoint in this direction, or the mode says so. */
@@ -226,8 +256,7 @@ export class DirectionTable implements SelectorWatcher {
     if (this.#context.enforcement() !== "open") {
       const compute = this.#computer();
       let count = 0;
-      const statementsByIdentity = this.#statementsByIdentity();
-      yield;
+      const statementsByIdentity = yield* this.#statementsByIdentity();
       for (const [identity, statements] of statementsByIdentity) {
         take(compute(identity, statements));
         count += 1;
@@ -285,15 +314,18 @@ export class DirectionTable implements SelectorWatcher {
     return cells;
   }
 
-  /** In the order of the rules, so that each list is in order. */
-  #statementsByIdentity(): Map<number, Statement[]> {
+  /** In the order of the rules, so that each list is in order. In parts, too. */
+  *#statementsByIdentity(): Generator<void, Map<number, Statement[]>> {
     const found = new Map<number, Statement[]>();
     const note = (identity: number, statement: Statement): void => {
       const statements = found.get(identity);
       if (statements === undefined) found.set(identity, [statement]);
       else if (statements[statements.length - 1] !== statement) statements.push(statement);
     };
-    for (const statement of [...this.#rules].flatMap((rule) => rule[this.#direction].statements).sort(compareStatements)) {
+    const ordered = [...this.#rules].flatMap((rule) => rule[this.#direction].statements).sort(compareStatements);
+    yield;
+    for (const [index, statement] of ordered.entries()) {
+      if (index % statementsAtOnce === statementsAtOnce - 1) yield;
       if (!statement.anyPeer)
         for (const { identities } of statement.selectors) for (const identity of identities) note(identity, statement);
       else if (this.#isAboutNames(statement)) for (const identity of this.#context.peerNamedPorts.keys()) note(identity, statement);

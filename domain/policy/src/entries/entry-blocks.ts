@@ -90,6 +90,13 @@ export class BlockList {
     return this.#blocks;
   }
 
+  /** The same blocks, which change apart from these. */
+  copy(): BlockList {
+    const copy = new BlockList();
+    copy.#blocks = this.#blocks.slice();
+    return copy;
+  }
+
   /** In any order, each identity once. */
   replaceAll(blocks: Block[]): void {
     this.#blocks = blocks.sort(byIdentity);

@@ -44,7 +44,27 @@ export class SubjectGroup {
     this.#options = options;
     this.init = options.init;
     this.namedPorts = options.namedPorts;
-    [this.#ingress, this.#egress] = this.#createTables();
+    const context = this.#tableContext();
+    this.#ingress = new DirectionTable("ingress", context);
+    this.#egress = new DirectionTable("egress", context);
+  }
+
+  /** A group of the same rules, without subjects and found by nobody yet. */
+  copy(): SubjectGroup {
+    const copy = new SubjectGroup({ ...this.#options, namedPorts: this.namedPorts });
+    copy.hash = this.hash;
+    if (this.#requirementsKey !== "") {
+      // Rules that fulfil the requirements of others are held by each group for itself.
+      copy.change([], this.#rules.keys());
+      return copy;
+    }
+    for (const rule of this.#rules.keys()) copy.#rules.set(rule, rule);
+    for (const rule of this.#requiring) copy.#requiring.add(rule);
+    copy.ownPortNameRuleCount = this.ownPortNameRuleCount;
+    const context = copy.#tableContext();
+    copy.#ingress = this.#ingress.copy(context);
+    copy.#egress = this.#egress.copy(context);
+    return copy;
   }
 
   get rules(): Iterable<CompiledRule> {
@@ -135,7 +155,9 @@ export class SubjectGroup {
     this.#requirementsKey = key;
     this.#ingress.close();
     this.#egress.close();
-    [this.#ingress, this.#egress] = this.#createTables();
+    const context = this.#tableContext();
+    this.#ingress = new DirectionTable("ingress", context);
+    this.#egress = new DirectionTable("egress", context);
     for (const [rule, held] of [...this.#rules]) {
       this.#put(rule, requirements);
       if (held !== rule) held.release(this.#options.cache);
@@ -153,9 +175,9 @@ export class SubjectGroup {
     };
   }
 
-  #createTables(): [ingress: DirectionTable, egress: DirectionTable] {
+  #tableContext(): TableContext {
     const { cache, allowLocalhost, peerNamedPorts, mode } = this.#options;
-    const context: TableContext = {
+    return {
       enforcement: () => (mode() === "never" ? "open" : this.init || mode() === "always" ? "enforced" : "default"),
       allowLocalhost,
       namedPorts: () => this.namedPorts,
@@ -163,7 +185,6 @@ export class SubjectGroup {
       selectorsOf: (identity) => cache.selectorsOf(identity),
       onTouched: () => this.#touched(),
     };
-    return [new DirectionTable("ingress", context), new DirectionTable("egress", context)];
   }
 
   #touched(): void {

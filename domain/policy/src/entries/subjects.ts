@@ -139,8 +139,7 @@ export class Subjects {
     for (const [group, parts] of concerned) {
       const gone = removed.filter((rule) => group.has(rule));
       const [first, ...others] = [...parts].sort((a, b) => b.subjects.length - a.subjects.length);
-      const kept = [...group.rules].filter((rule) => others.length > 0 && !gone.includes(rule));
-      for (const part of others) for (const subject of part.subjects) this.#move(subject, [...kept, ...part.added], part.namedPorts);
+      for (const part of others) this.#split(group, gone, part);
       if (first !== undefined) this.#change(group, gone, first);
     }
   }
@@ -198,12 +197,16 @@ export class Subjects {
     group.close();
   }
 
-  #move(subject: KnownSubject, rules: readonly CompiledRule[], namedPorts: readonly NamedPort[]): void {
-    const before = subject.group;
-    before.subjects.delete(subject.key);
-    subject.group = this.#groupWith(rules, before.init, namedPorts);
-    subject.group.subjects.add(subject.key);
-    this.#options.onMoved(subject.key);
+  /** A part of the group goes on by itself, from what it had in common with the rest. */
+  #split(group: SubjectGroup, gone: readonly CompiledRule[], part: Part): void {
+    const own = group.copy();
+    for (const subject of part.subjects) {
+      group.subjects.delete(subject.key);
+      own.subjects.add(subject.key);
+      subject.group = own;
+      this.#options.onMoved(subject.key);
+    }
+    this.#change(own, gone, part);
   }
 
   #groupWith(rules: readonly CompiledRule[], init: boolean, namedPorts: readonly NamedPort[]): SubjectGroup {
