@@ -1,7 +1,7 @@
 import { type BackOff, type Clock, createBackOff, toError } from "@cilium-ts/std";
 import type { KubernetesClient, Selector } from "./client.ts";
 import { isExpired, KubernetesError } from "./kubernetes-error.ts";
-import { type KubernetesObject, type ObjectReference, referenceTo } from "./kubernetes-object.ts";
+import { type KubernetesList, type KubernetesObject, type ObjectReference, referenceTo } from "./kubernetes-object.ts";
 import type { Resource } from "./resource.ts";
 import type { WatchEvent } from "./watch-event.ts";
 
@@ -106,16 +106,24 @@ class Reflection {
     this.#state({ kind: "listing" });
     this.#listNumber += 1;
     const scope = { signal, ...(namespace !== undefined && { namespace }), ...(selector !== undefined && { selector }) };
-    let resourceVersion: string | undefined;
+    let resourceVersion: string;
     let continueToken: string | undefined;
+    const ask = (): Promise<KubernetesList> => {
+      const paging = this.#pagesExpired ? {} : { limit: this.#pageSize };
+      const asked = client.list(resource, { ...scope, ...paging, ...(continueToken !== undefined && { continueToken }) });
+      asked.catch(() => {}); // Nobody waits for it any more when what is done with the page before fails.
+      return asked;
+    };
     try {
-      do {
-        const paging = this.#pagesExpired ? {} : { limit: this.#pageSize };
-        const page = await client.list(resource, { ...scope, ...paging, ...(continueToken !== undefined && { continueToken }) });
-        resourceVersion ??= page.resourceVersion; // A later page may be newer; from the first on, nothing is missed.
-        for (const object of page.items) this.#upsertListed(object);
+      let page = await ask();
+      resourceVersion = page.resourceVersion; // A later page may be newer; from the first on, nothing is missed.
+      for (;;) {
         continueToken = page.continueToken;
-      } while (continueToken !== undefined);
+        const next = continueToken === undefined ? undefined : ask(); // The server makes it while this one is taken in.
+        for (const object of page.items) this.#upsertListed(object);
+        if (next === undefined) break;
+        page = await next;
+      }
     } catch (cause) {
       if (continueToken !== undefined && isExpired(cause)) this.#pagesExpired = true;
       if (cause instanceof KubernetesError && cause.reason === "TooLarge") this.#pageSize = Math.max(1, Math.floor(this.#pageSize / 4));

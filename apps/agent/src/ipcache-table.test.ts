@@ -63,3 +63,30 @@ test("what the kernel refuses stays wanted, and what is wrong in it is found", a
   rows.set("10.0.2.3/32", { prefix: "10.0.2.3/32", identity: 302 });
   assert.deepEqual([...(await table.target.realised(signal))], ["192.0.2.0/24"], "neither what lacks nor what has drifted");
 });
+
+test("a row is written once, and again only when somebody has changed it in the kernel", async () => {
+  const { map, rows } = createMap();
+  let writes = 0;
+  const upsert = map.upsert.bind(map);
+  map.upsert = (row) => {
+    writes += 1;
+    return upsert(row);
+  };
+  const table = new IpcacheTable(map, () => {});
+  const signal = new AbortController().signal;
+  const apply = async (): Promise<void> => {
+    const row = table.table.get("10.0.1.2/32");
+    if (row !== undefined) await table.target.apply(row, signal);
+  };
+  table.upsert("10.0.1.2/32", "local", 300);
+  await apply();
+  assert.equal(writes, 1);
+  rows.clear();
+  await apply();
+  assert.deepEqual([writes, rows.size], [2, 1]);
+  table.upsert("10.0.1.2/32", "local", 301);
+  rows.clear();
+  assert.deepEqual(await table.target.realised(signal), []);
+  await apply();
+  assert.deepEqual([writes, rows.size], [4, 1], "what the listing missed is written even before the reconciler came to it");
+});

@@ -18,6 +18,8 @@ export class IpcacheTable {
   readonly #merged = new Ipcache();
   readonly #map: IpcacheMap;
   readonly #onChange: (change: IpcacheChange) => void;
+  /** Prefixes whose row is in the kernel since it last changed: the reconciler need not write it once more. */
+  readonly #written = new Set<string>();
   readonly table = new Table<string, DesiredRow>({ name: "ipcache", keyOf: (row) => row.prefix, sources: ["agent"] });
 
   constructor(map: IpcacheMap, onChange: (change: IpcacheChange) => void) {
@@ -46,11 +48,14 @@ export class IpcacheTable {
   get target(): Target<string, DesiredRow> {
     const map = this.#map;
     return {
-      apply: async (row) => void map.upsert(row),
+      apply: async (row) => {
+        if (!this.#written.delete(row.prefix)) map.upsert(row);
+      },
       remove: async (prefix) => map.delete(prefix),
       realised: async () => {
         const prefixes: string[] = [];
         for (const row of map.rows()) if (!this.#hasDrifted(row)) prefixes.push(row.prefix);
+        this.#written.clear(); // Whatever is found wrong now is to be written.
         return prefixes;
       },
     };
@@ -69,11 +74,13 @@ export class IpcacheTable {
       change.after === undefined
         ? undefined
         : { prefix: change.key, identity: change.after.identity, tunnelEndpoint: change.after.tunnelEndpoint };
+    this.#written.delete(change.key);
     if (row === undefined) this.table.delete(change.key);
     else this.table.upsert(row);
     try {
       if (row === undefined) this.#map.delete(change.key);
       else this.#map.upsert(row);
+      if (row !== undefined) this.#written.add(row.prefix);
     } catch {
       // The table holds what should be there: the reconciler tries again, and reports what it meets.
     }
