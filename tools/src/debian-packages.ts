@@ -29,7 +29,9 @@ export const etcdPackages: readonly DebianPackage[] = [{ name: "etcd-server", wh
 
 export const browserPackages: readonly DebianPackage[] = [{ name: "chromium", why: "is the browser in which Hubble UI is tested" }];
 
-export const benchPackages: readonly DebianPackage[] = [{ name: "nftables", why: "is what the datapath is compared with" }];
+export const benchPackages: readonly DebianPackage[] = [
+  { name: "nftables", why: "is what the datapath is compared with, and redirects to the DNS proxy where a test has no datapath" },
+];
 
 /** Installs what is missing and says what and why. Throws, naming the packages, when that is not possible. */
 export function installDebianPackages(packages: readonly DebianPackage[]): void {

@@ -31,5 +31,6 @@ NAPI_MODULE_INIT()
 	export_poll(env, exports);
 	export_netlink(env, exports);
 	export_socket(env, exports);
+	export_datagram(env, exports);
 	return exports;
 }

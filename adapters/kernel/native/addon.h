@@ -86,3 +86,4 @@ void export_ring_buffer(napi_env env, napi_value exports);
 void export_poll(napi_env env, napi_value exports);
 void export_netlink(napi_env env, napi_value exports);
 void export_socket(napi_env env, napi_value exports);
+void export_datagram(napi_env env, napi_value exports);

@@ -45,7 +45,7 @@ static bool set_option(const struct socket_request *request, int level, int opti
 static bool set_options(const struct socket_request *request, struct failure *failure)
 {
 	/* An IPv6 socket takes IPv6 only: whoever wants both families opens two. */
-	if (request->family == AF_INET6 && !set_option(request, SOL_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY", failure))
+	if (request->family == AF_INET6 && request->type != SOCK_RAW && !set_option(request, SOL_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY", failure))
 		return false;
 	if (request->reuse_address && !set_option(request, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", failure))
 		return false;

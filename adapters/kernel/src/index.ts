@@ -4,6 +4,9 @@ export type {
   BpfMap,
   BpfProgram,
   CgroupAttachType,
+  Datagram,
+  DatagramExchange,
+  ExchangeAnswer,
   Kernel,
   LoadedObject,
   MapSpec,
@@ -12,6 +15,8 @@ export type {
   NetlinkSocket,
   NetworkNamespace,
   ObjectSpec,
+  RedirectedDatagrams,
+  ReplyDatagrams,
   RingBuffer,
   SocketOptions,
 } from "./kernel.ts";

@@ -39,6 +39,12 @@ export interface Kernel {
 
   /** Opens a socket inside another namespace; the process stays where it is. The caller owns the descriptor. */
   openSocket(options: SocketOptions): number;
+  /** Datagrams that were sent to others and redirected to us. */
+  openRedirected(options: DatagramPlace & { readonly port: number }): RedirectedDatagrams;
+  /** Datagrams that come from others, as their receiver sees it. */
+  openReplies(options: DatagramPlace): ReplyDatagrams;
+  /** Questions to servers, each from a socket of its own. */
+  openExchange(options?: { readonly namespacePath?: string }): DatagramExchange;
   /** Writes files by their paths `/proc/sys/...`, as seen inside the namespace (or here), up to the first that fails. */
   writeSysctls(options: { namespacePath?: string; values: ReadonlyArray<readonly [path: string, value: string]> }): void;
   /** A network namespace that nobody has. It ends when it is closed, with the devices in it, and with this process. */
@@ -213,4 +219,63 @@ export interface SocketOptions {
   readonly bind?: { readonly address: string; readonly port: number };
   /** Length of the accept queue; absent: not listening. */
   readonly listen?: number;
+}
+
+export interface DatagramPlace {
+  readonly namespacePath?: string;
+  readonly family: "ipv4" | "ipv6";
+  readonly mark?: number;
+}
+
+/** Addresses have 4 or 16 bytes, as the socket's family. */
+export interface Datagram {
+  /** Whose it is, or is for. */
+  readonly peer: Uint8Array;
+  readonly peerPort: number;
+  /** Where it was sent to, or is to come from: not ours. */
+  readonly local: Uint8Array;
+  readonly localPort: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Bound to the loopback address, so that nobody reaches it who was not redirected to it. */
+export interface RedirectedDatagrams extends Disposable {
+  readonly port: number;
+  /** For who looks sockets up. */
+  readonly fd: number;
+  /** What has come, up to 64 at once; their bytes last until the next call. Empty: nothing is left. */
+  receive(): Datagram[];
+  /** True when there is something to receive; false when aborted or closed. One waiter at a time. */
+  wait(signal: AbortSignal): Promise<boolean>;
+}
+
+export interface ReplyDatagrams extends Disposable {
+  /** Returns how many could not be sent: a datagram may be lost. */
+  send(datagrams: readonly Datagram[]): number;
+}
+
+export interface ExchangeAnswer {
+  readonly token: number;
+  /** Lasts until the next call. Empty when `errno` is not 0. */
+  readonly bytes: Uint8Array;
+  /** ECONNREFUSED: nobody is there. */
+  readonly errno: number;
+}
+
+export interface DatagramExchange extends Disposable {
+  /**
+   * Sends one datagram from a port that the kernel chooses at random; only its receiver can answer. `token`: a whole number of 32 bits
+   * that names it. It is listened for until `end`. Throws when it cannot be sent.
+   */
+  ask(question: {
+    readonly token: number;
+    readonly server: Uint8Array;
+    readonly port: number;
+    readonly mark?: number;
+    readonly bytes: Uint8Array;
+  }): void;
+  end(token: number): void;
+  /** What has come, of each question at most one. */
+  receive(): ExchangeAnswer[];
+  wait(signal: AbortSignal): Promise<boolean>;
 }

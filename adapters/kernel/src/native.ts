@@ -117,6 +117,23 @@ export interface Native {
   writeSysctls(namespacePath: string | null, pairs: Uint8Array): void;
   namespaceCookie(namespacePath: string | null): bigint;
   createNamespace(): number;
+
+  /** Records of datagrams are laid out in native/datagram.c, and read in datagrams.ts. */
+  takeRedirected(fd: number, isIPv6: number): void;
+  sendOnly(fd: number, isIPv6: number): void;
+  receiveDatagrams(fd: number, target: Uint8Array): number;
+  sendDatagrams(fd: number, isIPv6: number, records: Uint8Array, bytes: number): number;
+  openExchange(): number;
+  ask(
+    exchange: number,
+    token: number,
+    namespacePath: string | null,
+    mark: number,
+    server: Uint8Array,
+    port: number,
+    payload: Uint8Array,
+  ): number;
+  receiveAnswers(exchange: number, target: Uint8Array): number;
 }
 
 /** Where `tools/src/build-addon.ts` puts it. */

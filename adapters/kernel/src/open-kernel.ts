@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
+import { openRedirected, openReplies } from "./datagrams.ts";
 import { KernelError } from "./errors.ts";
+import { NativeExchange } from "./exchange.ts";
 import { attempt, errnos } from "./failure.ts";
 import type { Kernel } from "./kernel.ts";
 import { attachCgroup, attachTcx, attachXdp, openPinnedLink } from "./link.ts";
@@ -40,6 +42,9 @@ export function openKernel({ addonPath = builtAddonPath }: { addonPath?: string 
     openRingBuffer: (map) => new NativeRingBuffer(native, map),
     openNetlink: (options) => new NativeNetlinkSocket(native, options),
     openSocket: (options) => openSocket(native, options),
+    openRedirected: (options) => openRedirected(native, options),
+    openReplies: (options) => openReplies(native, options),
+    openExchange: (options) => new NativeExchange(native, options?.namespacePath),
     writeSysctls: (options) => writeSysctls(native, options),
     createNamespace: () => createNamespace(native),
     namespaceCookie: (path) => namespaceCookie(native, path),

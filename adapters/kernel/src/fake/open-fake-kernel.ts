@@ -1,5 +1,6 @@
 import { createKernelError, errnos } from "../failure.ts";
 import type { BpfLink, BpfMap, Kernel, NetlinkFamily } from "../kernel.ts";
+import { createFakeDatagrams } from "./fake-datagrams.ts";
 import { createLinkState, type FakeAttachment, FakeLink } from "./fake-link.ts";
 import { FakeMap, FakeMapState } from "./fake-map.ts";
 import { createFakeNamespaces } from "./fake-namespaces.ts";
@@ -71,6 +72,7 @@ export function openFakeKernel(options: FakeKernelOptions = {}): FakeKernel {
     },
     ...createFakePins(owner, possibleCpuCount),
     ...createFakeNamespaces(owner),
+    ...createFakeDatagrams(owner),
     attachTcx: ({ program, ifindex, direction }) => attach("attachTcx", { program, ifindex, attachPoint: `tcx-${direction}` }),
     attachXdp: ({ program, ifindex }) => attach("attachXdp", { program, ifindex, attachPoint: "xdp" }),
     attachCgroup: ({ program, cgroupPath, attachType }) =>
