@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
-import { type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
-import { createObjectChecker, readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server/check";
+import { type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes, policyKinds } from "@cilium-ts/kubernetes";
+import { createObjectChecker, kindSchemas, readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server/check";
 import type { Log } from "@cilium-ts/log";
 import { Metrics } from "@cilium-ts/metrics";
 import type { GrpcTarget } from "@cilium-ts/observer";
@@ -85,8 +85,9 @@ async function openCluster(
 }
 
 function createDesk({ clock }: World, { ciliumNamespace }: Settings, { hits }: Views, client: KubernetesClient): PolicyDesk {
-  const checkObject = createObjectChecker([...readCiliumDefinitions(), ...readPolicyApiDefinitions()]);
-  return new PolicyDesk({ clock, client, hits, checkObject, ciliumNamespace });
+  const definitions = [...readCiliumDefinitions(), ...readPolicyApiDefinitions()];
+  const schemas = kindSchemas(definitions, ["CiliumCIDRGroup", ...policyKinds.map(({ resource }) => resource.kind)]);
+  return new PolicyDesk({ clock, client, hits, checkObject: createObjectChecker(definitions), schemas, ciliumNamespace });
 }
 
 function openSignIn({ trustedHeaders, accessPath }: Settings): SignIn {

@@ -77,6 +77,26 @@ export interface PolicyProblem {
   readonly message: string;
 }
 
+/** Which fields there are, what they mean, and which values they take. */
+export interface FieldSchema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, FieldSchema>>;
+  /** Of any other field. */
+  readonly additionalProperties?: FieldSchema;
+  readonly items?: FieldSchema;
+  readonly required?: readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly default?: unknown;
+}
+
+/** By what the API server judges policies of a kind. */
+export interface PolicySchema {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly schema: FieldSchema;
+}
+
 /** Flows between the same two kinds of ends whose verdict would be another. */
 export interface ChangedVerdict {
   readonly from: string;

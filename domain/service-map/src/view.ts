@@ -11,8 +11,10 @@ export {
 } from "./filter/filter-term.ts";
 export type {
   ChangedVerdict,
+  FieldSchema,
   NamespaceSummary,
   PolicyProblem,
+  PolicySchema,
   PolicySummary,
   PolicyText,
   SourceState,

@@ -69,6 +69,11 @@ export class Tab implements AsyncDisposable {
     return found;
   }
 
+  /** What stands in the editor of policies. */
+  async editorText(): Promise<string> {
+    return (await this.page.locator(".cm-line").allTextContents()).join("\n");
+  }
+
   /** Of the map: how many cards and lines are drawn. */
   async drawn(): Promise<{ readonly cards: number; readonly edges: number }> {
     const { cards = "0", edges = "0" } = await this.page.locator(".map canvas").evaluate((canvas) => ({ ...canvas.dataset }));

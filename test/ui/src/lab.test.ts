@@ -133,34 +133,95 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
     const { page } = tab;
     await page.locator("tbody tr", { hasText: "deny-server" }).getByText("default/server").waitFor();
     await page.locator("tbody tr", { hasText: "deny-server" }).getByRole("button").click();
-    const editor = page.getByLabel("Policy as YAML");
-    await eventually(async () => assert.match(await editor.inputValue(), /name: deny-server/));
+    await eventually(async () => assert.match(await tab.editorText(), /name: deny-server/));
     await page.getByRole("button", { name: "What if it were deleted?" }).click();
     await page.getByText(/flows would get another verdict/).waitFor();
     await tab.picture("what-if");
-    await editor.fill((await editor.inputValue()).replace("endpointSelector", "endpointSelecter"));
+    const fieldName = page.locator(".cm-line", { hasText: "endpointSelector" }).locator("span").first();
+    await fieldName.hover();
+    await page.locator(".field-help").getByText("endpointSelector: object").waitFor();
+    await tab.picture("field-help");
+    await fieldName.dblclick();
+    await page.keyboard.type("endpointSelecter");
+    await page.keyboard.press("Escape");
     await page
       .getByLabel("Problems")
       .getByText(/endpointSelect/)
       .first()
       .waitFor();
+    await page.locator(".cm-lint-marker-error").first().waitFor();
+    await page.getByLabel("Problems").getByRole("button").first().click();
+    await page.keyboard.press("F8");
+    await page
+      .locator(".cm-tooltip, .cm-panel")
+      .getByText(/endpointSelect/)
+      .first()
+      .waitFor();
+    await tab.picture("policy-problem");
+    await page.reload();
+    await eventually(async () => assert.match(await tab.editorText(), /endpointSelecter/));
     await page.getByRole("button", { name: "Undo all changes" }).click();
     await eventually(async () => assert.equal(await page.locator(".findings .error").count(), 0));
     assert.deepEqual(await tab.violations(), []);
     await tab.picture("policies");
   });
 
+  test("completes a policy from the schemas by which it will be judged, by keyboard alone", async () => {
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies`);
+    const { page } = tab;
+    await page.locator(".cm-content").focus();
+    const choose = async (typed: string, choice: string): Promise<void> => {
+      await page.keyboard.type(typed);
+      await page.locator(".cm-tooltip-autocomplete [aria-selected]", { hasText: choice }).waitFor();
+      // What comes at once after the list shows is not taken for a choice.
+      await page.waitForTimeout(100);
+      await page.keyboard.press("Enter");
+    };
+    await page.keyboard.press("Control+Space");
+    await choose("CiliumNet", "CiliumNetworkPolicy");
+    await choose("endp", "endpointSelector");
+    await tab.picture("completion");
+    await choose("matchL", "matchLabels");
+    await page.keyboard.type("app: server");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Shift+Tab");
+    await choose("ingress", "ingress");
+    await choose("fromEnt", "fromEntities");
+    await choose("wor", "world");
+    const written = `spec:
+  endpointSelector:
+    matchLabels:
+      app: server
+  ingress:
+    - fromEntities:
+        - world`;
+    await eventually(async () => assert.ok((await tab.editorText()).endsWith(written), await tab.editorText()));
+    await eventually(async () => assert.deepEqual(await page.locator(".findings .error").allTextContents(), []));
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      assert.deepEqual(await tab.violations(), []);
+      await tab.picture(`editor-${colorScheme}`);
+    }
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement?.closest(".cm-editor") === null), true);
+    assert.ok((await tab.editorText()).endsWith(written));
+    await page.getByRole("button", { name: "Undo all changes" }).click();
+    assert.deepEqual(tab.errors, []);
+  });
+
   test("suggests the policies that a namespace's flows need", async () => {
     await lab.kubectl.run(["delete", "-f", join(root, "test/lab/manifests/deny-server.yaml")]);
     await eventually(async () => assert.ok(await ask()));
-    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies&namespace=default`);
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies`);
     const { page } = tab;
     await page.getByRole("button", { name: "Suggest from flows" }).click();
-    await eventually(async () => assert.match(await page.getByLabel("Policy as YAML").inputValue(), /port: "8080"/));
+    await eventually(async () => assert.match(await tab.editorText(), /port: "8080"/));
     await page.getByRole("button", { name: "Replay 15 minutes" }).click();
     await page.getByLabel("What would change").waitFor();
     await page.reload();
-    await eventually(async () => assert.match(await page.getByLabel("Policy as YAML").inputValue(), /port: "8080"/));
+    await eventually(async () => assert.match(await tab.editorText(), /port: "8080"/));
     await tab.picture("suggest");
     assert.deepEqual(tab.errors, []);
   });

@@ -376,6 +376,23 @@ suite("when something is wrong, Hubble UI", () => {
     await tab.page.getByText("12 events lost").waitFor();
   });
 
+  test("lets policies be written in an old tab after an upgrade, whose editor is gone, and loses nothing", async () => {
+    await using tab = await Tab.open(browser, "about:blank");
+    const { page } = tab;
+    await page.route("**/assets/open-editor-*", (route) => route.fulfill({ status: 404, body: "gone" }));
+    await page.goto(`${backend.url}?tab=policies`);
+    await page.getByText(/Completion could not be loaded/).waitFor();
+    await page.getByLabel("Policy as YAML").fill("kind: Half");
+    await page.unroute("**/assets/open-editor-*");
+    await page.reload();
+    await eventually(async () => assert.equal(await tab.editorText(), "kind: Half"));
+    assert.deepEqual(await tab.violations(), []);
+    await page.setViewportSize({ width: 390, height: 844 });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.equal(overflow, 0);
+    await tab.picture("editor-phone");
+  });
+
   test("says to a user without rights what is missing", async () => {
     await using tab = await Tab.open(browser, "about:blank");
     await tab.page.route("**/api/view*", (route) =>

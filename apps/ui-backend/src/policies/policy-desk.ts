@@ -29,7 +29,7 @@ import {
   type WhatIfReport,
   withRemedyAs,
 } from "@cilium-ts/policy-advice";
-import type { FlowEnd, PolicyProblem, PolicySummary, PolicyText, SeenFlow, Why } from "@cilium-ts/service-map";
+import type { FlowEnd, PolicyProblem, PolicySchema, PolicySummary, PolicyText, SeenFlow, Why } from "@cilium-ts/service-map";
 import type { Clock } from "@cilium-ts/std";
 import { stringify } from "yaml";
 import type { AllowedNamespaces } from "../views/views.ts";
@@ -41,6 +41,8 @@ export interface PolicyDeskOptions {
   readonly hits: PolicyHits;
   /** What the API server would say. */
   readonly checkObject: ObjectChecker;
+  /** By what it judges. */
+  readonly schemas: readonly PolicySchema[];
   /** Where Cilium's settings are. */
   readonly ciliumNamespace: string;
 }
@@ -64,6 +66,11 @@ export class PolicyDesk {
 
   constructor(options: PolicyDeskOptions) {
     this.#options = options;
+  }
+
+  /** By which policies are written. */
+  get schemas(): readonly PolicySchema[] {
+    return this.#options.schemas;
   }
 
   /** All that the user may see: those of the user's namespaces, and those of the whole cluster for who sees all of it. */

@@ -67,6 +67,8 @@ export class PolicyRoutes {
         if (text === undefined) throw new HttpProblem(404, "there is no such policy, or you may not see it");
         return text;
       }
+      case "/schemas":
+        return desk.schemas;
       case "/check":
         return desk.check(await readBody(request));
       case "/what-if": {

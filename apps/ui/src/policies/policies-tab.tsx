@@ -36,7 +36,7 @@ function PolicyTable({
   return (
     <>
       <p className="actions">
-        <span className="grow muted">{shown.length} policies</span>
+        <span className="grow muted">{shown.length === 1 ? "1 policy" : `${shown.length} policies`}</span>
         <button type="button" onClick={() => go({ policy: undefined })}>
           Write a new one
         </button>

@@ -1,12 +1,14 @@
 import type { PolicyProblem, WhatIfAnswer } from "@cilium-ts/service-map/view";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { saveFile } from "../parts/save-file.ts";
 import { type Answer, askBackend } from "../state/ask-backend.ts";
 import { readPreference, writePreference } from "../state/preferences.ts";
+import { PolicyText } from "./editor/policy-text.tsx";
 import { SuggestButton } from "./suggest-button.tsx";
 import { WhatIf } from "./what-if.tsx";
 
 const checkDelayMs = 300;
+const none: readonly PolicyProblem[] = [];
 
 function isText(value: unknown): value is string {
   return typeof value === "string";
@@ -18,7 +20,7 @@ export function PolicyEditor({ initial, source }: { readonly initial: string; re
   const [yaml, setYaml] = useState(() => readPreference(draftName, isText) ?? initial);
   const [notes, setNotes] = useState<readonly string[]>([]);
   const [whatIf, setWhatIf] = useState<Answer<WhatIfAnswer>>();
-  const area = useRef<HTMLTextAreaElement>(null);
+  const [goTo, setGoTo] = useState<PolicyProblem>();
   const problems = useProblems(yaml);
   const write = (text: string): void => {
     setYaml(text);
@@ -58,8 +60,8 @@ export function PolicyEditor({ initial, source }: { readonly initial: string; re
           />
         )}
       </div>
-      <textarea ref={area} aria-label="Policy as YAML" spellCheck={false} value={yaml} onChange={(event) => write(event.target.value)} />
-      <Problems problems={problems} onGo={(problem) => goTo(area.current, problem)} />
+      <PolicyText yaml={yaml} problems={problems.kind === "answer" ? problems.value : none} goTo={goTo} onChange={write} />
+      <Problems problems={problems} onGo={(problem) => setGoTo({ ...problem })} />
       {notes.length > 0 && <p className="muted">{notes.join("; ")}</p>}
       <div className="actions">
         <span>What if this were applied?</span>
@@ -123,13 +125,4 @@ function Problems({
       ))}
     </ul>
   );
-}
-
-/** Puts the cursor where the problem is. */
-function goTo(area: HTMLTextAreaElement | null, { line, column }: PolicyProblem): void {
-  if (area === null) return;
-  const before = area.value.split("\n").slice(0, line - 1);
-  const at = before.reduce((sum, text) => sum + text.length + 1, 0) + column - 1;
-  area.focus();
-  area.setSelectionRange(at, at);
 }

@@ -1,14 +1,17 @@
 import { type ReactNode, useState } from "react";
 import { askBackend } from "../state/ask-backend.ts";
-import { usePage } from "../state/page.tsx";
+import { usePage, useStore } from "../state/page.tsx";
 
 /** Asks for the policies that a namespace's flows need. */
 export function SuggestButton({ onSuggested }: { readonly onSuggested: (yaml: string, notes: readonly string[]) => void }): ReactNode {
-  const { address, store } = usePage();
+  const { address } = usePage();
+  const store = useStore("state");
   const [problem, setProblem] = useState("");
   const [isBusy, setIsBusy] = useState(false);
   const names = address.query.namespaces.length > 0 ? address.query.namespaces : store.namespaces.map(({ name }) => name);
-  const [namespace = "", setNamespace] = useState(names[0]);
+  const [chosen, setChosen] = useState("");
+  // Which there are may be learned after the page was opened.
+  const namespace = names.includes(chosen) ? chosen : (names[0] ?? "");
   const suggest = async (): Promise<void> => {
     setIsBusy(true);
     const path = `api/policies/suggest?${new URLSearchParams({ namespace, minutes: "60" })}`;
@@ -21,7 +24,7 @@ export function SuggestButton({ onSuggested }: { readonly onSuggested: (yaml: st
   };
   return (
     <span className="suggest">
-      <select aria-label="Namespace to suggest for" value={namespace} onChange={(event) => setNamespace(event.target.value)}>
+      <select aria-label="Namespace to suggest for" value={namespace} onChange={(event) => setChosen(event.target.value)}>
         {names.map((name) => (
           <option key={name}>{name}</option>
         ))}
