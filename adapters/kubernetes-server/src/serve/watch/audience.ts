@@ -5,7 +5,6 @@ import { decodeObject, textInVersion } from "../object-text.ts";
 import { listEnvelope, partialMetadata, tableRow } from "../table.ts";
 import type { Occurrence } from "./occurrence.ts";
 import type { WatchRequest } from "./watch-request.ts";
-import type { Watcher } from "./watcher.ts";
 
 /** Events as they are sent: complete lines, in pieces of some size. */
 export interface Told {
@@ -13,12 +12,24 @@ export interface Told {
   readonly events: number;
 }
 
+/** Who is told. */
+export interface Member {
+  /** Everything up to here has been told. */
+  readonly cursor: number;
+  /** It has caught up: what happens now is for it. */
+  readonly isLive: boolean;
+  /** What happens now. `until`: the revision that it is up to date with afterwards. */
+  tell(told: Told, until: number): void;
+  bookmark(revision: number, endsInitialEvents: boolean): void;
+  end(): void;
+}
+
 /** What is written at a time; a single event may be larger. */
 const pieceSizeBytes = 256 * 1024;
 
 /** The watchers that are told the same: what happened is judged and written down once for all of them. */
 export class Audience {
-  readonly members = new Set<Watcher>();
+  readonly members = new Set<Member>();
   /** Of the kind's objects that the members watch. */
   readonly prefix: string;
   /** Equal for audiences that are told the same. */

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { apiVersionOf } from "../../resources/resource.ts";
 import type { Store } from "../../store/store.ts";
 import { type ApiError, tooOld } from "../api-error.ts";
-import type { Audience, Told } from "./audience.ts";
+import type { Audience, Member, Told } from "./audience.ts";
 import { Occurrence } from "./occurrence.ts";
 import type { StatePages } from "./state-pages.ts";
 import type { WatchLimits, WatchRequest } from "./watch-request.ts";
@@ -13,7 +13,7 @@ const catchUpSize = 500;
 const defaultTimeoutSeconds = 3_600;
 
 /** One client's watch: brings it up to date, then passes on what its audience is told. */
-export class Watcher {
+export class Watcher implements Member {
   readonly #request: WatchRequest;
   readonly #audience: Audience;
   readonly #response: ServerResponse;
@@ -35,12 +35,10 @@ export class Watcher {
     this.#cursor = request.after;
   }
 
-  /** Everything up to here has been told. */
   get cursor(): number {
     return this.#cursor;
   }
 
-  /** It has caught up: what happens now is for it. */
   get isLive(): boolean {
     return this.#isLive && !this.#isEnded;
   }
@@ -61,7 +59,6 @@ export class Watcher {
     }
   }
 
-  /** What happens now. `until`: the revision that it is up to date with afterwards. */
   tell(told: Told, until: number): void {
     this.#cursor = until;
     this.#send(told);
