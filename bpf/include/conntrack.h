@@ -47,7 +47,7 @@ struct ct_entry {
 	__be32 tunnel_endpoint;     /* Node of the end that is not on this one, as of `generation`; 0: no tunnel leads there. */
 	__u32 reported_s[2];        /* When a trace event was last sent. */
 	__u8 reported_flags[2];     /* TCP flags of {FIN, SYN, RST} reported so far. */
-	__be16 proxy_port;
+	__be16 proxy_port;          /* Of the proxy that has the connection; 0: none has. */
 	__u16 endpoint_id[2];       /* Where to look first for the endpoint of that end; 0: no hint. */
 };
 /* Maps "ct4", "ct6": LRU_HASH. */

@@ -20,4 +20,6 @@ enum source_file {
 	FILE_HOST = 14,
 	FILE_NETWORK = 15,
 	FILE_NAT = 16,
+	FILE_REDIRECT = 17,
+	FILE_PROXY = 18,
 };

@@ -36,7 +36,7 @@ enum policy_entry_flags {
 struct policy_entry {
 	__u32 precedence;
 	__u32 cookie;     /* Names the rules behind the entry; carried in verdict events. */
-	__be16 proxy_port; /* Of a redirect: where the proxy listens. Packets are dropped (180) until there is one. */
+	__be16 proxy_port; /* Of a redirect: where the proxy listens. 0: nowhere, packets are dropped (180). */
 	__u8 flags;
 	__u8 auth_type;    /* 0: none. Otherwise the packet is dropped (189) until there is authentication. */
 };

@@ -24,6 +24,7 @@ struct node_config {
 	__u32 direct_routing_ifindex; /* Native device by which other nodes' pods are reached past the stack; 0: by the stack. */
 	__u32 tunnel_mtu;            /* Bytes of the largest IP packet that goes through the tunnel in one piece. */
 	__u32 tunnel_port;           /* UDP port of the tunnel; 0: there is none. */
+	__u32 proxy_ifindex;         /* Device by which packets that are on their way out come back in, for a proxy; 0: they are dropped (180). */
 	__u8 trace_enabled;
 	__u8 verdict_events_enabled;
 	__u8 masquerade_enabled;

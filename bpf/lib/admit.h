@@ -19,6 +19,7 @@ struct flow {
 	bool outbound;       /* On its way from a pod or the stack of this node: who is not here is the destination. */
 	bool related;
 	bool at_destination; /* The problem is one of the destination endpoint. */
+	bool looked_at;      /* The proxy at the destination has let it through. */
 	bool report;
 	__u8 reason;         /* enum trace_reason */
 	__u32 source_identity;
@@ -26,6 +27,7 @@ struct flow {
 	__u32 claimed_identity;  /* Of the source, by the word of who hands the packet in; 0: the ipcache knows. */
 	__be32 tunnel_endpoint;  /* Node of the end that is not here; 0: no tunnel leads there. */
 	__u32 now_s;
+	__be16 proxy_port;       /* Of the proxy that is to have the packet; 0: it goes where it is addressed. */
 	struct connection c;
 };
 
@@ -169,12 +171,14 @@ static __always_inline fault flow_judge_ingress(struct __sk_buff *skb, const str
 		.family = family,
 		.known = !!f->c.entry,
 		.admitted = f->c.entry && f->c.entry->ingress_set,
+		.looked_at = f->looked_at,
 	};
 
 	return judge(skb, &j);
 }
 
-/* Asks policy at each end that is here. What it says goes into `verdict`: the half of an end that is not here stays as it was. */
+/* Asks policy at each end that is here. What it says goes into `verdict`: the half of an end that is not here stays as it was. What the
+ * sender's proxy is to have never gets to the other end: who is there judges what the proxy sends. */
 static __always_inline fault flow_judge(struct __sk_buff *skb, const struct packet *p, struct flow *f, struct ct_entry *verdict,
 					const __u8 family)
 {
@@ -182,17 +186,23 @@ static __always_inline fault flow_judge(struct __sk_buff *skb, const struct pack
 
 	if (f->from) {
 		answer = flow_judge_egress(skb, p, f, family);
-		verdict->egress_set = answer ? 0 : f->from->policy_set;
-		if (answer > JUDGED_AUDITED)
+		verdict->egress_set = is_admission(answer) ? f->from->policy_set : 0;
+		if (is_fault(answer))
 			return answer;
+		verdict->proxy_port = judged_port(answer);
+		if (verdict->proxy_port) {
+			verdict->ingress_set = f->to ? f->to->policy_set : verdict->ingress_set;
+			return 0;
+		}
 	}
 	if (f->to) {
 		answer = flow_judge_ingress(skb, p, f, family);
-		verdict->ingress_set = answer ? 0 : f->to->policy_set;
-		if (answer > JUDGED_AUDITED) {
+		verdict->ingress_set = is_admission(answer) ? f->to->policy_set : 0;
+		if (is_fault(answer)) {
 			f->at_destination = true;
 			return answer;
 		}
+		verdict->proxy_port = judged_port(answer);
 	}
 	return 0;
 }
@@ -209,6 +219,9 @@ static __always_inline void flow_store(const struct flow *f, const struct packet
 	entry->generation = verdict->generation;
 	entry->egress_set = verdict->egress_set;
 	entry->ingress_set = verdict->ingress_set;
+	/* A stream that a proxy has can go nowhere else: its bytes are counted there. */
+	if (verdict->proxy_port || p->protocol != IPPROTO_TCP)
+		entry->proxy_port = verdict->proxy_port;
 	if (!problem) {
 		if (entry->flags & CT_DENIED)
 			__sync_fetch_and_and(&entry->flags, ~CT_DENIED);
@@ -233,9 +246,11 @@ static __always_inline fault flow_admit_anew(struct __sk_buff *skb, const struct
 		verdict.ingress_set = f->c.entry->ingress_set;
 		problem = flow_judge(skb, p, f, &verdict, family);
 		flow_store(f, p, &verdict, problem);
+		f->proxy_port = f->c.entry->proxy_port;
 		return problem;
 	}
 	problem = flow_judge(skb, p, f, &verdict, family);
+	f->proxy_port = verdict.proxy_port;
 	if (problem || p->kind != PACKET_FLOW)
 		return problem;
 	verdict.endpoint_id[0] = f->from ? f->from->id : 0;
@@ -264,6 +279,7 @@ static __always_inline fault flow_admit(struct __sk_buff *skb, const struct pack
 		f->source_identity = c->entry->source_identity;
 		f->destination_identity = c->entry->destination_identity;
 		f->reason = TRACE_REASON_ESTABLISHED;
+		f->proxy_port = c->entry->proxy_port;
 		flow_route(p, f, family);
 	} else {
 		problem = flow_admit_anew(skb, p, f, family);

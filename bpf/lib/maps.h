@@ -9,6 +9,7 @@
 #include <events.h>
 #include <files.h>
 #include <ipcache.h>
+#include <marks.h>
 #include <metrics.h>
 #include <policy.h>
 #include <reasons.h>
@@ -36,6 +37,7 @@ const volatile union {
 	enum local_address_flags local_address_flags;
 	enum ct_flags ct_flags;
 	enum fragment_kind fragment_kind;
+	enum mark mark;
 } layouts;
 
 struct {

@@ -12,6 +12,26 @@
 
 /* Beside a fault: policy denies it, and the endpoint or the rules that deny only audit. */
 #define JUDGED_AUDITED 1
+/* Beside a fault: a proxy decides. Its port stands above. */
+#define JUDGED_REDIRECTED 2
+#define JUDGED_REDIRECT(port) ((fault)((__u32)(port) << 16 | JUDGED_REDIRECTED))
+
+static __always_inline bool is_fault(fault answer)
+{
+	return FAULT_REASON(answer) > JUDGED_REDIRECTED;
+}
+
+/* Whether the packet and those that follow need no judge until policy changes. */
+static __always_inline bool is_admission(fault answer)
+{
+	return !answer || FAULT_REASON(answer) == JUDGED_REDIRECTED;
+}
+
+/* Of no fault: where the proxy listens; 0: no proxy is asked. */
+static __always_inline __be16 judged_port(fault answer)
+{
+	return answer >> 16;
+}
 
 enum match_type {
 	MATCH_NONE = 0,
@@ -34,6 +54,7 @@ struct judgement {
 	__u8 family;
 	__u8 known;    /* This connection was judged before ... */
 	__u8 admitted; /* ... and policy admitted it. */
+	__u8 looked_at; /* A proxy has decided about it already: it is redirected no more. */
 };
 
 static __always_inline __u8 match_of(const struct policy_entry *entry, bool exact)
@@ -55,9 +76,15 @@ static __always_inline fault verdict_of(const struct policy_entry *entry)
 		return FAULT(DROP_POLICY_DENIED);
 	if (entry->auth_type)
 		return FAULT(DROP_AUTH_REQUIRED);
-	if (entry->flags & POLICY_ENTRY_REDIRECT)
+	if ((entry->flags & POLICY_ENTRY_REDIRECT) && !entry->proxy_port)
 		return FAULT(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
 	return 0;
+}
+
+/* Where the proxy listens that is to have what the entry admits; 0: it needs none. */
+static __always_inline __be16 redirect_of(const struct judgement *j, const struct policy_entry *entry)
+{
+	return entry && (entry->flags & POLICY_ENTRY_REDIRECT) && !j->looked_at ? entry->proxy_port : 0;
 }
 
 static __always_inline void send_verdict(struct __sk_buff *skb, const struct judgement *j, fault problem, bool audited,
@@ -69,7 +96,10 @@ static __always_inline void send_verdict(struct __sk_buff *skb, const struct jud
 		return;
 	event_fill(skb, &event->header, sizeof(*event), EVENT_POLICY_VERDICT, 0, 1, j->endpoint_id);
 	event->remote_identity = j->remote_identity;
-	event->verdict = problem && !audited ? -(__s32)FAULT_REASON(problem) : 0;
+	if (problem)
+		event->verdict = audited ? 0 : -(__s32)FAULT_REASON(problem);
+	else
+		event->verdict = bpf_ntohs(redirect_of(j, entry));
 	event->destination_port = j->port;
 	event->protocol = j->protocol;
 	event->flags = (j->direction == POLICY_INGRESS ? VERDICT_INGRESS : VERDICT_EGRESS) |
@@ -81,7 +111,8 @@ static __always_inline void send_verdict(struct __sk_buff *skb, const struct jud
 	event_submit(event);
 }
 
-/* 0: admitted. JUDGED_AUDITED: it is not, but passes. Otherwise why not. Tells user space when that is news. */
+/* 0: admitted. JUDGED_AUDITED: it is not, but passes. JUDGED_REDIRECT: a proxy is to have it. Otherwise why not. Tells user space when
+ * that is news. */
 CHECKED_ONCE fault judge(struct __sk_buff *skb, const struct judgement *j)
 {
 	struct policy_key key = { .prefix_length = POLICY_KEY_BITS };
@@ -106,5 +137,7 @@ CHECKED_ONCE fault judge(struct __sk_buff *skb, const struct judgement *j)
 	audited = problem && ((j->endpoint_flags & ENDPOINT_AUDIT) || (entry && (entry->flags & POLICY_ENTRY_AUDIT)));
 	if (config.verdict_events_enabled && (j->endpoint_flags & enforced) && (!j->known || j->admitted != !problem))
 		send_verdict(skb, j, problem, audited, entry, entry ? match_of(entry, entry == exact) : MATCH_NONE);
-	return audited ? JUDGED_AUDITED : problem;
+	if (problem)
+		return audited ? JUDGED_AUDITED : problem;
+	return redirect_of(j, entry) ? JUDGED_REDIRECT(redirect_of(j, entry)) : 0;
 }

@@ -4,6 +4,7 @@
 #include "lib/endpoint.h"
 #include "lib/l4.h"
 #include "lib/parse.h"
+#include "lib/redirect.h"
 #include "lib/report.h"
 #include "lib/tunnel.h"
 
@@ -42,7 +43,9 @@ static __always_inline fault judge_from_host(struct __sk_buff *skb, struct packe
 		*link = true;
 		return 0;
 	}
-	f->claimed_identity = local_identity(&p->source, family);
+	flow_from_proxy(skb, f);
+	if (!f->claimed_identity)
+		f->claimed_identity = local_identity(&p->source, family);
 	problem = parse_l4(skb, p, family);
 	if (problem)
 		return problem;
@@ -64,7 +67,11 @@ static __always_inline int ip_from_host(struct __sk_buff *skb, const __u8 family
 
 	if (problem)
 		return drop_flow(skb, &f, problem, family);
-	return link ? TC_ACT_OK : tunnel_send(skb, &f, NULL, family);
+	if (link)
+		return TC_ACT_OK;
+	if (unlikely(f.report))
+		trace_from_proxy(skb, &f, 0, family);
+	return tunnel_send(skb, &f, NULL, family);
 }
 
 /* tcx egress of cilium_host. */

@@ -7,6 +7,7 @@
 #include "lib/l4.h"
 #include "lib/nat.h"
 #include "lib/parse.h"
+#include "lib/redirect.h"
 #include "lib/report.h"
 
 #undef THIS_FILE
@@ -104,7 +105,11 @@ static __always_inline int ip_from_network(struct __sk_buff *skb, const __u8 fam
 		return TC_ACT_OK;
 	if (!f.c.reply && unlikely(!(f.c.entry->flags & CT_UNTRANSLATED)))
 		__sync_fetch_and_or(&f.c.entry->flags, CT_UNTRANSLATED);
-	if (flow_admit(skb, &p, &f, family) || deliver_rewrite(skb, f.to, family))
+	if (flow_admit(skb, &p, &f, family))
+		return TC_ACT_OK;
+	if (unlikely(f.proxy_port))
+		return redirect_in(skb, &f, f.to->id, family);
+	if (deliver_rewrite(skb, f.to, family))
 		return TC_ACT_OK;
 	if (unlikely(f.report))
 		trace_flow(skb, &f, f.to->id, TRACE_TO_ENDPOINT, f.to->ifindex, family);

@@ -5,6 +5,7 @@
 #include "lib/destination.h"
 #include "lib/l4.h"
 #include "lib/parse.h"
+#include "lib/redirect.h"
 #include "lib/report.h"
 #include "lib/tunnel.h"
 
@@ -61,12 +62,14 @@ static __always_inline int ip_from_overlay(struct __sk_buff *skb, const struct t
 	struct flow f = {};
 	fault problem = judge_from_overlay(skb, key, &p, &f, family);
 
-	if (!problem && f.to)
+	if (!problem && f.to && !f.proxy_port)
 		problem = deliver_rewrite(skb, f.to, family);
 	if (unlikely(problem))
 		return drop_flow(skb, &f, problem, family);
 	/* The frame inside is for no device of this node: whoever takes it next would think that it is somebody else's. */
 	bpf_skb_change_type(skb, PACKET_HOST);
+	if (unlikely(f.proxy_port))
+		return redirect_in(skb, &f, f.to ? f.to->id : 0, family);
 	if (unlikely(f.report))
 		trace_flow(skb, &f, f.to ? f.to->id : 0, f.to ? TRACE_TO_ENDPOINT : TRACE_TO_HOST, f.to ? f.to->ifindex : skb->ifindex,
 			   family);

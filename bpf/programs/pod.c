@@ -12,6 +12,7 @@
 #include "lib/neighbour.h"
 #include "lib/packet.h"
 #include "lib/parse.h"
+#include "lib/redirect.h"
 #include "lib/report.h"
 #include "lib/tunnel.h"
 
@@ -36,6 +37,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 	const struct endpoint *to = f->to;
 	fault problem;
 
+	if (unlikely(f->proxy_port))
+		return redirect_in(skb, f, f->from->id, family);
 	/* What does not fit goes to the stack: it knows what to answer, and its route to the other node is as narrow as the tunnel. */
 	if (config.tunnel_ifindex && !to && f->tunnel_endpoint && fits_tunnel(skb, p)) {
 		problem = hop_away(skb, family);
@@ -162,10 +165,16 @@ static __always_inline int ip_to_pod(struct __sk_buff *skb, const struct endpoin
 	struct packet p = {};
 	struct flow f = { .to = ep };
 	bool link = false;
-	fault problem = judge_to_pod(skb, &p, &f, &link, family);
+	fault problem;
 
+	flow_from_proxy(skb, &f);
+	problem = judge_to_pod(skb, &p, &f, &link, family);
 	if (unlikely(problem))
 		return drop_flow(skb, &f, problem, family);
+	if (unlikely(f.proxy_port))
+		return redirect_back(skb, &p, &f, ep->id, family);
+	if (unlikely(f.report))
+		trace_from_proxy(skb, &f, ep->id, family);
 	if (unlikely(f.report))
 		trace_flow(skb, &f, ep->id, TRACE_TO_ENDPOINT, skb->ifindex, family);
 	count_forward(skb, METRICS_INGRESS);

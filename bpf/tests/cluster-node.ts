@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { openKernel } from "@cilium-ts/kernel";
 import { formatAddress } from "@cilium-ts/net";
+import { openNetlink } from "@cilium-ts/netlink";
 import { notifyFlags, type TraceNotify } from "../../adapters/datapath/src/gen/index.ts";
 import { type Datapath, datapathDefaults, openDatapath, type PolicySetEntry } from "../../adapters/datapath/src/index.ts";
+import { applyProxyRoutes } from "../../apps/agent/src/network/proxy-routes.ts";
 import { addressBytes, macBytes } from "./layers.ts";
 import { drainEvents, type Event } from "./pod-programs.ts";
 
@@ -43,6 +45,15 @@ export interface IpcacheEntry {
 export interface NodePolicy {
   readonly ingress: readonly number[];
   readonly egress: readonly number[];
+  readonly redirects?: readonly NodeRedirect[];
+}
+
+/** Anybody on this port, by the proxy there. */
+export interface NodeRedirect {
+  readonly direction: "ingress" | "egress";
+  readonly protocol: number;
+  readonly port: number;
+  readonly proxyPort: number;
 }
 
 export type NodeCommand =
@@ -63,11 +74,15 @@ export interface NodeEvent {
   readonly outer: string;
 }
 
-function policyEntries({ ingress, egress }: NodePolicy): PolicySetEntry[] {
+function policyEntries({ ingress, egress, redirects = [] }: NodePolicy): PolicySetEntry[] {
   const allow = (direction: "ingress" | "egress", identity: number): PolicySetEntry => ({
     ...{ direction, identity, protocol: 0, port: 0, portPrefixLength: 0, deny: false, precedence: 0, cookie: 1 },
   });
-  return [...ingress.map((identity) => allow("ingress", identity)), ...egress.map((identity) => allow("egress", identity))];
+  return [
+    ...ingress.map((identity) => allow("ingress", identity)),
+    ...egress.map((identity) => allow("egress", identity)),
+    ...redirects.map((redirect) => ({ ...allow(redirect.direction, 0), ...redirect, portPrefixLength: 16, precedence: 24 })),
+  ];
 }
 
 function originalOf({ originalIp, flags }: TraceNotify): string {
@@ -124,6 +139,7 @@ function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => vo
   datapath.endpoints.setHostAddresses(setup.hostAddresses.map(addressBytes));
   const uplink = find("uplink").ifindex;
   datapath.deviceLinks.apply({
+    proxy: find("cilium_net").ifindex,
     ...(setup.routing === "tunnel" && { vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex }),
     native: setup.routing === "direct" || setup.masquerade !== undefined ? [uplink] : [],
   });
@@ -153,6 +169,7 @@ async function main(setup: NodeSetup): Promise<void> {
         overlay: object("overlay"),
         host: object("host"),
         network: object("network"),
+        proxy: object("proxy"),
       },
       bpfRoot: setup.bpfRoot,
       routerIPv4: addressBytes(routerIPv4),
@@ -161,6 +178,7 @@ async function main(setup: NodeSetup): Promise<void> {
       tunnelPort: setup.routing === "tunnel" ? 8472 : 0,
       tunnelIfindex: setup.routing === "tunnel" ? ifindexOf("cilium_vxlan") : 0,
       directRoutingIfindex: setup.routing === "direct" ? ifindexOf("uplink") : 0,
+      proxyIfindex: ifindexOf("cilium_net"),
       masquerade: setup.masquerade !== undefined,
       conntrackEntriesMax: 1024,
     }),
@@ -169,6 +187,8 @@ async function main(setup: NodeSetup): Promise<void> {
   const target = new Uint8Array(1 << 22);
   for (const row of setup.ipcache) datapath.ipcache.upsert(row);
   const enforce = place(datapath, setup);
+  await using netlink = openNetlink(kernel);
+  await applyProxyRoutes(netlink);
   console.log("ready");
   for await (const line of createInterface({ input: process.stdin })) {
     const command: NodeCommand = JSON.parse(line);

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { openKernel } from "@cilium-ts/kernel";
 import { buildBpf } from "../../tools/src/build-bpf.ts";
 import type { IpcacheEntry, NodeCommand, NodeEvent, NodeSetup, Routing } from "./cluster-node.ts";
+import type { RelaySetup } from "./relay-proxy.ts";
 
 const run = promisify(execFile);
 
@@ -118,6 +119,14 @@ export class Cluster implements AsyncDisposable {
     return framesOf(Buffer.concat(chunks));
   }
 
+  /** A proxy on the node, once it listens. */
+  async proxy(name: NodeName, setup: Omit<RelaySetup, "bpfRoot">): Promise<ChildProcess> {
+    const child = this.start(name, process.execPath, relayScript, JSON.stringify({ ...setup, bpfRoot: this.#bpfRoot(name) }));
+    assert.ok(child.stdout !== null);
+    for await (const line of createInterface({ input: child.stdout })) if (line === "ready") break;
+    return child;
+  }
+
   async tell(name: NodeName, command: NodeCommand): Promise<void> {
     assert.equal(await this.#ask(name, command), "done");
   }
@@ -143,6 +152,10 @@ export class Cluster implements AsyncDisposable {
     const ask = this.#asks.get(name);
     assert.ok(ask !== undefined);
     return JSON.parse(await ask(JSON.stringify(command)));
+  }
+
+  #bpfRoot(name: NodeName): string {
+    return `/run/${this.#prefix}${name}`;
   }
 
   #ip(place: Place, ...args: readonly string[]): Promise<string> {
@@ -197,6 +210,10 @@ export class Cluster implements AsyncDisposable {
     await address("uplink", `${ipv6}/64`);
     await this.#ip(name, "link", "set", "uplink", "up");
     await this.#ip(name, "link", "add", "cilium_host", "arp", "off", "type", "veth", "peer", "name", "cilium_net");
+    openKernel().writeSysctls({
+      namespacePath: this.namespacePath(name),
+      values: [["/proc/sys/net/ipv4/conf/cilium_net/accept_local", "1"]],
+    });
     for (const device of ["cilium_net", "cilium_host"]) await this.#ip(name, "link", "set", device, "mtu", tunnel ? "1450" : "1500", "up");
     await address("cilium_host", `${router.ipv4}/32`);
     await address("cilium_host", `${router.ipv6}/128`);
@@ -228,7 +245,7 @@ export class Cluster implements AsyncDisposable {
     const { name, router, pod } = node;
     const [eth0] = JSON.parse(await this.#ip(`pod-${name}`, "-json", "link", "show", "eth0"));
     const setup: NodeSetup = {
-      bpfRoot: `/run/${this.#prefix}${name}`,
+      bpfRoot: this.#bpfRoot(name),
       routing: this.#options.routing,
       masquerade: this.#options.exempt && { ipv4: node.ipv4, ipv6: node.ipv6, exempt: this.#options.exempt },
       routers: [router.ipv4, router.ipv6],
@@ -267,6 +284,7 @@ function framesOf(file: Buffer): Uint8Array[] {
   return frames;
 }
 
+const relayScript = join(import.meta.dirname, "relay-proxy.ts");
 const nodeScript = join(import.meta.dirname, "cluster-node.ts");
 
 /** Answers every request with so many bytes. */

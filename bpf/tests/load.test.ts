@@ -37,11 +37,12 @@ for (const [name, programNames] of [
   ["overlay", ["from_overlay"]],
   ["host", ["from_host"]],
   ["network", ["from_network", "to_network"]],
+  ["proxy", ["to_proxy"]],
 ] as const) {
   test(`the verifier takes the programs of ${name}.o`, { skip }, async (t) => {
     await buildPodObject();
     const bytes = await readFile(join(import.meta.dirname, "../build", `${name}.o`));
-    const config = encodeNodeConfig({ ...defaultConfig, tunnelIfindex: 1, directRoutingIfindex: 1, masqueradeEnabled: 1 });
+    const config = encodeNodeConfig({ ...defaultConfig, tunnelIfindex: 1, directRoutingIfindex: 1, proxyIfindex: 1, masqueradeEnabled: 1 });
     using object = openKernel().loadObject({ name: `${name}.o`, bytes, rodata: { config } });
     for (const program of programNames) {
       const lines = readFileSync(`/proc/self/fdinfo/${object.programs.get(program)?.fd}`, "utf8");

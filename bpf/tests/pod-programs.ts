@@ -98,6 +98,7 @@ export const defaultConfig: NodeConfig = {
   anyTimeoutS: 60,
   tunnelIfindex: 0,
   directRoutingIfindex: 0,
+  proxyIfindex: 0,
   traceEnabled: 1,
   verdictEventsEnabled: 1,
   masqueradeEnabled: 0,

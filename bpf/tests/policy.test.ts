@@ -142,7 +142,7 @@ describe("a new connection between two pods", { skip }, () => {
     },
     {
       name: "a proxy that is not there yet",
-      rules: [{ ...serverIngress, proxyPort: 10000 }],
+      rules: [{ ...serverIngress, proxyPort: 0 }],
       reason: dropReason.proxyRedirectionNotSupportedForProtocol,
       match: "all",
     },

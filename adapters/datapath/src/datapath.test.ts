@@ -51,6 +51,7 @@ function options(change: Partial<DatapathOptions> = {}): DatapathOptions {
     overlay: object("overlay"),
     host: object("host"),
     network: object("network"),
+    proxy: object("proxy"),
   };
   return { objects, bpfRoot, ...routers, ...datapathDefaults, conntrackEntriesMax: 1024, ...change };
 }

@@ -8,6 +8,8 @@ export interface DatapathDevices {
   readonly vxlan?: number | undefined;
   /** `cilium_host`, what the node's stack sends to the pods of other nodes. */
   readonly host?: number | undefined;
+  /** `cilium_net`, by which packets come in again for a proxy. */
+  readonly proxy?: number | undefined;
   /** Those that lead to other nodes and out of the cluster. */
   readonly native?: readonly number[];
 }
@@ -22,6 +24,7 @@ interface Attachment {
 const attachments = {
   vxlan: [{ name: "from_overlay", direction: "ingress" }],
   host: [{ name: "from_host", direction: "egress" }],
+  proxy: [{ name: "to_proxy", direction: "ingress" }],
   native: [
     { name: "from_network", direction: "ingress" },
     { name: "to_network", direction: "egress", optional: true },
@@ -29,7 +32,7 @@ const attachments = {
 } as const satisfies Record<string, readonly Attachment[]>;
 
 /** Programs of devices. They are loaded where the configuration has a use for them. */
-export type DeviceProgramName = "from_overlay" | "from_host" | "from_network" | "to_network";
+export type DeviceProgramName = "from_overlay" | "from_host" | "from_network" | "to_network" | "to_proxy";
 type DevicePrograms = Readonly<Partial<Record<DeviceProgramName, BpfProgram>>>;
 
 /** Our programs on the node's own devices. */
@@ -87,6 +90,7 @@ function wantedOn(devices: DatapathDevices): Map<number, Attachment[]> {
   };
   want(devices.vxlan, attachments.vxlan);
   want(devices.host, attachments.host);
+  want(devices.proxy, attachments.proxy);
   for (const ifindex of devices.native ?? []) want(ifindex, attachments.native);
   return wanted;
 }

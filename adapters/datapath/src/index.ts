@@ -1,3 +1,4 @@
+export { type ConnectionEnds, ConnectionMaps, type TrackedConnection } from "./connection-maps.ts";
 export type { DatapathCounters } from "./datapath-counters.ts";
 export { type DatapathDevices, DeviceLinks } from "./device-links.ts";
 export { type DatapathEndpoint, EndpointRows } from "./endpoint-rows.ts";
@@ -12,3 +13,4 @@ export { Masquerade, type MasqueradeDevice } from "./masquerade.ts";
 export { type Datapath, openDatapath } from "./open-datapath.ts";
 export { type DatapathObjects, type DatapathOptions, datapathDefaults } from "./options.ts";
 export { type PolicySetEntry, PolicySets } from "./policy-sets.ts";
+export { packetMarks, proxyMark } from "./proxy-marks.ts";

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { BpfMap, BpfProgram, Kernel, LoadedObject } from "@cilium-ts/kernel";
+import { ConnectionMaps } from "./connection-maps.ts";
 import { DatapathCounters } from "./datapath-counters.ts";
 import { DeviceLinks, type DeviceProgramName } from "./device-links.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
@@ -40,6 +41,7 @@ const programObjects = {
   from_host: "host",
   from_network: "network",
   to_network: "network",
+  to_proxy: "proxy",
 } as const satisfies Record<string, keyof DatapathObjects>;
 type ProgramName = keyof typeof programObjects;
 type Programs = Readonly<Record<Exclude<ProgramName, DeviceProgramName>, BpfProgram> & Partial<Record<DeviceProgramName, BpfProgram>>>;
@@ -59,6 +61,7 @@ export interface Datapath extends Disposable {
   readonly masquerade: Masquerade | undefined;
   readonly policySets: PolicySets;
   readonly ipcache: IpcacheMap;
+  readonly connections: ConnectionMaps;
   /** Whether the programs of an earlier run were adopted as they are. */
   readonly adopted: boolean;
   /** By this IPv4 address other nodes know where packets of this one come from. */
@@ -113,6 +116,7 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
     masquerade,
     policySets,
     ipcache,
+    connections: new ConnectionMaps(maps),
     counters,
     adopted,
     setTunnelSource: (address) => counted("tunnel_source").update(new Uint8Array(4), address),
@@ -145,10 +149,11 @@ interface Opened {
 }
 
 /** Those that the configuration has a use for. */
-function programsFor({ tunnelIfindex, directRoutingIfindex, masquerade }: DatapathOptions): Names {
+function programsFor({ tunnelIfindex, directRoutingIfindex, proxyIfindex, masquerade }: DatapathOptions): Names {
+  const proxyPrograms: Names = proxyIfindex === 0 ? [] : ["to_proxy"];
   const masqueradePrograms: Names = masquerade ? ["to_network"] : [];
   const networkPrograms: Names = directRoutingIfindex !== 0 || masquerade ? ["from_network", ...masqueradePrograms] : [];
-  return [...alwaysLoaded, ...(tunnelIfindex === 0 ? [] : tunnelPrograms), ...networkPrograms];
+  return [...alwaysLoaded, ...(tunnelIfindex === 0 ? [] : tunnelPrograms), ...networkPrograms, ...proxyPrograms];
 }
 
 type Names = readonly ProgramName[];
@@ -220,6 +225,7 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     anyTimeoutS: timeoutsS.any,
     tunnelIfindex: options.tunnelIfindex,
     directRoutingIfindex: options.directRoutingIfindex,
+    proxyIfindex: options.proxyIfindex,
     tunnelMtu: options.tunnelMtu,
     tunnelPort: options.tunnelPort,
     traceEnabled: 1,

@@ -5,6 +5,7 @@ export interface DatapathObjects {
   readonly overlay: Uint8Array;
   readonly host: Uint8Array;
   readonly network: Uint8Array;
+  readonly proxy: Uint8Array;
 }
 
 /** What the datapath is told once, at its start. All of it goes into `.rodata`, where the verifier can rely on it. */
@@ -23,6 +24,8 @@ export interface DatapathOptions {
   readonly tunnelPort: number;
   /** The native device that leads to other nodes' pods, past the node's stack; 0: the stack sends them. */
   readonly directRoutingIfindex: number;
+  /** The device by which packets that the stack sends to a pod come in again for a proxy (`cilium_net`); 0: such packets are dropped. */
+  readonly proxyIfindex: number;
   /** Whether pods leave the cluster with an address of the node: `Datapath.masquerade` says where. */
   readonly masquerade: boolean;
   /** How often an established connection is reported, in seconds. 0: every packet. */
@@ -40,6 +43,7 @@ export const datapathDefaults = {
   tunnelMtu: 0,
   tunnelPort: 0,
   directRoutingIfindex: 0,
+  proxyIfindex: 0,
   masquerade: false,
   traceIntervalS: 5,
   tracePayloadSizeBytes: 128,

@@ -15,6 +15,7 @@ const programs: Readonly<Record<string, FakeObjectShape["programs"]>> = {
     { name: "from_network", type: "sched_cls" },
     { name: "to_network", type: "sched_cls" },
   ],
+  proxy: [{ name: "to_proxy", type: "sched_cls" }],
 };
 
 /** The `objects` of `openDatapath` on a fake kernel: all that it looks at are their names. */

@@ -42,6 +42,7 @@ async function main(options: AgentOptions): Promise<void> {
       overlay: readObject("overlay"),
       network: readObject("network"),
       host: readObject("host"),
+      proxy: readObject("proxy"),
     };
     const kernel = openKernel();
     const log = createLog({ level: options.logLevel });

@@ -34,8 +34,9 @@ import { AuditMode } from "./policy/audit-mode.ts";
 import { FormerIdentities } from "./policy/former-identities.ts";
 import { IdentitiesDirectory } from "./policy/identities-directory.ts";
 import { PolicyUpdates } from "./policy/policy-updates.ts";
-import { noProxies } from "./policy/proxies.ts";
 import { RealisedPolicies } from "./policy/realised-policies.ts";
+import { NodeProxies } from "./proxies/node-proxies.ts";
+import { ProxyPorts } from "./proxies/proxy-ports.ts";
 import type { Readiness } from "./readiness.ts";
 import type { AgentOptions } from "./settings.ts";
 
@@ -68,6 +69,7 @@ export interface Foundation {
 export interface Node extends PolicyPart {
   readonly endpoints: Endpoints;
   readonly realised: RealisedPolicies;
+  readonly proxies: NodeProxies;
   readonly ring: FlowRing;
   readonly pods: Pods;
   readonly cluster: ClusterWatch;
@@ -126,7 +128,8 @@ export function createNode(foundation: Foundation): Node {
   });
   const published = createPublished(foundation, pods, hostAddresses);
   const remotePart = createRemotePart(foundation, policy, published, hostAddresses);
-  const realised = new RealisedPolicies(datapath.policySets, policy.cookies, noProxies);
+  const proxies = createProxies(foundation, () => endpoints);
+  const realised = new RealisedPolicies(datapath.policySets, policy.cookies, proxies);
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     datapath,
@@ -161,11 +164,17 @@ export function createNode(foundation: Foundation): Node {
   });
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
-  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, ring: createRing(options), hostAddresses, deviceNames };
+  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, proxies, ring: createRing(options), hostAddresses, deviceNames };
 }
 
 function createRing({ flowCapacity: capacity }: AgentOptions): FlowRing {
   return new FlowRing({ capacity, instance: randomBytes(16) });
+}
+
+function createProxies({ kernel, options, datapath }: Foundation, endpoints: () => Endpoints): NodeProxies {
+  const { connections } = datapath;
+  const ports = new ProxyPorts(options.stateDirectory);
+  return new NodeProxies({ kernel, ports, connections, policyOf: (id) => endpoints().policyOf(id) });
 }
 
 function createPublished({ client, pool }: Foundation, pods: Pods, hostAddresses: HostAddresses): PublishedEndpoints {

@@ -133,6 +133,8 @@ const sourceFiles: readonly string[] = [
   "host.c",
   "network.c",
   "nat.h",
+  "redirect.h",
+  "proxy.c",
 ];
 
 /** The file of the datapath in which a packet was dropped. */

@@ -1,5 +1,6 @@
 export { type PolicyChange, PolicyEngine, type PolicyEngineOptions, type PolicyMode } from "./engine.ts";
 export { CookieTable, cookieCountMax, formerCookieCountMax } from "./entries/cookie-table.ts";
+export { VerdictLookup } from "./entries/lookup.ts";
 export { type PolicySubject, subjectCountMax, subjectKey } from "./entries/subjects.ts";
 export { type MatchType, matchTypes, type ResolvedPolicy, type Verdict, type VerdictEntry } from "./entries/verdict.ts";
 export {

@@ -220,6 +220,19 @@ export const localAddressFlags = {
 } as const;
 export type LocalAddressFlags = (typeof localAddressFlags)[keyof typeof localAddressFlags];
 
+/** enum mark */
+export const mark = {
+  /** MARK_KIND */
+  kind: 3840,
+  /** MARK_TO_PROXY */
+  toProxy: 512,
+  /** MARK_FROM_INGRESS_PROXY */
+  fromIngressProxy: 2560,
+  /** MARK_FROM_EGRESS_PROXY */
+  fromEgressProxy: 2816,
+} as const;
+export type Mark = (typeof mark)[keyof typeof mark];
+
 /** enum metrics_direction */
 export const metricsDirection = {
   /** METRICS_INGRESS */
@@ -315,6 +328,10 @@ export const sourceFile = {
   fileNetwork: 15,
   /** FILE_NAT */
   fileNat: 16,
+  /** FILE_REDIRECT */
+  fileRedirect: 17,
+  /** FILE_PROXY */
+  fileProxy: 18,
 } as const;
 export type SourceFile = (typeof sourceFile)[keyof typeof sourceFile];
 

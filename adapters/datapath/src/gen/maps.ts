@@ -7,7 +7,7 @@ import { ctEntryCodec, ctKey4Codec, ctKey6Codec, endpointCodec, fragmentKeyCodec
 export const maps = {
   ct4: {
     name: "ct4",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "lru_hash",
     keySizeBytes: 16,
     valueSizeBytes: 48,
@@ -18,7 +18,7 @@ export const maps = {
   },
   ct6: {
     name: "ct6",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "lru_hash",
     keySizeBytes: 40,
     valueSizeBytes: 48,
@@ -29,7 +29,7 @@ export const maps = {
   },
   endpointDevices: {
     name: "endpoint_devices",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "hash",
     keySizeBytes: 4,
     valueSizeBytes: 4,
@@ -40,7 +40,7 @@ export const maps = {
   },
   endpoints: {
     name: "endpoints",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "array",
     keySizeBytes: 4,
     valueSizeBytes: 48,
@@ -51,7 +51,7 @@ export const maps = {
   },
   events: {
     name: "events",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "ringbuf",
     keySizeBytes: 0,
     valueSizeBytes: 0,
@@ -62,7 +62,7 @@ export const maps = {
   },
   eventsLost: {
     name: "events_lost",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "percpu_array",
     keySizeBytes: 4,
     valueSizeBytes: 8,
@@ -73,7 +73,7 @@ export const maps = {
   },
   forwarded: {
     name: "forwarded",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "percpu_array",
     keySizeBytes: 4,
     valueSizeBytes: 16,
@@ -84,7 +84,7 @@ export const maps = {
   },
   fragments: {
     name: "fragments",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "lru_hash",
     keySizeBytes: 40,
     valueSizeBytes: 8,
@@ -95,7 +95,7 @@ export const maps = {
   },
   ipcache: {
     name: "ipcache",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "lpm_trie",
     keySizeBytes: 24,
     valueSizeBytes: 12,
@@ -106,7 +106,7 @@ export const maps = {
   },
   localAddresses: {
     name: "local_addresses",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "hash",
     keySizeBytes: 20,
     valueSizeBytes: 8,
@@ -128,7 +128,7 @@ export const maps = {
   },
   metrics: {
     name: "metrics",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "percpu_hash",
     keySizeBytes: 8,
     valueSizeBytes: 16,
@@ -150,7 +150,7 @@ export const maps = {
   },
   policy: {
     name: "policy",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "lpm_trie",
     keySizeBytes: 16,
     valueSizeBytes: 12,
@@ -161,7 +161,7 @@ export const maps = {
   },
   runtime: {
     name: "runtime",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "array",
     keySizeBytes: 4,
     valueSizeBytes: 8,
@@ -183,7 +183,7 @@ export const maps = {
   },
   tunnelSource: {
     name: "tunnel_source",
-    objects: ["conntrack","host","network","overlay","pod"],
+    objects: ["conntrack","host","network","overlay","pod","proxy"],
     type: "array",
     keySizeBytes: 4,
     valueSizeBytes: 4,

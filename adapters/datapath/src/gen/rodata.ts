@@ -5,7 +5,7 @@ import { conntrackSweepCodec, nodeConfigCodec } from "./structs.ts";
 
 /** Variables that are set when an object is loaded and never change while its programs run. */
 export const rodata = {
-  config: { name: "config", objects: ["conntrack","host","network","overlay","pod"], codec: nodeConfigCodec },
+  config: { name: "config", objects: ["conntrack","host","network","overlay","pod","proxy"], codec: nodeConfigCodec },
   natLayout: { name: "nat_layout", objects: ["network"], codec: u32Codec },
   sweepLayout: { name: "sweep_layout", objects: ["conntrack"], codec: conntrackSweepCodec },
 } as const;

@@ -1380,7 +1380,7 @@ export function decodeNativeDevice(bytes: Uint8Array, offset: number = 0): Nativ
 
 export const nativeDeviceCodec: Codec<NativeDevice> = { sizeBytes: 20, encode: encodeNativeDevice, decode: decodeNativeDevice };
 
-/** struct node_config: 64 bytes. */
+/** struct node_config: 68 bytes. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1406,23 +1406,25 @@ export interface NodeConfig {
   readonly tunnelMtu: number;
   /** Bytes 56-59: __u32. */
   readonly tunnelPort: number;
-  /** Byte 60: __u8. */
+  /** Bytes 60-63: __u32. */
+  readonly proxyIfindex: number;
+  /** Byte 64: __u8. */
   readonly traceEnabled: number;
-  /** Byte 61: __u8. */
+  /** Byte 65: __u8. */
   readonly verdictEventsEnabled: number;
-  /** Byte 62: __u8. */
+  /** Byte 66: __u8. */
   readonly masqueradeEnabled: number;
-  /** Byte 63: __u8. */
+  /** Byte 67: __u8. */
   readonly ipTraceOption: number;
 }
 
 export const nodeConfigLayout = {
-  sizeBytes: 64,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, traceEnabled: 60, verdictEventsEnabled: 61, masqueradeEnabled: 62, ipTraceOption: 63 },
+  sizeBytes: 68,
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, proxyIfindex: 60, traceEnabled: 64, verdictEventsEnabled: 65, masqueradeEnabled: 66, ipTraceOption: 67 },
 } as const;
 
-export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(64), offset: number = 0): Uint8Array {
-  checkRange("nodeConfig", target, offset, 64);
+export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(68), offset: number = 0): Uint8Array {
+  checkRange("nodeConfig", target, offset, 68);
   const _routerIpv4 = value.routerIpv4;
   if (_routerIpv4.length !== 4) refuseLength("nodeConfig.routerIpv4", _routerIpv4, 4);
   target[offset] = _routerIpv4[0] as number;
@@ -1507,23 +1509,29 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   target[offset + 57] = _tunnelPort >>> 8;
   target[offset + 58] = _tunnelPort >>> 16;
   target[offset + 59] = _tunnelPort >>> 24;
+  const _proxyIfindex = value.proxyIfindex;
+  if (_proxyIfindex >>> 0 !== _proxyIfindex) refuseInteger("nodeConfig.proxyIfindex", _proxyIfindex, "unsigned 32-bit");
+  target[offset + 60] = _proxyIfindex;
+  target[offset + 61] = _proxyIfindex >>> 8;
+  target[offset + 62] = _proxyIfindex >>> 16;
+  target[offset + 63] = _proxyIfindex >>> 24;
   const _traceEnabled = value.traceEnabled;
   if ((_traceEnabled & 0xff) !== _traceEnabled) refuseInteger("nodeConfig.traceEnabled", _traceEnabled, "unsigned 8-bit");
-  target[offset + 60] = _traceEnabled;
+  target[offset + 64] = _traceEnabled;
   const _verdictEventsEnabled = value.verdictEventsEnabled;
   if ((_verdictEventsEnabled & 0xff) !== _verdictEventsEnabled) refuseInteger("nodeConfig.verdictEventsEnabled", _verdictEventsEnabled, "unsigned 8-bit");
-  target[offset + 61] = _verdictEventsEnabled;
+  target[offset + 65] = _verdictEventsEnabled;
   const _masqueradeEnabled = value.masqueradeEnabled;
   if ((_masqueradeEnabled & 0xff) !== _masqueradeEnabled) refuseInteger("nodeConfig.masqueradeEnabled", _masqueradeEnabled, "unsigned 8-bit");
-  target[offset + 62] = _masqueradeEnabled;
+  target[offset + 66] = _masqueradeEnabled;
   const _ipTraceOption = value.ipTraceOption;
   if ((_ipTraceOption & 0xff) !== _ipTraceOption) refuseInteger("nodeConfig.ipTraceOption", _ipTraceOption, "unsigned 8-bit");
-  target[offset + 63] = _ipTraceOption;
+  target[offset + 67] = _ipTraceOption;
   return target;
 }
 
 export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeConfig {
-  checkRange("nodeConfig", bytes, offset, 64);
+  checkRange("nodeConfig", bytes, offset, 68);
   return {
     routerIpv4: copyBytes(bytes, offset, 4),
     routerIpv6: copyBytes(bytes, offset + 4, 16),
@@ -1537,14 +1545,15 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     directRoutingIfindex: ((bytes[offset + 48] as number) | ((bytes[offset + 49] as number) << 8) | ((bytes[offset + 50] as number) << 16) | ((bytes[offset + 51] as number) << 24)) >>> 0,
     tunnelMtu: ((bytes[offset + 52] as number) | ((bytes[offset + 53] as number) << 8) | ((bytes[offset + 54] as number) << 16) | ((bytes[offset + 55] as number) << 24)) >>> 0,
     tunnelPort: ((bytes[offset + 56] as number) | ((bytes[offset + 57] as number) << 8) | ((bytes[offset + 58] as number) << 16) | ((bytes[offset + 59] as number) << 24)) >>> 0,
-    traceEnabled: (bytes[offset + 60] as number),
-    verdictEventsEnabled: (bytes[offset + 61] as number),
-    masqueradeEnabled: (bytes[offset + 62] as number),
-    ipTraceOption: (bytes[offset + 63] as number),
+    proxyIfindex: ((bytes[offset + 60] as number) | ((bytes[offset + 61] as number) << 8) | ((bytes[offset + 62] as number) << 16) | ((bytes[offset + 63] as number) << 24)) >>> 0,
+    traceEnabled: (bytes[offset + 64] as number),
+    verdictEventsEnabled: (bytes[offset + 65] as number),
+    masqueradeEnabled: (bytes[offset + 66] as number),
+    ipTraceOption: (bytes[offset + 67] as number),
   };
 }
 
-export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 64, encode: encodeNodeConfig, decode: decodeNodeConfig };
+export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 68, encode: encodeNodeConfig, decode: decodeNodeConfig };
 
 /** struct policy_entry: 12 bytes. */
 export interface PolicyEntry {

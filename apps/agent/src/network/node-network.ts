@@ -29,11 +29,22 @@ const nodeSysctls: ReadonlyArray<readonly [string, string]> = [
  * Makes the router device and what the pods' prefixes need. All of it may be there from an earlier run; nothing is taken away in
  * between, so traffic goes on.
  */
-export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ readonly hostDevice: number }> {
+export async function applyNodeNetwork(
+  options: NodeNetworkOptions,
+): Promise<{ readonly hostDevice: number; readonly proxyDevice: number }> {
   const { kernel, netlink, mtu } = options;
   kernel.writeSysctls({ values: nodeSysctls });
   const host = await routerDevice(netlink);
-  kernel.writeSysctls({ values: [[`/proc/sys/net/ipv4/conf/${hostDevice}/rp_filter`, "0"]] });
+  const proxyDevice = host.peerIndex;
+  if (proxyDevice === undefined) throw new Error(`${hostDevice} is no veth pair: remove it, and the agent makes a new one`);
+  kernel.writeSysctls({
+    values: [
+      [`/proc/sys/net/ipv4/conf/${hostDevice}/rp_filter`, "0"],
+      // By it come packets for proxies, from wherever they were sent, the node itself included.
+      [`/proc/sys/net/ipv4/conf/${hostDevicePeer}/rp_filter`, "0"],
+      [`/proc/sys/net/ipv4/conf/${hostDevicePeer}/accept_local`, "1"],
+    ],
+  });
   const operations: Operation[] = [
     { kind: "link.set", link: hostDevicePeer, change: { up: true, mtu } },
     // Nobody is on its other side: whatever leaves by it is encapsulated, or is for us.
@@ -44,7 +55,7 @@ export async function applyNodeNetwork(options: NodeNetworkOptions): Promise<{ r
   ];
   throwFirstFailure(await netlink.batch(operations));
   await removeFormerRouters(netlink, host.index, [options.routerIPv4, options.routerIPv6]);
-  return { hostDevice: host.index };
+  return { hostDevice: host.index, proxyDevice };
 }
 
 /** Bytes that a VXLAN header, with UDP and IPv4 under it and Ethernet in it, takes of each packet. */

@@ -9,6 +9,7 @@ import type { AgentOptions } from "../settings.ts";
 import { findDirectDevice } from "./direct-device.ts";
 import { applyNodeNetwork, findUplinkMtu, type PodMtu, podMtu } from "./node-network.ts";
 import { OwnRoutes } from "./own-routes.ts";
+import { applyProxyRoutes } from "./proxy-routes.ts";
 import { createRemoteRoutes } from "./remote-routes.ts";
 import { openTunnel, removeTunnel } from "./tunnel.ts";
 
@@ -36,12 +37,14 @@ export async function openNodeNetwork(world: World, netlink: Netlink, options: A
   const tunnelIfindex = mode === "tunnel" ? await openTunnel({ kernel, netlink, port, mtu: uplinkMtu }) : 0;
   const directRoutingIfindex = mode === "native" ? await findDirectDevice(netlink, options.directRoutingDevice) : 0;
   using owned = new DisposableStack();
-  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex };
-  const datapath = owned.use(openDatapath(kernel, datapathOptions(world, options, pool, ways)));
   const podPrefixes = pool.prefixes();
-  const { hostDevice } = await applyNodeNetwork({ kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route });
+  const network = { kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route };
+  const { hostDevice, proxyDevice } = await applyNodeNetwork(network);
+  await applyProxyRoutes(netlink);
+  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex, proxyIfindex: proxyDevice };
+  const datapath = owned.use(openDatapath(kernel, datapathOptions(world, options, pool, ways)));
   const native = directRoutingIfindex === 0 ? [] : [directRoutingIfindex];
-  const devices = mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice };
+  const devices = { proxy: proxyDevice, ...(mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice }) };
   if (!options.masquerade) datapath.deviceLinks.apply(devices);
   const remoteRoutes = createRemoteRoutes({ netlink, mode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
   const ownRoutes = new OwnRoutes(netlink);
@@ -60,7 +63,7 @@ function datapathOptions(
   { objects }: World,
   options: AgentOptions,
   { routerIPv4, routerIPv6 }: NodePool,
-  ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex">,
+  ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex" | "proxyIfindex">,
 ): DatapathOptions {
   const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade, ipTraceOption } = options;
   const tunnelPort = ways.tunnelIfindex === 0 ? 0 : options.tunnelPort;

@@ -1,6 +1,6 @@
 import type { PolicySetEntry, PolicySets } from "@cilium-ts/datapath";
 import type { CookieTable, ResolvedPolicy } from "@cilium-ts/policy";
-import type { Proxies } from "./proxies.ts";
+import type { Proxies } from "../proxies/proxies.ts";
 
 interface Realised {
   readonly set: number;
