@@ -1,4 +1,5 @@
 import type { ClusterAccess } from "./access.ts";
+import type { ActingUser } from "./acting-user.ts";
 import { HttpConnection } from "./http-connection.ts";
 import { loadKubeconfig } from "./kubeconfig.ts";
 import { KubernetesError } from "./kubernetes-error.ts";
@@ -23,6 +24,8 @@ export interface KubernetesOptions extends Partial<ClusterAccess> {
 
 export interface CallOptions {
   readonly signal: AbortSignal;
+  /** Of reading and changing one object. Absent: as who opened the client. */
+  readonly as?: ActingUser | undefined;
 }
 
 /** In the API's own syntax: `app=web,tier!=db`, `spec.nodeName=worker-1`. */
@@ -52,6 +55,10 @@ export interface WatchOptions extends CallOptions {
 
 export interface WriteOptions extends CallOptions {
   readonly subresource?: "status";
+  /** Everything is checked, and nothing is stored. */
+  readonly isDryRun?: boolean;
+  /** Of a patch: fields that the server does not know are refused, and not left out. */
+  readonly isStrict?: boolean;
 }
 
 export type Patch =
@@ -65,6 +72,15 @@ export interface DeleteOptions extends CallOptions {
   readonly uid?: string;
   readonly resourceVersion?: string;
   readonly propagation?: "Foreground" | "Background" | "Orphan";
+}
+
+/** Something that somebody may be allowed to do. */
+export interface AccessRight {
+  readonly verb: string;
+  readonly resource: Resource;
+  /** Empty for kinds without namespaces. */
+  readonly namespace: string;
+  readonly name: string;
 }
 
 /** Every method rejects with KubernetesError, or with the signal's reason when aborted. */
@@ -83,8 +99,13 @@ export interface KubernetesClient extends AsyncDisposable {
   delete(resource: Resource, name: ObjectName, options: DeleteOptions): Promise<boolean>;
 }
 
+/** A client that also asks what its user may do. */
+export interface AskingClient extends KubernetesClient {
+  may(right: AccessRight, options: CallOptions): Promise<boolean>;
+}
+
 /** Does not connect: a server that is down is reported by the first request, and comes back without help. */
-export async function openKubernetes(options: KubernetesOptions): Promise<KubernetesClient> {
+export async function openKubernetes(options: KubernetesOptions): Promise<AskingClient> {
   const fromFile = options.kubeconfigPath === undefined ? {} : await loadKubeconfig(options.kubeconfigPath, options);
   const { server, ...rest } = { ...fromFile, ...options };
   if (server === undefined) throw new Error("no Kubernetes API server is given: name a kubeconfig or the server's URL");
@@ -97,7 +118,7 @@ const patchTypes = {
   apply: "application/apply-patch+yaml",
 } as const;
 
-class Client implements KubernetesClient {
+class Client implements AskingClient {
   readonly server: string;
   readonly #http: HttpConnection;
   readonly #fieldManager: string;
@@ -115,7 +136,7 @@ class Client implements KubernetesClient {
   async get(resource: Resource, name: ObjectName, options: CallOptions): Promise<KubernetesObject | undefined> {
     const path = objectPath(resource, name);
     try {
-      return expectObject(await this.#http.request({ method: "GET", path, repeatable: true, signal: options.signal }), `GET ${path}`);
+      return expectObject(await this.#http.request({ method: "GET", path, repeatable: true, ...caller(options) }), `GET ${path}`);
     } catch (error) {
       if (isAbsent(error, name)) return undefined;
       throw error;
@@ -173,16 +194,18 @@ class Client implements KubernetesClient {
   async patch(resource: Resource, name: ObjectName, patch: Patch, options: WriteOptions): Promise<KubernetesObject> {
     const path = subresourcePath(objectPath(resource, name), options.subresource);
     const query = this.#writer();
+    if (options.isDryRun === true) query.set("dryRun", "All");
+    if (options.isStrict === true) query.set("fieldValidation", "Strict");
     if (patch.type === "apply" && patch.force === true) query.set("force", "true");
     const body = patch.type === "apply" ? withType(resource, patch.body) : patch.body;
     const contentType = patchTypes[patch.type];
     const repeatable = patch.type !== "json";
-    const request = { method: "PATCH", path, query, body, contentType, repeatable, signal: options.signal } as const;
+    const request = { method: "PATCH", path, query, body, contentType, repeatable, ...caller(options) } as const;
     return expectObject(await this.#http.request(request), `PATCH ${path}`);
   }
 
   async delete(resource: Resource, name: ObjectName, options: DeleteOptions): Promise<boolean> {
-    const { uid, resourceVersion, propagation, signal } = options;
+    const { uid, resourceVersion, propagation } = options;
     const preconditions = { ...(uid !== undefined && { uid }), ...(resourceVersion !== undefined && { resourceVersion }) };
     const body = {
       apiVersion: "v1",
@@ -191,12 +214,23 @@ class Client implements KubernetesClient {
       ...(propagation !== undefined && { propagationPolicy: propagation }),
     };
     try {
-      await this.#http.request({ method: "DELETE", path: objectPath(resource, name), body, repeatable: false, signal });
+      await this.#http.request({ method: "DELETE", path: objectPath(resource, name), body, repeatable: false, ...caller(options) });
       return true;
     } catch (error) {
       if (isAbsent(error, name)) return false;
       throw error;
     }
+  }
+
+  async may({ verb, resource, namespace, name }: AccessRight, options: CallOptions): Promise<boolean> {
+    const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    const { group, version, plural } = resource;
+    const resourceAttributes = { verb, group, version, resource: plural, namespace, name };
+    const body = { apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectAccessReview", spec: { resourceAttributes } };
+    const answer = await this.#http.request({ method: "POST", path, body, repeatable: true, ...caller(options) });
+    const status = isRecord(answer) && isRecord(answer.status) ? answer.status : undefined;
+    if (typeof status?.allowed !== "boolean") throw malformed(`POST ${path}`, "no answer to the question");
+    return status.allowed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -206,6 +240,10 @@ class Client implements KubernetesClient {
   #writer(): URLSearchParams {
     return new URLSearchParams({ fieldManager: this.#fieldManager });
   }
+}
+
+function caller({ signal, as }: CallOptions): CallOptions {
+  return { signal, as };
 }
 
 /** A server that does not know the resource also answers 404, and that is no answer about an object. */

@@ -3,6 +3,7 @@ import { Agent as HttpsAgent, type RequestOptions as HttpsRequestOptions, reques
 import type { Socket } from "node:net";
 import { errorMessage } from "@cilium-ts/std";
 import type { ClusterAccess } from "./access.ts";
+import { type ActingUser, actingHeaders } from "./acting-user.ts";
 import { AccessToken, connectTimeoutMs, tcpKeepAliveDelayMs, tlsOptionsOf } from "./connect-options.ts";
 import { errorFromStatus, KubernetesError } from "./kubernetes-error.ts";
 import { malformed } from "./watch-event.ts";
@@ -31,6 +32,7 @@ interface RequestOptions {
   /** Doing it twice is the same as doing it once, answer included. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal;
+  readonly as?: ActingUser | undefined;
 }
 
 interface StreamOptions {
@@ -131,7 +133,7 @@ export class HttpConnection implements AsyncDisposable {
     const text = body === undefined ? undefined : JSON.stringify(body);
     // Node says no length by itself for the body of a DELETE.
     const about = text === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(text) };
-    const headers = { ...(await this.#headers()), ...about };
+    const headers = { ...(await this.#headers()), ...actingHeaders(options.as), ...about };
     signal.throwIfAborted();
     const request = this.#ask({ ...this.#target, agent: this.#agent, method, path: this.#pathWith(path, query), headers });
     const stop = (): void => void request.destroy();

@@ -1,4 +1,5 @@
 export type { ClusterAccess } from "./access.ts";
+export type { ActingUser } from "./acting-user.ts";
 export { ciliumEndpointObject, type PublishedEndpoint } from "./cilium-endpoint.ts";
 export { type CiliumIdentity, ciliumIdentityFrom, ciliumIdentityObject } from "./cilium-identity.ts";
 export {
@@ -13,6 +14,8 @@ export {
 } from "./cilium-node.ts";
 export { type PodIPPool, type PodIPPoolFamily, parseCiliumPodIPPool, poolSelectorLabels } from "./cilium-pod-ip-pool.ts";
 export {
+  type AccessRight,
+  type AskingClient,
   type CallOptions,
   type DeleteOptions,
   type KubernetesClient,

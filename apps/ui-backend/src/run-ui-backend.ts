@@ -1,13 +1,22 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { openTlsFiles, type TlsSource } from "@cilium-ts/certificates";
-import { type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes, policyKinds } from "@cilium-ts/kubernetes";
+import {
+  type AskingClient,
+  type KubernetesClient,
+  loadInClusterAccess,
+  loadKubeconfig,
+  openKubernetes,
+  policyKinds,
+} from "@cilium-ts/kubernetes";
 import { createObjectChecker, kindSchemas, readCiliumDefinitions, readPolicyApiDefinitions } from "@cilium-ts/kubernetes-server/check";
 import type { Log } from "@cilium-ts/log";
 import { Metrics } from "@cilium-ts/metrics";
 import type { GrpcTarget } from "@cilium-ts/observer";
 import type { PolicyOf } from "@cilium-ts/service-map";
 import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
+import { ChangeRoutes } from "./changes/change-routes.ts";
+import { changesManager, PolicyChanges } from "./changes/policy-changes.ts";
 import { FlowSource } from "./hubble/flow-source.ts";
 import { PolicyDesk } from "./policies/policy-desk.ts";
 import { PolicyRoutes } from "./policies/policy-routes.ts";
@@ -40,13 +49,15 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
     return { address: settings.hubbleAddress, tls: { ...tls.current, ...(serverName === undefined ? {} : { serverName }) } };
   };
   const source = new FlowSource({ clock, target, lastCount: settings.lastCount, log });
-  const client = await openCluster(world, settings, opened);
-  const { ciliumNamespace } = settings;
+  const cluster = await openCluster(world, settings, opened);
+  const client = cluster?.client;
+  const { ciliumNamespace, changesAs, publicUrl } = settings;
   const states: PolicyStates | undefined =
     client && new PolicyStates({ clock, client, ciliumNamespace, log, onChange: () => views.updatePolicies() });
   const policyOf: PolicyOf = (service) => states?.stateOf(service) ?? null;
   const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex"), policyOf }));
   const desk = client && createDesk(world, settings, views, client);
+  const changes = cluster && new PolicyChanges({ clock, log, ...cluster });
   const server = opened.use(
     await HttpServer.start({
       host: settings.host,
@@ -56,6 +67,7 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
       views,
       signIn,
       policies: new PolicyRoutes({ clock, desk, source }),
+      changes: new ChangeRoutes({ changesAs, changes, publicUrl }),
       files,
       allowsOtherOrigins: settings.allowsOtherOrigins,
       metrics: (streams, refused) => metricsOf(source, views, streams, refused),
@@ -71,17 +83,28 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   await tasks.join();
 }
 
+interface Cluster {
+  readonly client: AskingClient;
+  readonly userClient: AskingClient;
+}
+
 /** Undefined where no cluster is known: the page then shows flows alone. */
 async function openCluster(
   { log }: World,
-  { kubeconfigPath, inCluster }: Settings,
+  { kubeconfigPath, inCluster, changesAs }: Settings,
   opened: AsyncDisposableStack,
-): Promise<KubernetesClient | undefined> {
+): Promise<Cluster | undefined> {
   const access = kubeconfigPath === "" ? await loadInClusterAccess(inCluster) : await loadKubeconfig(kubeconfigPath);
-  if (access !== undefined)
-    return opened.use(await openKubernetes({ ...access, fieldManager: "hubble-ui", userAgent: "hubble-ui-backend" }));
-  log.info("policies are not shown: no cluster is known (UI_KUBECONFIG)");
-  return undefined;
+  if (access === undefined) {
+    log.info("policies are not shown: no cluster is known (UI_KUBECONFIG)");
+    return undefined;
+  }
+  const names = { fieldManager: changesManager, userAgent: "hubble-ui-backend" };
+  const client = opened.use(await openKubernetes({ ...access, ...names }));
+  if (changesAs !== "token") return { client, userClient: client };
+  // A user's own token counts only where nothing of ours is shown beside it.
+  const { cert: _cert, key: _key, token: _token, tokenPath: _tokenPath, ...server } = access;
+  return { client, userClient: opened.use(await openKubernetes({ ...server, ...names })) };
 }
 
 function createDesk({ clock }: World, { ciliumNamespace }: Settings, { hits }: Views, client: KubernetesClient): PolicyDesk {

@@ -1,4 +1,5 @@
 import { hostPortOf, unixPathOf } from "@cilium-ts/observer";
+import { type ChangesAs, changesAsNames } from "./changes/acting-as.ts";
 import type { TrustedHeaders } from "./serve/sign-in.ts";
 
 interface Variable {
@@ -30,6 +31,16 @@ const variables = [
   { name: "UI_TRUSTED_GROUPS_HEADER", fallback: "x-forwarded-groups", says: "header with the user's groups, parted by commas" },
   { name: "UI_KUBECONFIG", fallback: "", says: "the cluster whose policies are shown; inside of one that cluster" },
   { name: "UI_CILIUM_NAMESPACE", fallback: "kube-system", says: "where Cilium's settings are" },
+  {
+    name: "UI_PUBLIC_URL",
+    fallback: "",
+    says: "where browsers find the page, such as https://hubble.example.com/; needed to change anything",
+  },
+  {
+    name: "UI_CHANGES_AS",
+    fallback: "nobody",
+    says: "whose rights count for changes: nobody, user (impersonated), token (the user's own), or backend (without sign-in)",
+  },
   { name: "UI_ACCESS_FILE", fallback: "", says: "JSON file: which users and groups see which namespaces" },
 ] as const satisfies readonly Variable[];
 
@@ -48,6 +59,9 @@ export interface Settings {
   readonly staticFolder: string | undefined;
   readonly trustedHeaders: TrustedHeaders | undefined;
   readonly accessPath: string;
+  readonly changesAs: ChangesAs;
+  /** Undefined: nothing can be changed. */
+  readonly publicUrl: URL | undefined;
   /** Empty: the cluster that the backend runs in, if it does. */
   readonly kubeconfigPath: string;
   readonly ciliumNamespace: string;
@@ -106,6 +120,8 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
         ? undefined
         : { user: text("UI_TRUSTED_USER_HEADER").toLowerCase(), groups: text("UI_TRUSTED_GROUPS_HEADER").toLowerCase() },
     accessPath: text("UI_ACCESS_FILE"),
+    changesAs: readChangesAs(text("UI_CHANGES_AS"), problems),
+    publicUrl: readPublicUrl(text("UI_PUBLIC_URL"), problems),
     kubeconfigPath: text("UI_KUBECONFIG"),
     ciliumNamespace: text("UI_CILIUM_NAMESPACE"),
     inCluster: { host: environment.KUBERNETES_SERVICE_HOST, port: environment.KUBERNETES_SERVICE_PORT },
@@ -114,7 +130,34 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
     problems.push("UI_TRUSTED_USER_HEADER needs UI_ACCESS_FILE, which says what users and groups may see");
   if (settings.trustedHeaders === undefined && settings.accessPath !== "")
     problems.push("UI_ACCESS_FILE needs UI_TRUSTED_USER_HEADER: without it nobody is known");
+  problems.push(...changeProblems(settings));
   return problems.length === 0 ? { kind: "settings", settings } : { kind: "problems", problems };
+}
+
+function readChangesAs(text: string, problems: string[]): ChangesAs {
+  const known = changesAsNames.find((name) => name === text.toLowerCase());
+  if (known === undefined) problems.push(`UI_CHANGES_AS is one of ${changesAsNames.join(", ")}, not "${text}"`);
+  return known ?? "nobody";
+}
+
+function readPublicUrl(text: string, problems: string[]): URL | undefined {
+  if (text === "") return undefined;
+  const url = URL.parse(text.endsWith("/") ? text : `${text}/`);
+  if (url !== null && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "") return url;
+  problems.push(`UI_PUBLIC_URL is an address such as https://hubble.example.com/, not "${text}"`);
+  return undefined;
+}
+
+function changeProblems({ changesAs, publicUrl, trustedHeaders }: Settings): readonly string[] {
+  if (changesAs === "nobody") return [];
+  const problems: string[] = [];
+  const signsIn = trustedHeaders !== undefined;
+  if (publicUrl === undefined) problems.push("UI_CHANGES_AS needs UI_PUBLIC_URL: changes are taken only from the page there");
+  if (changesAs === "backend" && signsIn)
+    problems.push("UI_CHANGES_AS=backend is for a page without sign-in: where people sign in, their own rights count (user)");
+  if (changesAs === "user" && !signsIn) problems.push("UI_CHANGES_AS=user needs a sign-in, by UI_TRUSTED_USER_HEADER");
+  if (changesAs === "token") problems.push("UI_CHANGES_AS=token needs a sign-in that gives tokens");
+  return problems;
 }
 
 function isHostPort(address: string): boolean {

@@ -66,6 +66,40 @@ export interface PolicySummary {
 export interface PolicyText {
   readonly key: string;
   readonly yaml: string;
+  /** Grows with each change of what is written; a change of the object says which one it began with. */
+  readonly generation: number;
+}
+
+/** What the user may change, and what is missing where not. */
+export interface ChangeRights {
+  /** As whom changes are made. */
+  readonly as: string;
+  /** Why nobody can change anything from here; empty where it is a matter of rights. */
+  readonly refusal: string;
+  /** Of what is written: rights that are needed and missing, such as `patch ciliumnetworkpolicies.cilium.io in the namespace shop`. */
+  readonly apply: readonly string[];
+  readonly delete: readonly string[];
+}
+
+/** A field that somebody else has set, or that the text does not have and would stay. */
+export interface ChangeConflict {
+  readonly field: string;
+  readonly reason: string;
+}
+
+export interface ObjectChange {
+  readonly key: string;
+  /** `untried`: another object was refused first. */
+  readonly outcome: "created" | "changed" | "unchanged" | "deleted" | "refused" | "untried";
+  readonly problem: string;
+  /** With these, the object can be replaced all the same. */
+  readonly conflicts: readonly ChangeConflict[];
+}
+
+/** What a change did, or would do. */
+export interface ChangeReport {
+  readonly isDone: boolean;
+  readonly objects: readonly ObjectChange[];
 }
 
 /** What is wrong with a policy, or surely not meant, and where. Lines and columns from 1. */

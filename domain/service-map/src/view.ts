@@ -10,9 +10,13 @@ export {
   termKinds,
 } from "./filter/filter-term.ts";
 export type {
+  ChangeConflict,
   ChangedVerdict,
+  ChangeReport,
+  ChangeRights,
   FieldSchema,
   NamespaceSummary,
+  ObjectChange,
   PolicyProblem,
   PolicySchema,
   PolicySummary,

@@ -10,15 +10,15 @@ const valuesMax = 1_000;
 
 /** The user that the request is to be judged as: the one who sends it, or one whom that one may stand for. Throws where that is not allowed. */
 export function actingUser(rbac: Rbac, sender: User, request: IncomingMessage): User {
-  const name = request.headers["impersonate-user"];
-  const groups = request.headersDistinct["impersonate-group"] ?? [];
-  const uid = request.headers["impersonate-uid"];
+  const name = textOf(request.headers["impersonate-user"]);
+  const groups = (request.headersDistinct["impersonate-group"] ?? []).map(utf8);
+  const uid = textOf(request.headers["impersonate-uid"]);
   const extra = extraOf(request);
-  if (typeof name !== "string" || name === "") {
-    if (groups.length === 0 && uid === undefined && Object.keys(extra).length === 0) return sender;
+  if (name === "") {
+    if (groups.length === 0 && uid === "" && Object.keys(extra).length === 0) return sender;
     throw new ApiError(500, "InternalError", "Internal error occurred: groups, uid or extra are impersonated without a user");
   }
-  const wanted = rightsNeeded(name, groups, typeof uid === "string" ? uid : "", extra);
+  const wanted = rightsNeeded(name, groups, uid, extra);
   if (wanted.length > valuesMax) throw badRequest(`more than ${valuesMax} names are impersonated at once`);
   for (const attributes of wanted) {
     const { allowed, reason } = rbac.decide(sender, attributes);
@@ -27,9 +27,18 @@ export function actingUser(rbac: Rbac, sender: User, request: IncomingMessage): 
   return {
     name,
     groups: allGroups(name, groups),
-    ...(typeof uid === "string" && { uid }),
+    ...(uid !== "" && { uid }),
     ...(Object.keys(extra).length > 0 && { extra }),
   };
+}
+
+function textOf(header: string | string[] | undefined): string {
+  return typeof header === "string" ? utf8(header) : "";
+}
+
+/** Node reads the bytes of a header as Latin-1. */
+function utf8(header: string): string {
+  return Buffer.from(header, "latin1").toString("utf8");
 }
 
 /** Reading headers costs something, so it is asked first whether there are any. */
@@ -41,7 +50,7 @@ export function impersonates(request: IncomingMessage): boolean {
 function extraOf({ headersDistinct }: IncomingMessage): Readonly<Record<string, readonly string[]>> {
   const entries = Object.entries(headersDistinct)
     .filter(([name]) => name.startsWith(extraPrefix))
-    .map(([name, values]) => [decodeKey(name.slice(extraPrefix.length)), values ?? []] as const);
+    .map(([name, values]) => [decodeKey(name.slice(extraPrefix.length)), (values ?? []).map(utf8)] as const);
   return Object.fromEntries(entries);
 }
 

@@ -102,15 +102,15 @@ export class PolicyDesk {
     if (known === undefined || name === "" || !mayRead(namespace, allowed)) return undefined;
     const object = await this.#options.client.get(known.resource, { namespace, name }, { signal });
     if (object === undefined) return undefined;
-    return { key, yaml: stringify(asWritten(object), { lineWidth: 0 }) };
+    return { key, yaml: stringify(asWritten(object), { lineWidth: 0 }), generation: object.metadata.generation ?? 0 };
   }
 
   /** What is wrong with policies that are not applied yet, and what is surely not meant. */
-  async check(yaml: string): Promise<readonly PolicyProblem[]> {
+  async check(yaml: string, allowed: AllowedNamespaces): Promise<readonly PolicyProblem[]> {
     const cluster = await this.#read();
     const { problems, policies } = readPolicies(yaml, cluster.settings.clusterName, this.#options.checkObject);
     if (problems.some(({ severity }) => severity === "error")) return problems.slice(0, problemsMax);
-    const others = [...cluster.policies].filter(([key]) => !policies.has(key)).flatMap(([, rules]) => rules);
+    const others = [...cluster.policies].filter(([key]) => !policies.has(key) && bearsOn(key, allowed)).flatMap(([, rules]) => rules);
     const findings = lintPolicies(
       [...policies.values()].flatMap(({ rules }) => rules),
       { rules: others, podCidrs: cluster.podCidrs, cluster },
@@ -126,7 +126,12 @@ export class PolicyDesk {
   }
 
   /** Which of the recorded flows would get another verdict. Throws a PolicyRefusal for policies that are not valid. */
-  async whatIf(yaml: string, deleted: readonly string[], flows: AsyncIterable<readonly flowpb.Flow[]>): Promise<WhatIfReport> {
+  async whatIf(
+    { yaml, deleted, allowed }: { readonly yaml: string; readonly deleted: readonly string[]; readonly allowed: AllowedNamespaces },
+    flows: AsyncIterable<readonly flowpb.Flow[]>,
+  ): Promise<WhatIfReport> {
+    const hidden = deleted.find((key) => !mayRead(namesIn(key).namespace, allowed));
+    if (hidden !== undefined) throw new PolicyRefusal(`there is no policy ${hidden} that you may see`);
     const cluster = await this.#read();
     const before = policyWorldOf(cluster);
     const whatIf = new WhatIf({ before, after: changedWorld(cluster, yaml, deleted, this.#options.checkObject) });
@@ -204,6 +209,12 @@ function asWritten(object: KubernetesObject): object {
 
 function mayRead(namespace: string, allowed: AllowedNamespaces): boolean {
   return allowed === undefined || allowed.has(namespace);
+}
+
+/** Policies of the whole cluster bear on everybody's, although not everybody may read them. */
+function bearsOn(key: string, allowed: AllowedNamespaces): boolean {
+  const { namespace } = namesIn(key);
+  return namespace === "" || mayRead(namespace, allowed);
 }
 
 function namesIn(key: string): { readonly kind: string; readonly namespace: string; readonly name: string } {

@@ -4,6 +4,7 @@ import type { SeenFlow } from "@cilium-ts/service-map";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowSource } from "../hubble/flow-source.ts";
 import { HttpProblem, sendJson } from "../serve/answers.ts";
+import { readText } from "../serve/read-text.ts";
 import type { AllowedNamespaces } from "../views/views.ts";
 import { type PolicyDesk, PolicyRefusal } from "./policy-desk.ts";
 
@@ -14,7 +15,6 @@ export interface PolicyRoutesOptions {
   readonly source: FlowSource;
 }
 
-const bodyBytesMax = 1_500_000;
 /** Flows of the past that a question looks at: the newest. */
 const flowsMax = 100_000;
 const minutesMax = 7 * 24 * 60;
@@ -70,10 +70,12 @@ export class PolicyRoutes {
       case "/schemas":
         return desk.schemas;
       case "/check":
-        return desk.check(await readBody(request));
+        return desk.check(await readText(request), allowed);
       case "/what-if": {
-        const yaml = await readBody(request);
-        return this.#replay(() => desk.whatIf(yaml, parameters.getAll("delete"), this.#flows(parameters, allowed, signal)));
+        const yaml = await readText(request);
+        return this.#replay(() =>
+          desk.whatIf({ yaml, deleted: parameters.getAll("delete"), allowed }, this.#flows(parameters, allowed, signal)),
+        );
       }
       case "/suggest": {
         const namespace = parameters.get("namespace") ?? "";
@@ -123,16 +125,4 @@ export class PolicyRoutes {
 
 function isVisible({ source, destination }: flowpb.Flow, allowed: AllowedNamespaces): boolean {
   return allowed === undefined || allowed.has(source?.namespace ?? "") || allowed.has(destination?.namespace ?? "");
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  if (request.method !== "POST") throw new HttpProblem(405, "POST is needed, with the policies as its body");
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of request) {
-    sizeBytes += (chunk as Buffer).length;
-    if (sizeBytes > bodyBytesMax) throw new HttpProblem(413, `the text has more than ${bodyBytesMax} bytes`);
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

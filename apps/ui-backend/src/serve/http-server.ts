@@ -6,6 +6,7 @@ import type { Metrics } from "@cilium-ts/metrics";
 import { flowpb } from "@cilium-ts/observer";
 import { parseViewQuery } from "@cilium-ts/service-map";
 import { errorMessage } from "@cilium-ts/std";
+import type { ChangeRoutes } from "../changes/change-routes.ts";
 import type { FlowSource } from "../hubble/flow-source.ts";
 import type { PolicyRoutes } from "../policies/policy-routes.ts";
 import { type AllowedNamespaces, TooManyViews, type Views } from "../views/views.ts";
@@ -23,6 +24,7 @@ export interface HttpServerOptions {
   readonly views: Views;
   readonly signIn: SignIn;
   readonly policies: PolicyRoutes;
+  readonly changes: ChangeRoutes;
   /** Undefined: another server has the page. */
   readonly files: StaticFiles | undefined;
   readonly allowsOtherOrigins: boolean;
@@ -85,7 +87,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { basePath, signIn, policies, files } = this.#options;
+    const { basePath, signIn, policies, changes, files } = this.#options;
     const url = URL.parse(request.url ?? "/", "http://localhost");
     if (url === null) throw new HttpProblem(400, "the address cannot be read");
     const isProbe = this.#answerProbe(url.pathname, response);
@@ -96,7 +98,7 @@ export class HttpServer implements AsyncDisposable {
     }
     if (!url.pathname.startsWith(basePath)) throw new HttpProblem(404, `nothing is here: the page is at ${basePath}`);
     const path = url.pathname.slice(basePath.length);
-    const isQuestion = request.method === "POST" && path.startsWith("api/policies/");
+    const isQuestion = request.method === "POST" && (path.startsWith("api/policies/") || path.startsWith("api/changes/"));
     if (request.method !== "GET" && request.method !== "HEAD" && !isQuestion) throw new HttpProblem(405, "only GET is served here");
     const access = await signIn.check(request);
     if (access.kind === "refused") throw new HttpProblem(access.status, access.reason, access.headers);
@@ -105,6 +107,8 @@ export class HttpServer implements AsyncDisposable {
     if (path === "api/flow") return this.#answerFlow(url, access.namespaces, response);
     if (path === "api/who")
       return sendJson(response, 200, { user: access.user, namespaces: access.namespaces === undefined ? null : [...access.namespaces] });
+    if (path.startsWith("api/changes"))
+      return changes.answer(path.slice("api/changes".length), url.searchParams, access, request, response);
     if (path.startsWith("api/policies"))
       return policies.answer(path.slice("api/policies".length), url.searchParams, access.namespaces, request, response);
     if (path.startsWith("api/")) throw new HttpProblem(404, `there is no ${path}: the page was made by another version; load it again`);

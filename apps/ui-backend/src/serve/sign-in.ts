@@ -1,8 +1,19 @@
 import type { IncomingMessage } from "node:http";
 import type { AllowedNamespaces } from "../views/views.ts";
 
+/** Somebody who may look. */
+export interface Allowed {
+  readonly kind: "allowed";
+  /** Empty where nobody signs in. */
+  readonly user: string;
+  readonly groups: readonly string[];
+  readonly namespaces: AllowedNamespaces;
+  /** With which the cluster knows the user. */
+  readonly token?: string;
+}
+
 export type Access =
-  | { readonly kind: "allowed"; readonly user: string; readonly namespaces: AllowedNamespaces }
+  | Allowed
   | { readonly kind: "refused"; readonly status: 401 | 403; readonly reason: string; readonly headers?: Readonly<Record<string, string>> };
 
 /** Who is asking, and what they may see. */
@@ -12,7 +23,7 @@ export interface SignIn {
 
 /** Everybody who can connect sees everything. */
 export const openToAll: SignIn = {
-  check: async () => ({ kind: "allowed", user: "", namespaces: undefined }),
+  check: async () => ({ kind: "allowed", user: "", groups: [], namespaces: undefined }),
 };
 
 /** What users and groups may see: `*` for everything. A user sees what the user's own entry and all entries of the user's groups allow. */
@@ -42,7 +53,7 @@ export function trustHeaders(headers: TrustedHeaders, rights: NamespaceRights): 
       const namespaces = namespacesOf(rights, user, groups);
       if (namespaces !== undefined && namespaces.size === 0)
         return { kind: "refused", status: 403, reason: `${user} may see no namespace: ask who runs this page for access` };
-      return { kind: "allowed", user, namespaces };
+      return { kind: "allowed", user, groups, namespaces };
     },
   };
 }
