@@ -226,6 +226,58 @@ test(
   }),
 );
 
+/** Far more than the ring has, and than a connection holds for a client that does not read. */
+const manyEvents = 6_000;
+
+/** What a follower is told who reads nothing while many events come in bursts, and then until it has it all. */
+async function followSlowly(run: Run, request: Request, burst: number): Promise<Array<number | string>> {
+  const leave = new AbortController();
+  const stream = run.observer.getFlows({ ...request, follow: true }, { signal: leave.signal })[Symbol.asyncIterator]();
+  const first = stream.next();
+  await eventually(() => assert.equal(run.ring.listenerCount, 2, "the store and the follower"));
+  run.ring.append(records(1, 10));
+  const responses: observerpb.GetFlowsResponse[] = [(await first).value];
+  for (let n = 11; n <= manyEvents; n += burst) await see(run, n, Math.min(manyEvents, n + burst - 1));
+  while (told(responses.slice(-1))[0] !== manyEvents) responses.push((await stream.next()).value);
+  leave.abort();
+  await assert.rejects(stream.next());
+  return told(responses);
+}
+
+const everyTenth = span(1, manyEvents / 10).map((n) => n * 10);
+
+for (const [name, request, expected] of [
+  ["everything", {}, span(1, manyEvents)],
+  ["what it asked for", { whitelist: [drops] }, everyTenth],
+  ["what it asked for, where most pieces have none of it", { whitelist: [{ destinationPort: ["443"] }, drops] }, undefined],
+] as ReadonlyArray<readonly [string, Request, number[] | undefined]>)
+  test(
+    `a follower that the ring overtook reads what it missed from the disk, in order and once: ${name}`,
+    withFolder(async (folder) => {
+      await using run = await startRun(folder);
+      const wanted = expected ?? span(1, manyEvents).filter((n) => n % 10 === 0 || n % 97 === 0);
+      assert.deepEqual(await followSlowly(run, request, 200), wanted);
+      assert.equal(run.store.counts.lost, 0);
+    }),
+  );
+
+test(
+  "a follower is told by number of what neither the ring nor the disk has",
+  withFolder(async (folder) => {
+    await using run = await startRun(folder);
+    const got = await followSlowly(run, {}, 500);
+    const seconds = got.filter((one) => typeof one === "number");
+    const losses = got.filter((one) => typeof one === "string");
+    const lost = losses.reduce((sum, text) => sum + Number(/^lost (\d+) \(3\)$/.exec(text)?.[1]), 0);
+    assert.ok(lost > 0);
+    assert.deepEqual([seconds.length + lost, lost], [manyEvents, run.store.counts.lost]);
+    assert.deepEqual(
+      seconds,
+      [...new Set(seconds)].sort((a, b) => a - b),
+    );
+  }),
+);
+
 test(
   "what the ring overwrote before it was kept is counted, here and for who reads it",
   withFolder(async (folder) => {

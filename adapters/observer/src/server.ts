@@ -4,7 +4,7 @@ import { AgentEventRing, EndpointResolver, type FlowContext, type FlowRing } fro
 import type { FlowHistory } from "./flows/flow-history.ts";
 import { readFlowsQuery } from "./flows/flows-query.ts";
 import { type FlowsReaderOptions, sendFlows } from "./flows/flows-reader.ts";
-import { Line } from "./flows/turn.ts";
+import { Line, Seats } from "./flows/turn.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.js";
 import { History } from "./gen/history/history_pb.js";
 import { GetFlowsRequestSchema, Observer } from "./gen/observer/observer_pb.js";
@@ -51,6 +51,9 @@ export interface HubbleServer extends AsyncDisposable {
   readonly refused: number;
 }
 
+/** Clients that read what they missed from history at a time: each holds two of its blocks. */
+const overtakenMax = 16;
+
 /** Serves until aborted. */
 export async function serveHubble(options: HubbleOptions & { readonly signal: AbortSignal }): Promise<void> {
   await using _server = await startHubble(options);
@@ -64,7 +67,7 @@ export async function startHubble(options: HubbleOptions): Promise<HubbleServer>
   const agentEvents = options.agentEvents ?? new AgentEventRing(nowNs, 1);
   const reader: FlowsReaderOptions = {
     ring,
-    ...(history === undefined ? {} : { history, line: new Line() }),
+    ...(history === undefined ? {} : { history, line: new Line(), seats: new Seats(overtakenMax) }),
     resolver: new EndpointResolver(context),
     emitter: { name: "Hubble", version },
     nowNs,

@@ -11,8 +11,8 @@ import {
 import { type Emitter, FlowEncoder } from "../encoding/flow-encoder.ts";
 import type { FlowHistory } from "./flow-history.ts";
 import { type FlowsQuery, isFlow, startSequence } from "./flows-query.ts";
-import { sendHistory } from "./history-reader.ts";
-import { type Line, Turn } from "./turn.ts";
+import { sendHistory, sendMissed } from "./history-reader.ts";
+import { type Line, type Seats, Turn } from "./turn.ts";
 
 /** Where encoded messages go. Resolves when more may be sent: a slow client is waited for, not buffered for. */
 export interface FlowSink {
@@ -29,6 +29,8 @@ export interface FlowsReaderOptions {
   readonly history?: FlowHistory;
   /** Whoever looks through history stands in this line. */
   readonly line?: Line;
+  /** Of those whom the ring has overtaken and who read what they missed from history. */
+  readonly seats?: Seats;
 }
 
 /** Where reading begins in the ring. */
@@ -44,8 +46,8 @@ const chunkBytes = 32_768;
 const lostReportIntervalNs = 1e9;
 
 /**
- * Sends what the query asks for. A reader holds a place in the ring and nothing else; when the ring overtakes it, what it missed is
- * counted exactly and told at most once a second.
+ * Sends what the query asks for. A reader holds a place in the ring and nothing else. When the ring overtakes it, it reads what it missed
+ * from history; what is not there either is counted exactly and told at most once a second.
  */
 export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, sink: FlowSink, signal: AbortSignal): Promise<void> {
   const turn = new Turn(options.nowNs);
@@ -55,10 +57,14 @@ export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, 
   turn.begin();
   while (!signal.aborted) {
     const state = reader.readTurn(turn);
-    if (state !== "more" && (state === "done" || !query.follow)) reader.reportLost(true);
+    if (state !== "more" && (state !== "caught-up" || !query.follow)) reader.reportLost(true);
     const messages = reader.take();
     if (messages.length > 0) await sink.write(messages);
     if (state === "done") return;
+    if (state === "overtaken") {
+      if (!(await readMissed(reader, query, options, turn, sink, signal))) return;
+      continue;
+    }
     if (state === "more") await turn.next();
     else if (!query.follow) return;
     else {
@@ -66,6 +72,28 @@ export async function sendFlows(query: FlowsQuery, options: FlowsReaderOptions, 
       turn.begin();
     }
   }
+}
+
+/** Sends what the ring has overwritten before it was read. False: that was all that was wanted. */
+async function readMissed(
+  reader: FlowsReader,
+  query: FlowsQuery,
+  options: FlowsReaderOptions,
+  turn: Turn,
+  sink: FlowSink,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { history, seats } = options;
+  using seat = history === undefined ? undefined : seats?.take();
+  turn.begin();
+  const next =
+    history === undefined || seat === undefined
+      ? reader.place
+      : await sendMissed(query, { ...options, history, turn }, reader.place, sink, signal);
+  if (next === undefined) return false;
+  reader.goOn(next);
+  turn.begin();
+  return true;
 }
 
 /** Where to read on in the ring, after history has told what is older; undefined when that was all. */
@@ -111,11 +139,22 @@ class FlowsReader {
     return this.#encoder.take();
   }
 
-  /** Reads on for one turn. "done": nothing will follow; "caught-up": nothing more for now. */
-  readTurn(turn: Turn): "done" | "more" | "caught-up" {
+  get place(): RingStart {
+    return { cursor: this.#cursor, end: this.#end, remaining: this.#remaining };
+  }
+
+  /** Goes on after history was asked for what is overwritten. What it does not have is lost. */
+  goOn({ cursor, remaining }: RingStart): void {
+    this.#remaining = remaining;
+    if (cursor === this.#cursor) this.#skipOverwritten();
+    else this.#cursor = cursor;
+  }
+
+  /** Reads on for one turn. "done": nothing will follow; "caught-up": nothing more for now; "overtaken": the next events are overwritten. */
+  readTurn(turn: Turn): "done" | "more" | "caught-up" | "overtaken" {
     const { ring } = this.#options;
     while (this.#encoder.size < chunkBytes) {
-      this.#skipOverwritten(ring);
+      if (this.#remaining > 0 && Math.min(ring.firstSequence, this.#end) > this.#cursor) return "overtaken";
       if (this.#cursor >= Math.min(this.#end, ring.nextSequence)) {
         this.reportLost(false);
         return "caught-up";
@@ -153,8 +192,8 @@ class FlowsReader {
     clearTimeout(timer);
   }
 
-  #skipOverwritten(ring: FlowRing): void {
-    const missed = Math.min(ring.firstSequence, this.#end) - this.#cursor;
+  #skipOverwritten(): void {
+    const missed = Math.min(this.#options.ring.firstSequence, this.#end) - this.#cursor;
     if (missed <= 0) return;
     const time = this.#wallClock(this.#options.nowNs());
     this.#lostFirst ??= time;

@@ -34,8 +34,33 @@ export async function sendHistory(
   signal: AbortSignal,
 ): Promise<RingStart | undefined> {
   const reader = new HistoryReader(query, options, start);
-  let blocks = await options.history.blocks();
-  let at = await reader.findStart(blocks, signal);
+  const blocks = await options.history.blocks();
+  return await sendBlocks(reader, options.history, blocks, await reader.findStart(blocks, signal), sink, signal);
+}
+
+/** Sends what the ring has overwritten from the given place on, and returns like `sendHistory`. */
+export async function sendMissed(
+  query: FlowsQuery,
+  options: HistoryReaderOptions,
+  start: RingStart,
+  sink: FlowSink,
+  signal: AbortSignal,
+): Promise<RingStart | undefined> {
+  const reader = new HistoryReader(query, options, start);
+  const blocks = await options.history.blocks();
+  const at = await reader.findSequence(blocks, start.cursor);
+  return at === undefined ? start : await sendBlocks(reader, options.history, blocks, at, sink, signal);
+}
+
+async function sendBlocks(
+  reader: HistoryReader,
+  history: FlowHistory,
+  firstBlocks: readonly HistoryBlock[],
+  start: number | undefined,
+  sink: FlowSink,
+  signal: AbortSignal,
+): Promise<RingStart | undefined> {
+  let [blocks, at] = [firstBlocks, start];
   while (!signal.aborted) {
     const readBefore = reader.readCount;
     for (let index = at ?? blocks.length; index < blocks.length; index += 1) {
@@ -47,7 +72,7 @@ export async function sendHistory(
     }
     const last = blocks.at(-1);
     if (last === undefined || at === undefined || (blocks.length === 1 && reader.readCount === readBefore)) return reader.ringStart();
-    blocks = await options.history.blocks(last.number);
+    blocks = await history.blocks(last.number);
     at = 0;
   }
   return undefined;
@@ -135,6 +160,33 @@ class HistoryReader {
     return found;
   }
 
+  /** The block of this ring's that has the event, or those after it; undefined when there is none. */
+  async findSequence(blocks: readonly HistoryBlock[], sequence: number): Promise<number | undefined> {
+    const { ring } = this.#options;
+    const at = blocks.findIndex(({ run, endSequence }) => run === ring.uuidPrefix && endSequence > sequence);
+    const block = blocks[at];
+    if (block === undefined) return undefined;
+    const { number, run, isLast } = block;
+    if (block.firstSequence >= sequence) {
+      this.#noteLost(block.firstSequence - sequence);
+      return at;
+    }
+    const content = this.#load(block, undefined);
+    const events = await content.then(
+      (loaded) => loaded.events,
+      () => undefined,
+    );
+    if (events === undefined) {
+      this.#noteLost(block.endSequence - sequence, LostEventSource.unknown);
+      this.#place = { number, run, isLast, index: block.count, sequence: block.endSequence, gaps: Number.POSITIVE_INFINITY };
+      return at;
+    }
+    this.#fetched = { number, content };
+    this.#place = placeIn(block, events, indexFrom(events, sequence));
+    this.#noteLost(this.#place.sequence - sequence);
+    return at;
+  }
+
   /** Sends a block's flows. "on": go on with the next; "ring": the ring has what follows; "done": that was all. */
   async readBlock(
     block: HistoryBlock,
@@ -149,7 +201,7 @@ class HistoryReader {
     const content = tooOld || !this.#mayMatch(block) ? undefined : await this.#load(block, next).catch(() => "damaged" as const);
     if (content === undefined || content === "damaged") {
       if (content === "damaged") this.#noteLost(block.count - place.index, LostEventSource.unknown);
-      if (place.index === 0 && !tooOld) this.#noteLost(block.missed);
+      if (!tooOld) this.#noteLost(block.endSequence - place.sequence - (block.count - place.index));
       this.readCount += block.count - place.index;
       place.index = block.count;
       place.sequence = block.endSequence;
@@ -287,6 +339,17 @@ class HistoryReader {
 }
 
 type Content = Awaited<ReturnType<HistoryBlock["load"]>>;
+
+/** The first event that has this sequence or a later one. */
+function indexFrom(events: EventBlock, sequence: number): number {
+  let [low, high] = [0, events.count];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (events.sequenceOf(middle) < sequence) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 function placeIn({ number, run, isLast }: HistoryBlock, events: EventBlock, index: number): Place {
   const gaps = events.gaps.filter(([before]) => before <= index).length;

@@ -36,6 +36,26 @@ export class Turn {
   }
 }
 
+/** For so many at a time; the others do without. */
+export class Seats {
+  #free: number;
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** Undefined when all are taken. To be disposed of by who leaves. */
+  take(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free -= 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#free += 1;
+      },
+    };
+  }
+}
+
 /** Those who have much to look through, one behind the other. */
 export class Line {
   #last: Promise<void> = Promise.resolve();
