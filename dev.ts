@@ -115,6 +115,24 @@ const verbs: Record<string, Verb> = {
       return ui(root, options);
     },
   },
+  image: {
+    usage: "image ui",
+    does: "make the image that serves Hubble UI's page: apps/ui/build/hubble-ui.tar",
+    async run(args) {
+      const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
+      if (positionals.join() !== "ui") throw new Error(`say which image: ui, not "${positionals.join(" ")}"`);
+      requireRoot("image");
+      const { imagePackages, installDebianPackages } = await import("./tools/src/debian-packages.ts");
+      installDebianPackages(imagePackages);
+      const [{ buildPage }, { buildUiImage }] = await Promise.all([
+        import("./tools/src/build-page.ts"),
+        import("./tools/src/build-ui-image.ts"),
+      ]);
+      await buildPage();
+      await buildUiImage();
+      return 0;
+    },
+  },
   exec: {
     usage: "exec POD COMMAND...",
     does: "run a command inside a pod of the lab",

@@ -29,6 +29,8 @@ export const etcdPackages: readonly DebianPackage[] = [{ name: "etcd-server", wh
 
 export const browserPackages: readonly DebianPackage[] = [{ name: "chromium", why: "is the browser in which Hubble UI is tested" }];
 
+export const imagePackages: readonly DebianPackage[] = [{ name: "buildah", why: "makes images" }];
+
 export const benchPackages: readonly DebianPackage[] = [
   { name: "nftables", why: "is what the datapath is compared with, and redirects to the DNS proxy where a test has no datapath" },
 ];
