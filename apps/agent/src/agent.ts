@@ -249,7 +249,7 @@ function pumpEvents({ kernel }: World, datapath: Datapath, { ring }: Node, signa
     events: datapath.maps.events,
     lost: datapath.maps.events_lost,
     signal,
-    onRecords: (bytes) => ring.append(bytes),
+    onRecords: (bytes, count) => ring.appendDrained(bytes, count, Number(kernel.monotonicNs())),
     onLost: (count) => ring.appendLost(LostEventSource.perfEventRingBuffer, Number(count), Number(kernel.monotonicNs())),
   });
 }

@@ -82,6 +82,18 @@ test("records that are too short or larger than the ring are counted and passed 
   assert.deepEqual(readAll(ring), [numbered(1, 24), numbered(4, 24)]);
 });
 
+test("what of a drained batch cannot be taken is noted as lost on its way, by number", () => {
+  const ring = new FlowRing({ capacity: 7, sizeBytes: 256, instance });
+  ring.appendDrained(frameRecords([numbered(1, 24)]), 1, 1e9);
+  assert.deepEqual([ring.size, ring.lost], [1, 0]);
+  const cut = frameRecords([numbered(2, 24), numbered(3, 8), numbered(4, 24), numbered(5, 24)]);
+  ring.appendDrained(cut.subarray(0, cut.length - 8), 4, 2e9);
+  const event = new EventView(new EndpointResolver(sampleContext()));
+  assert.ok(event.load(ring, ring.nextSequence - 1));
+  assert.deepEqual([event.isLost, event.subType, event.lostCount, event.timeNs], [true, 2, 2, 2e9]);
+  assert.deepEqual([ring.seen, ring.lost], [3, 2]);
+});
+
 test("losses stand in their place among the events and are not seen events", () => {
   const ring = new FlowRing({ capacity: 7, instance });
   ring.append(frameRecords([numbered(1, 24)]));

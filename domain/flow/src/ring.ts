@@ -1,4 +1,5 @@
 import { EventType, headerOffset, lostOffset } from "./event-layout.ts";
+import { LostEventSource } from "./flow.ts";
 import { sequenceOfUuid, uuidOf, uuidPrefixOf } from "./uuid.ts";
 
 export interface FlowRingOptions {
@@ -152,6 +153,12 @@ export class FlowRing {
     const count = this.#next - before;
     if (count > 0) this.#appended(count);
     return count;
+  }
+
+  /** Takes a batch that is known to have so many events. Those that cannot be taken are lost on their way here, and noted as that. */
+  appendDrained(batch: Uint8Array, count: number, nowNs: number): void {
+    const refused = count - this.append(batch);
+    if (refused > 0) this.appendLost(LostEventSource.observerEventsQueue, refused, nowNs);
   }
 
   /** Takes one record, without a frame around it. */

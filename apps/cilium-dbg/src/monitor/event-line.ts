@@ -8,6 +8,27 @@ export function eventLine(flow: flowpb.Flow): string {
   return clean(textOf(flow));
 }
 
+/** Who the ends are, what carried the packet and what decided: a line each, where there is something to say. */
+export function eventDetails(flow: flowpb.Flow): string[] {
+  const policies = [...flow.egressAllowedBy, ...flow.ingressAllowedBy, ...flow.egressDeniedBy, ...flow.ingressDeniedBy];
+  const { ethernet, tunnel, ipTraceId } = flow;
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ["from", partyText(flow.source)],
+    ["to", partyText(flow.destination)],
+    ["frame", ethernet === undefined ? "" : `${ethernet.source} -> ${ethernet.destination}`],
+    ["tunnel", tunnel?.IP === undefined ? "" : `${tunnel.IP.source} -> ${tunnel.IP.destination}`],
+    ["trace id", ipTraceId === undefined ? "" : String(ipTraceId.traceId)],
+    ["policies", policies.map(({ kind, namespace, name }) => `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`).join(", ")],
+  ];
+  return rows.filter(([, text]) => text !== "").map(([name, text]) => clean(`     ${name}: ${text}`));
+}
+
+function partyText(endpoint: flowpb.Endpoint | undefined): string {
+  if (endpoint === undefined) return "";
+  const pod = endpoint.podName === "" ? "" : `${endpoint.namespace}/${endpoint.podName} `;
+  return `${pod}identity ${endpoint.identity} [${endpoint.labels.join(" ")}]`;
+}
+
 function textOf(flow: flowpb.Flow): string {
   switch (flow.eventType?.type) {
     case EventType.drop:

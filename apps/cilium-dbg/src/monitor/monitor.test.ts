@@ -4,8 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { test } from "node:test";
-import { FlowRing } from "@cilium-ts/flow";
-import { buildDrop, buildPacket, buildTrace, buildVerdict, frameRecords, sampleContext } from "@cilium-ts/flow/testing";
+import { AgentEventRing, FlowRing } from "@cilium-ts/flow";
+import {
+  buildDebug,
+  buildDrop,
+  buildPacket,
+  buildTrace,
+  buildVerdict,
+  frameRecords,
+  sampleAgentEvents,
+  sampleContext,
+} from "@cilium-ts/flow/testing";
 import { startHubble } from "@cilium-ts/observer";
 import { eventually } from "@cilium-ts/testing";
 import { run } from "../run.ts";
@@ -33,13 +42,18 @@ const lines = [
   "-> endpoint 11 flow 0x0 , identity 1002->1001 state reply: 10.0.0.2:80 -> 10.0.0.1:40000 tcp SYN, ACK",
 ] as const;
 
-test("monitor follows the datapath's events, one line each", async () => {
+test("monitor follows the events of the datapath and of the agent, one line each", async () => {
   const folder = mkdtempSync(join(tmpdir(), "cilium-dbg-"));
   const socketPath = join(folder, "hubble.sock");
   const ring = new FlowRing({ capacity: 15, instance: new Uint8Array(9) });
-  const server = await startHubble({ socketPath, ring, context: sampleContext(), version: "0.1.0", nowNs: () => 60e9 });
+  const agentEvents = new AgentEventRing(() => 60e9);
+  const server = await startHubble({ socketPath, ring, agentEvents, context: sampleContext(), version: "0.1.0", nowNs: () => 60e9 });
   try {
-    const monitored = async (args: string, expected: readonly string[]): Promise<void> => {
+    const monitored = async (
+      args: string,
+      expected: readonly string[],
+      happen: () => void = () => void ring.append(events),
+    ): Promise<void> => {
       const out: string[] = [];
       const stdout = new Writable({
         decodeStrings: false,
@@ -50,12 +64,14 @@ test("monitor follows the datapath's events, one line each", async () => {
       const openKernel = (): Promise<never> => Promise.reject(new Error("monitor needs no kernel"));
       const world = { stdout, stderr: stdout, env, openKernel };
       const code = run(["monitor", ...args.split(" ").filter(Boolean)], world, leave.signal);
-      await eventually(() => assert.equal(server.streamCount, 1));
-      ring.append(events);
-      await eventually(() => assert.deepEqual(out.join("").trimEnd().split("\n"), ["Press Ctrl-C to quit", ...expected]));
+      const heading = args.includes("-j") ? [] : ["Press Ctrl-C to quit"];
+      const listeners = /agent|debug/.test(args) ? 1 : args.includes("-t") || args.includes("--type") ? 1 : 3;
+      await eventually(() => assert.equal(ring.listenerCount + agentEvents.listenerCount, listeners));
+      happen();
+      await eventually(() => assert.deepEqual(out.join("").trimEnd().split("\n"), [...heading, ...expected]));
       leave.abort();
       assert.equal(await code, 0);
-      await eventually(() => assert.equal(server.streamCount, 0));
+      await eventually(() => assert.equal(ring.listenerCount + agentEvents.listenerCount, 0));
     };
     await monitored("", lines);
     await monitored("-t drop,policy-verdict", lines.slice(0, 3));
@@ -63,8 +79,37 @@ test("monitor follows the datapath's events, one line each", async () => {
     await monitored("-t drop,trace --from 11 --to 22 --related-to 11", lines.slice(2, 5));
     await monitored("--from 22", [lines[5]]);
     await monitored("--type trace --related-to 22 --last 1", [lines[5], ...lines.slice(3)]);
+    const { 3: created, 5: failed, 8: upserted } = sampleAgentEvents;
+    const act = (): void => {
+      ring.append(events);
+      for (const event of [created, failed, upserted]) if (event !== undefined) agentEvents.append(event);
+    };
+    const acts = [
+      '>> Endpoint created: {"id":22,"labels":["k8s:app=web"],"pod-name":"web","namespace":"shop"}',
+      '>> Failed endpoint regeneration: {"id":22,"labels":["k8s:app=web"],"error":"no memory"}',
+      '>> IPCache entry upserted: {"cidr":"10.0.2.0/24","id":1004,"old-id":1003,"host-ip":"192.0.2.3","old-host-ip":"192.0.2.2"}',
+    ];
+    await monitored("--type agent", acts, act);
+    await monitored("--type agent --last 1 -j", [acts[2] ?? "", ...acts].map(asJson), act);
+    await monitored("-t debug", ["CPU ?: endpoint 22 DBG_POLICY_DENIED: DBG_POLICY_DENIED 1 2 3"], () =>
+      ring.appendRecord(buildDebug({ message: 5, reporter: 22, arguments: [1, 2, 3] })),
+    );
+    await monitored("-t drop -v", [
+      lines[2],
+      "     from: default/client identity 1001 [k8s:app=client k8s:io.kubernetes.pod.namespace=default]",
+      "     to: shop/web identity 1002 [k8s:app=web k8s:io.kubernetes.pod.namespace=shop]",
+      "     frame: 02:00:00:00:00:01 -> 02:00:00:00:00:02",
+    ]);
+    await monitored("-t drop -j", ['{"source":"OBSERVER_EVENTS_QUEUE","num_events_lost":"5"}'], () => ring.appendLost(2, 5, 60e9));
+    await monitored("-t drop", ["Lost 5 events (OBSERVER_EVENTS_QUEUE)"], () => ring.appendLost(2, 5, 60e9));
   } finally {
     await server[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true });
   }
 });
+
+/** The line of an event of the agent, as JSON. */
+function asJson(line: string): string {
+  const [, subtype = "", message = ""] = /^>> ([^:]+): (.*)$/.exec(line) ?? [];
+  return `{"type":"agent","subtype":"${subtype}","message":${message}}`;
+}
