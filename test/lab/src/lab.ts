@@ -247,6 +247,9 @@ export class Lab implements AsyncDisposable {
       "EVENTS_SERVER_PORT=12000",
       `FLOWS_API_ADDR=${address}:4245`,
       `UI_KUBECONFIG=${this.kubeconfigPath}`,
+      // Who reaches the lab's page owns the machine.
+      "UI_CHANGES_AS=backend",
+      `UI_PUBLIC_URL=${this.uiUrl}`,
       `UI_STATIC_DIR=${join(this.#options.root, "apps/ui/build/page")}`,
       process.execPath,
       join(this.#options.root, "apps/ui-backend/build/bin/main.js"),

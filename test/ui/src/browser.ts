@@ -29,8 +29,13 @@ export class Tab implements AsyncDisposable {
   readonly errors: string[] = [];
   readonly #context: BrowserContext;
 
-  static async open(browser: Browser, url: string, size = { width: 1_440, height: 900 }): Promise<Tab> {
-    const context = await browser.newContext({ viewport: size, acceptDownloads: true });
+  static async open(
+    browser: Browser,
+    url: string,
+    size = { width: 1_440, height: 900 },
+    headers: Record<string, string> = {},
+  ): Promise<Tab> {
+    const context = await browser.newContext({ viewport: size, acceptDownloads: true, extraHTTPHeaders: headers });
     const tab = new Tab(context, await context.newPage());
     await tab.page.goto(url);
     return tab;

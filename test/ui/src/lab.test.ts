@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
@@ -223,6 +224,23 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
     await page.reload();
     await eventually(async () => assert.match(await tab.editorText(), /port: "8080"/));
     await tab.picture("suggest");
+    assert.deepEqual(tab.errors, []);
+  });
+
+  test("applies a policy to the cluster, and takes it away again", async () => {
+    await eventually(async () => assert.ok(await ask()));
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies`);
+    const { page } = tab;
+    await page.getByLabel("Policy as YAML").fill(readFileSync(join(root, "test/lab/manifests/deny-server.yaml"), "utf8"));
+    await page.getByRole("button", { name: "Apply…" }).click();
+    await page.getByText("would be created").waitFor();
+    await page.getByRole("button", { name: "Apply now" }).click();
+    await page.getByText("CiliumNetworkPolicy/default/deny-server: applied.").waitFor();
+    await eventually(async () => assert.equal(await ask(), false));
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await page.getByRole("button", { name: "Delete it now" }).click();
+    await page.getByText("CiliumNetworkPolicy/default/deny-server: deleted.").waitFor();
+    await eventually(async () => assert.ok(await ask()));
     assert.deepEqual(tab.errors, []);
   });
 

@@ -135,6 +135,7 @@ suite("changing policies as the user who asks", () => {
     assert.deepEqual(conflict.objects?.[0]?.conflicts, [
       { field: "spec.endpointSelector", reason: "kubectl has set it to something else" },
       { field: "spec.ingress", reason: "kubectl has set it to something else" },
+      { field: "spec.egress", reason: "the text does not have it, and what others have set would stay" },
     ]);
     const staying = await change("apply", policy("{ endpointSelector: { matchLabels: { app: web, tier: front } } }"), bob);
     assert.deepEqual(staying.objects?.[0]?.conflicts.map(({ field }) => field).sort(), ["spec.egress", "spec.ingress"]);

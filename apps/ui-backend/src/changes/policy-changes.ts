@@ -126,16 +126,12 @@ export class PolicyChanges {
     };
     const resourceVersion = current?.metadata.resourceVersion;
     const body = resourceVersion === undefined ? object : { ...object, metadata: { ...object.metadata, resourceVersion } };
-    const result = await write(body, true);
-    const kept = current === undefined ? [] : keptFields(current, object).filter((path) => hasField(result, path));
-    if (kept.length > 0 && !replaces) {
-      const conflicts = kept.map((path) => ({
-        field: path.join("."),
-        reason: "others have set it, the text does not have it, and it would stay",
-      }));
-      return refused(key, "fields that the text does not have would stay", conflicts);
-    }
-    const changed = kept.length > 0 || current === undefined || !isSameText(current, result);
+    const missing = current === undefined ? [] : keptFields(current, object);
+    const tried = await write(body, true).catch((cause: unknown) => conflictsIn(cause, missing));
+    if (isConflicts(tried)) return refused(key, "others have set fields of it", tried);
+    const kept = missing.filter((path) => hasField(tried, path));
+    if (kept.length > 0 && !replaces) return refused(key, "fields that the text does not have would stay", keptConflicts(kept));
+    const changed = kept.length > 0 || current === undefined || !isSameText(current, tried);
     const outcome = current === undefined ? "created" : changed ? "changed" : "unchanged";
     if (kept.length > 0 && resourceVersion !== undefined) {
       const patch = { type: "merge", body: replacingPatch(object, kept, resourceVersion) } as const;
@@ -153,9 +149,8 @@ export class PolicyChanges {
         return await act();
       } catch (cause) {
         if (!(cause instanceof KubernetesError) || cause.status === 0 || cause.status >= 500) throw cause;
-        const conflicts = conflictsIn(cause);
-        if (cause.status === 409 && conflicts.length === 0 && left > 1) continue;
-        return refused(key, withoutRequest(errorMessage(cause)), conflicts);
+        if (cause.status === 409 && left > 1) continue;
+        return refused(key, withoutRequest(errorMessage(cause)));
       }
     }
   }
@@ -225,8 +220,21 @@ function managersIn(cause: KubernetesError): readonly string[] {
   return managerConflicts(cause).map(({ manager }) => manager);
 }
 
-function conflictsIn(cause: KubernetesError): readonly ChangeConflict[] {
-  return managerConflicts(cause).map(({ field, manager }) => ({ field, reason: `${manager} has set it to something else` }));
+/** With what would go, too, when all of it is replaced. Throws what is no conflict of fields. */
+function conflictsIn(cause: unknown, missing: readonly (readonly string[])[]): readonly ChangeConflict[] {
+  const conflicts = cause instanceof KubernetesError ? managerConflicts(cause) : [];
+  if (conflicts.length === 0) throw cause;
+  const told = conflicts.map(({ field, manager }) => ({ field, reason: `${manager} has set it to something else` }));
+  const isTold = (path: string): boolean => told.some(({ field }) => `${path}.`.startsWith(`${field}.`));
+  return [...told, ...keptConflicts(missing.filter((path) => !isTold(path.join("."))))];
+}
+
+function keptConflicts(paths: readonly (readonly string[])[]): readonly ChangeConflict[] {
+  return paths.map((path) => ({ field: path.join("."), reason: "the text does not have it, and what others have set would stay" }));
+}
+
+function isConflicts(tried: KubernetesObject | readonly ChangeConflict[]): tried is readonly ChangeConflict[] {
+  return Array.isArray(tried);
 }
 
 function hasField(object: KubernetesObject, path: readonly string[]): boolean {

@@ -1,5 +1,5 @@
 import type { PolicySummary, PolicyText } from "@cilium-ts/service-map/view";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { usePage } from "../state/page.tsx";
 import { useAnswer } from "../state/use-answer.ts";
 import { PolicyEditor } from "./policy-editor.tsx";
@@ -11,6 +11,7 @@ export function PoliciesTab(): ReactNode {
   const { address } = usePage();
   const answer = useAnswer<readonly PolicySummary[]>("api/policies", refreshMs);
   const { policy } = address;
+  const [told, setTold] = useState("");
   return (
     <div className="policies">
       <section aria-label="Policies" className="policies-list" tabIndex={0}>
@@ -18,7 +19,10 @@ export function PoliciesTab(): ReactNode {
         {answer.kind === "problem" && <p className="empty">Policies cannot be shown: {answer.problem}.</p>}
         {answer.kind === "answer" && <PolicyTable policies={answer.value} chosen={policy} />}
       </section>
-      {policy === undefined ? <PolicyEditor key="" initial="" source={undefined} /> : <ExistingPolicy key={policy} policyKey={policy} />}
+      <div className="policies-one">
+        <p role="status">{told}</p>
+        {policy === undefined ? <NewPolicy onTold={setTold} /> : <ExistingPolicy key={policy} policyKey={policy} onTold={setTold} />}
+      </div>
     </div>
   );
 }
@@ -83,8 +87,21 @@ function PolicyTable({
   );
 }
 
-function ExistingPolicy({ policyKey }: { readonly policyKey: string }): ReactNode {
-  const answer = useAnswer<PolicyText>(`api/policies/text?${new URLSearchParams({ key: policyKey })}`);
+type Tell = (text: string) => void;
+
+function NewPolicy({ onTold }: { readonly onTold: Tell }): ReactNode {
+  const { go } = usePage();
+  const onApplied = (keys: readonly string[]): void => {
+    onTold(`${keys.join(", ")}: applied.`);
+    go({ policy: keys[0] });
+  };
+  return <PolicyEditor initial="" source={undefined} generation={0} onApplied={onApplied} onDeleted={() => undefined} />;
+}
+
+function ExistingPolicy({ policyKey, onTold }: { readonly policyKey: string; readonly onTold: Tell }): ReactNode {
+  const { go } = usePage();
+  const [version, setVersion] = useState(0);
+  const answer = useAnswer<PolicyText>(`api/policies/text?${new URLSearchParams({ key: policyKey, version: String(version) })}`);
   if (answer.kind === "waiting") return <p className="empty">Reading the policy…</p>;
   if (answer.kind === "problem")
     return (
@@ -92,5 +109,15 @@ function ExistingPolicy({ policyKey }: { readonly policyKey: string }): ReactNod
         {policyKey} cannot be shown: {answer.problem}.
       </p>
     );
-  return <PolicyEditor initial={answer.value.yaml} source={policyKey} />;
+  const { yaml, generation } = answer.value;
+  const onApplied = (keys: readonly string[]): void => {
+    onTold(`${keys.join(", ")}: applied.`);
+    if (keys.includes(policyKey)) setVersion((count) => count + 1);
+    else go({ policy: keys[0] });
+  };
+  const onDeleted = (): void => {
+    onTold(`${policyKey}: deleted.`);
+    go({ policy: undefined });
+  };
+  return <PolicyEditor initial={yaml} source={policyKey} generation={generation} onApplied={onApplied} onDeleted={onDeleted} />;
 }

@@ -1,5 +1,6 @@
 import type { PolicyProblem, WhatIfAnswer } from "@cilium-ts/service-map/view";
 import { type ReactNode, useEffect, useState } from "react";
+import { ChangePolicy } from "../changes/change-policy.tsx";
 import { saveFile } from "../parts/save-file.ts";
 import { type Answer, askBackend } from "../state/ask-backend.ts";
 import { readPreference, writePreference } from "../state/preferences.ts";
@@ -14,18 +15,30 @@ function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
+interface PolicyEditorProps {
+  readonly initial: string;
+  readonly source: string | undefined;
+  /** Of the policy as it was read; 0 for a new one. */
+  readonly generation: number;
+  readonly onApplied: (keys: readonly string[]) => void;
+  readonly onDeleted: () => void;
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number";
+}
+
 /** A policy as text, what is wrong with it, and what it would do to flows that were recorded. What was written is kept in this browser. */
-export function PolicyEditor({ initial, source }: { readonly initial: string; readonly source: string | undefined }): ReactNode {
-  const draftName = `draft-${source ?? "new"}`;
-  const [yaml, setYaml] = useState(() => readPreference(draftName, isText) ?? initial);
+export function PolicyEditor({ initial, source, generation, onApplied, onDeleted }: PolicyEditorProps): ReactNode {
+  const draft = useDraft({ initial, source, generation });
+  const { yaml } = draft;
   const [notes, setNotes] = useState<readonly string[]>([]);
   const [whatIf, setWhatIf] = useState<Answer<WhatIfAnswer>>();
   const [goTo, setGoTo] = useState<PolicyProblem>();
   const problems = useProblems(yaml);
   const write = (text: string): void => {
-    setYaml(text);
     setWhatIf(undefined);
-    writePreference(draftName, text === initial ? null : text);
+    draft.write(text);
   };
   const replay = async (minutes: number, isDeletion: boolean): Promise<void> => {
     setWhatIf({ kind: "waiting" });
@@ -63,25 +76,79 @@ export function PolicyEditor({ initial, source }: { readonly initial: string; re
       <PolicyText yaml={yaml} problems={problems.kind === "answer" ? problems.value : none} goTo={goTo} onChange={write} />
       <Problems problems={problems} onGo={(problem) => setGoTo({ ...problem })} />
       {notes.length > 0 && <p className="muted">{notes.join("; ")}</p>}
-      <div className="actions">
-        <span>What if this were applied?</span>
-        {[15, 60, 1_440].map((minutes) => (
-          <button key={minutes} type="button" disabled={yaml.trim() === ""} onClick={() => void replay(minutes, false)}>
-            Replay {minutes < 60 ? `${minutes} minutes` : minutes === 60 ? "an hour" : "a day"}
-          </button>
-        ))}
-        {source !== undefined && (
-          <button type="button" onClick={() => void replay(60, true)}>
-            What if it were deleted?
-          </button>
-        )}
-      </div>
+      <ReplayButtons hasText={yaml.trim() !== ""} isExisting={source !== undefined} onReplay={(...asked) => void replay(...asked)} />
       {whatIf !== undefined && <WhatIf answer={whatIf} />}
-      <p className="muted">
-        Nothing is changed from here: apply it with <code>kubectl apply -f policy.yaml</code>.
-      </p>
+      <ChangePolicy
+        yaml={yaml}
+        source={source === undefined ? undefined : { key: source, generation: draft.began }}
+        hasErrors={problems.kind === "answer" && problems.value.some(({ severity }) => severity === "error")}
+        onApplied={(keys) => {
+          draft.forget();
+          onApplied(keys);
+        }}
+        onDeleted={() => {
+          draft.forget();
+          onDeleted();
+        }}
+      />
     </section>
   );
+}
+
+function ReplayButtons({
+  hasText,
+  isExisting,
+  onReplay,
+}: {
+  readonly hasText: boolean;
+  readonly isExisting: boolean;
+  readonly onReplay: (minutes: number, isDeletion: boolean) => void;
+}): ReactNode {
+  return (
+    <div className="actions">
+      <span>What if this were applied?</span>
+      {[15, 60, 1_440].map((minutes) => (
+        <button key={minutes} type="button" disabled={!hasText} onClick={() => onReplay(minutes, false)}>
+          Replay {minutes < 60 ? `${minutes} minutes` : minutes === 60 ? "an hour" : "a day"}
+        </button>
+      ))}
+      {isExisting && (
+        <button type="button" onClick={() => onReplay(60, true)}>
+          What if it were deleted?
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface Draft {
+  readonly yaml: string;
+  /** The generation of the policy that the text began with. */
+  readonly began: number;
+  write(text: string): void;
+  /** It is in the cluster now, or of no more use. */
+  forget(): void;
+}
+
+/** What is written is kept in this browser, with what it began with: that may have changed until the page is opened again. */
+function useDraft({ initial, source, generation }: Pick<PolicyEditorProps, "initial" | "source" | "generation">): Draft {
+  const textName = `draft-${source ?? "new"}`;
+  const beganName = `${textName}-began`;
+  const [yaml, setYaml] = useState(() => readPreference(textName, isText) ?? initial);
+  const [began, setBegan] = useState(() => readPreference(beganName, isNumber) ?? generation);
+  return {
+    yaml,
+    began,
+    write(text) {
+      setYaml(text);
+      writePreference(textName, text === initial ? null : text);
+      writePreference(beganName, text === initial ? null : began);
+      if (text === initial) setBegan(generation);
+    },
+    forget() {
+      for (const name of [textName, beganName]) writePreference(name, null);
+    },
+  };
 }
 
 /** What the backend finds, a moment after the last change. */

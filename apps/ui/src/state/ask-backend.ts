@@ -11,7 +11,7 @@ export async function askBackend<T>(path: string, options: { readonly signal: Ab
   try {
     const response = await fetch(path, {
       signal,
-      ...(body === undefined ? {} : { method: "POST", body, headers: { "content-type": "application/yaml" } }),
+      ...(body === undefined ? {} : { method: "POST", body, headers: { "content-type": "application/yaml", "x-hubble-ui": "1" } }),
     });
     if (!response.ok) return { kind: "problem", problem: await problemOf(response) };
     return { kind: "answer", value: (await response.json()) as T };
