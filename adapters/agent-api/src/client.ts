@@ -8,6 +8,7 @@ import type {
   DaemonConfiguration,
   DaemonConfigurationSpec,
   DebugInfo,
+  DNSLookup,
   Endpoint,
   EndpointChangeRequest,
   EndpointConfigurationStatus,
@@ -18,6 +19,7 @@ import type {
   IPAMResponse,
   IPListEntry,
   LabelConfiguration,
+  NameManager,
   NodeID,
   Policy,
   SelectorIdentityMapping,
@@ -162,6 +164,22 @@ export class AgentClient implements Disposable {
 
   addresses(signal: AbortSignal, options: { cidr?: string } = {}): Promise<readonly IPListEntry[]> {
     return this.#get("/ip", signal, options.cidr === undefined ? {} : { query: { cidr: options.cidr } });
+  }
+
+  /** What endpoints have heard of names; of one endpoint, in the forms of `parseEndpointId`, when it is given. */
+  nameCache(
+    signal: AbortSignal,
+    { endpoint, ...query }: { endpoint?: string; matchpattern?: string; cidr?: string; source?: string } = {},
+  ): Promise<readonly DNSLookup[]> {
+    return this.#get(endpoint === undefined ? "/fqdn/cache" : `/fqdn/cache/${encodeURIComponent(endpoint)}`, signal, { query });
+  }
+
+  async forgetNames(query: { matchpattern?: string }, signal: AbortSignal): Promise<void> {
+    await this.call("DELETE", "/fqdn/cache", signal, { query });
+  }
+
+  names(signal: AbortSignal): Promise<NameManager> {
+    return this.#get("/fqdn/names", signal);
   }
 
   maps(signal: AbortSignal): Promise<BPFMapList> {

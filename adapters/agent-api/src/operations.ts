@@ -8,6 +8,7 @@ import type {
   ClusterNodeStatus,
   DaemonConfiguration,
   DebugInfo,
+  DNSLookup,
   Endpoint,
   EndpointChangeRequest,
   EndpointConfigurationStatus,
@@ -19,6 +20,7 @@ import type {
   IPListEntry,
   LabelConfiguration,
   Labels,
+  NameManager,
   NodeID,
   Policy,
   PolicyEnforcement,
@@ -95,6 +97,22 @@ export interface AgentOperations {
     request: { readonly cidr: string | undefined; readonly labels: Labels },
     signal: AbortSignal,
   ): Promise<readonly IPListEntry[] | undefined>;
+
+  /** What endpoints have heard of names: of one endpoint, when it is named. Undefined: there is no such endpoint. */
+  nameCache(
+    request: {
+      readonly endpoint: EndpointId | undefined;
+      readonly pattern: string | undefined;
+      readonly cidr: string | undefined;
+      /** `lookup`, or `connection`: kept only because a connection uses it. */
+      readonly source: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<Success<200, readonly DNSLookup[]> | Refusal<400 | 404>>;
+  /** Names that match the pattern; all, when there is none. */
+  forgetNames(request: { readonly pattern: string | undefined }, signal: AbortSignal): Promise<Success<200> | Refusal<400>>;
+  /** What rules ask for by name. */
+  names(signal: AbortSignal): Promise<NameManager>;
 
   /** Numbers of other nodes in the datapath. */
   nodeIds(signal: AbortSignal): Promise<readonly NodeID[]>;

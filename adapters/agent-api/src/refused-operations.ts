@@ -11,7 +11,6 @@ export interface RefusedOperation {
 const policyObjects = "policies come from Kubernetes alone: apply a CiliumNetworkPolicy";
 const madeByPlugin = "endpoints are made and changed by the CNI plugin and their pods' objects";
 const noServices = "this agent does not balance load yet: kube-proxy serves the services";
-const noNames = "this agent has no DNS proxy yet, and learns no names";
 const noPrefilter = "there is no prefilter in XDP: deny by a CiliumClusterwideNetworkPolicy with fromCIDR in ingressDeny";
 const noBgp = "this agent does not speak BGP yet";
 
@@ -33,10 +32,6 @@ export const refusedOperations: readonly RefusedOperation[] = [
   { method: "DELETE", path: "/prefilter", why: noPrefilter },
   { method: "GET", path: "/cgroup-dump-metadata", why: "nothing is attached to control groups, so none are looked at" },
   { method: "GET", path: "/map/{name}/events", why: "changes of maps are not kept: GET /map/{name} shows what is in them" },
-  { method: "GET", path: "/fqdn/cache", why: noNames },
-  { method: "DELETE", path: "/fqdn/cache", why: noNames },
-  { method: "GET", path: "/fqdn/cache/{id}", why: noNames },
-  { method: "GET", path: "/fqdn/names", why: noNames },
   { method: "GET", path: "/bgp/peers", why: noBgp },
   { method: "GET", path: "/bgp/routes", why: noBgp },
   { method: "GET", path: "/bgp/route-policies", why: noBgp },

@@ -19,6 +19,7 @@ export function agentRoutes(operations: AgentOperations): readonly Route[] {
     ...addressRoutes(operations),
     ...endpointRoutes(operations),
     ...policyRoutes(operations),
+    ...nameRoutes(operations),
     ...refusedRoutes(),
   ];
 }
@@ -145,6 +146,23 @@ function policyRoutes(operations: AgentOperations): Route[] {
     ),
     route("GET", "/policy/selectors", async ({ signal }) => found(await operations.policySelectors(signal))),
     route("GET", "/policy/explain", (request) => explain(operations, request)),
+  ];
+}
+
+function nameRoutes(operations: AgentOperations): Route[] {
+  const given = (query: URLSearchParams, name: string): string | undefined => query.get(name) || undefined;
+  const asked = (query: URLSearchParams) => ({
+    pattern: given(query, "matchpattern"),
+    cidr: given(query, "cidr"),
+    source: given(query, "source"),
+  });
+  return [
+    route("GET", "/fqdn/cache", ({ query, signal }) => operations.nameCache({ endpoint: undefined, ...asked(query) }, signal)),
+    route("GET", "/fqdn/cache/{id}", (request) =>
+      withEndpoint(request, (endpoint) => operations.nameCache({ endpoint, ...asked(request.query) }, request.signal)),
+    ),
+    route("DELETE", "/fqdn/cache", ({ query, signal }) => operations.forgetNames({ pattern: given(query, "matchpattern") }, signal)),
+    route("GET", "/fqdn/names", async ({ signal }) => found(await operations.names(signal))),
   ];
 }
 

@@ -43,7 +43,10 @@ function nodeOperations(asked: unknown[]): NodeOperations {
   };
 }
 
-type AddressOperations = Pick<AgentOperations, "allocateAddresses" | "claimAddress" | "releaseAddress" | "addresses">;
+type AddressOperations = Pick<
+  AgentOperations,
+  "allocateAddresses" | "claimAddress" | "releaseAddress" | "addresses" | "nameCache" | "forgetNames" | "names"
+>;
 
 function addressOperations(asked: unknown[]): AddressOperations {
   return {
@@ -60,6 +63,16 @@ function addressOperations(asked: unknown[]): AddressOperations {
       asked.push(["release", request]);
       return done;
     },
+    async nameCache(request) {
+      asked.push(["name cache", request]);
+      if (request.endpoint !== undefined && !isSeven(request.endpoint)) return refused(404, "there is no such endpoint");
+      return found([{ fqdn: "www.test.", ips: ["192.0.2.1"], "endpoint-id": 7 }]);
+    },
+    async forgetNames(request) {
+      asked.push(["forget names", request]);
+      return done;
+    },
+    names: async () => ({ FQDNPolicySelectors: [{ selectorString: "MatchName: www.test, MatchPattern: " }] }),
     addresses: async ({ cidr }) => (cidr === "192.0.2.0/24" ? undefined : [{ cidr: "10.0.0.5/32", identity: 300 }]),
   };
 }

@@ -529,6 +529,9 @@ test("every method of the client asks for what it is named after", async () => {
     assert.deepEqual([explained.to.identity, explained.protocol, explained.port, explained.verdict], [2, "UDP", 53, "allowed"]);
     assert.equal((await client.clusterNodes(never)).self, "default/n1");
     assert.equal((await client.addresses(never, { cidr: "10.0.0.0/8" })).length, 1);
+    assert.equal((await client.nameCache(never, { endpoint: "7", matchpattern: "*.test" })).length, 1);
+    await client.forgetNames({ matchpattern: "*.test" }, never);
+    assert.equal((await client.names(never)).FQDNPolicySelectors?.length, 1);
     assert.equal((await client.maps(never)).maps?.length, 1);
     assert.ok((await client.map("x", never)).path);
   });

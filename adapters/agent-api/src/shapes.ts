@@ -259,6 +259,29 @@ export interface Label {
   readonly source?: string;
 }
 
+/** A name that an endpoint has looked up. */
+export interface DNSLookup {
+  /** With the dot at the end. */
+  readonly fqdn?: string;
+  readonly ips?: readonly string[];
+  /** Seconds. */
+  readonly ttl?: number;
+  readonly "lookup-time"?: string;
+  readonly "expiration-time"?: string;
+  readonly "endpoint-id"?: number;
+  readonly source?: string;
+}
+
+export interface NameManager {
+  readonly DNSPollNames?: readonly string[];
+  readonly FQDNPolicySelectors?: readonly SelectorEntry[];
+}
+
+export interface SelectorEntry {
+  readonly selectorString?: string;
+  readonly regexString?: string;
+}
+
 export interface IPListEntry {
   readonly cidr: string;
   readonly identity: number;

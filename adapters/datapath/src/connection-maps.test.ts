@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { openFakeKernel } from "@cilium-ts/kernel/testing";
 import { type AddressBytes, parseAddress } from "@cilium-ts/net";
+import { addressesInUse } from "./addresses-in-use.ts";
 import { ConnectionMaps } from "./connection-maps.ts";
 import { type CtEntry, ctFlags, encodeCtEntry, encodeCtKey4, encodeCtKey6, maps } from "./gen/index.ts";
 import { proxyMark } from "./proxy-marks.ts";
@@ -47,6 +48,14 @@ for (const [low, high] of [
       assert.equal(connections.find(fromLow), undefined);
       put(0);
       assert.deepEqual([connections.find(fromHigh), connections.find(fromLow)], [undefined, ends]);
+    });
+
+    test("keeps both of its addresses in use, until it has expired or is denied", () => {
+      put(0);
+      const used = (nowS: number): string[] => [...addressesInUse({ ct4, ct6 }, new Set([low, high, "192.0.2.9"]), nowS)].sort();
+      assert.deepEqual([used(9), used(10)], [[low, high], []]);
+      put(ctFlags.denied);
+      assert.deepEqual(used(9), []);
     });
 
     test("is not found once policy denies it", () => {

@@ -1,3 +1,4 @@
+export { addressesInUse } from "./addresses-in-use.ts";
 export { type ConnectionEnds, ConnectionMaps, type TrackedConnection } from "./connection-maps.ts";
 export type { DatapathCounters } from "./datapath-counters.ts";
 export { type DatapathDevices, DeviceLinks } from "./device-links.ts";

@@ -13,6 +13,8 @@ import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
 import { serveDeleteQueue } from "./cni/delete-queue.ts";
 import { Controllers } from "./controllers.ts";
+import type { NodeDns } from "./dns/node-dns.ts";
+import { knownNames, openNodeDns } from "./dns/open-node-dns.ts";
 import { NodeHealth, type NodeHealthOptions } from "./health/node-health.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
 import { followPools } from "./ipam/follow-pools.ts";
@@ -52,6 +54,7 @@ export interface World {
 
 const sweepMs = 10_000;
 const expireMs = 60_000;
+const expireNamesMs = 5_000;
 const retryFailedMs = 30_000;
 const forgetFlowsMs = 5_000;
 const learnNodeMs = 30_000;
@@ -92,14 +95,18 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
     if (pool instanceof MultiPool) pool.takeNode(object);
   };
   const given = { ...world, options, datapath, netlink, client, pool, readiness, mtu };
-  const node = createNode({ ...given, ...metrics.nodeObserver, onAddressesChanged, onOwnNode, signal: tasks.signal });
+  const onEndpointGone = (id: number): void => dns.endpointGone(id);
+  const events = { onAddressesChanged, onOwnNode, onEndpointGone };
+  const node = createNode({ ...given, ...metrics.nodeObserver, ...events, signal: tasks.signal });
+  await using dns = openNodeDns({ ...world, options, node, datapath, observer: metrics.dnsObserver });
   const masquerading = new Masquerading({ netlink, datapath, remoteNodes: node.remoteNodes, devices, podPrefixes: () => pool.prefixes() });
   pool.watchPrefixes(() => masquerading.addressesChanged());
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
+  dns.restore(knownNames(options.dns, log));
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, client, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
-  const sampled = { node, datapath, pool, controllers, readiness };
+  const sampled = { node, dns, datapath, pool, controllers, readiness };
   const operations = createOperations({ ...sampled, hubble, options, routers, cni, mtu, nodeHealth: () => health });
   const probing = { kernel, clock, options, node, readiness, metrics };
   await using health = options.healthChecking ? await openHealth(probing, localNode, operations, tasks.signal) : undefined;
@@ -115,7 +122,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   tasks.run("serve the API", (signal) => door.serve(operations, signal, { onFailure, onServed: (request) => metrics.served(request) }));
   if (options.masquerade) tasks.run("masquerade", (signal) => masquerading.run(signal));
   if (health !== undefined) startHealth(tasks, health, controllers, onFailure);
-  const parts = { world, options, client, node, network, localNode, pool, routers, controllers, readiness };
+  const parts = { world, options, client, node, dns, network, localNode, pool, routers, controllers, readiness };
   startFollowing(tasks, parts);
   startKeeping(tasks, parts);
   startRepeating(tasks, parts);
@@ -156,6 +163,7 @@ interface AgentParts {
   readonly options: AgentOptions;
   readonly client: KubernetesClient;
   readonly node: Node;
+  readonly dns: NodeDns;
   readonly network: NodeNetwork;
   readonly localNode: LocalNode;
   readonly pool: NodePool;
@@ -165,13 +173,14 @@ interface AgentParts {
 }
 
 /** What others tell. */
-function startFollowing(tasks: TaskGroup, { world, options, client, node, network, pool, readiness }: AgentParts): void {
+function startFollowing(tasks: TaskGroup, { world, options, client, node, dns, network, pool, readiness }: AgentParts): void {
   const { datapath } = network;
   const { nodeName } = options;
   if (pool instanceof MultiPool) tasks.run("follow pools", (signal) => followPools({ ...world, client, nodeName, pool }, signal));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
   tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
   tasks.run("enforce what was restored", (signal) => enforceOnceSynced(world, node, datapath, readiness, signal));
+  tasks.run("serve DNS", (signal) => dns.serve(signal));
   tasks.run("read events", (signal) => pumpEvents(world, datapath, node, signal));
   tasks.run("follow the node's addresses", (signal) => node.hostAddresses.follow(signal));
   tasks.run("follow the node's devices", (signal) => node.deviceNames.follow(signal));
@@ -189,12 +198,16 @@ function startKeeping(tasks: TaskGroup, { node, network, localNode, controllers 
 }
 
 /** What is done again and again. */
-function startRepeating(tasks: TaskGroup, { world, node, network, localNode, pool, routers, controllers, readiness }: AgentParts): void {
+function startRepeating(
+  tasks: TaskGroup,
+  { world, node, dns, network, localNode, pool, routers, controllers, readiness }: AgentParts,
+): void {
   const { datapath } = network;
   const every = (task: string, intervalMs: number, work: (signal: AbortSignal) => void | Promise<void>): void =>
     tasks.run(task, (signal) => controllers.every(task, intervalMs, signal, () => work(signal)));
   every("learn about the node", learnNodeMs, (signal) => learnNode(localNode, node, routers, signal));
   every("sweep connections", sweepMs, () => void datapath.sweepConntrack());
+  every("forget names", expireNamesMs, () => dns.expire());
   every("sweep policies", sweepMs, () => void node.realised.sweep());
   every("retry endpoints", retryFailedMs, () => retryEndpoints(node, datapath, readiness));
   every("take back addresses", expireMs, () => pool.expire());

@@ -87,6 +87,11 @@ export class FlowHistory {
     if (gone !== undefined) this.#onPodGone(gone.namespace, gone.podName);
   }
 
+  /** By which names an endpoint has looked the address up; none: it has not. */
+  setNames(endpointId: number, address: AddressBytes, names: readonly string[]): void {
+    this.context.setNames(endpointId, address, names, this.#options.monotonicNs());
+  }
+
   setIdentity(id: number, labels: Labels): void {
     this.context.setIdentity(id, labels.format(), this.#options.monotonicNs());
   }

@@ -64,6 +64,21 @@ test("what the kernel refuses stays wanted, and what is wrong in it is found", a
   assert.deepEqual([...(await table.target.realised(signal))], ["192.0.2.0/24"], "neither what lacks nor what has drifted");
 });
 
+test("it is known whether the kernel has been told", async () => {
+  const { map, refuse } = createMap();
+  const table = new IpcacheTable(map, () => {});
+  const prefix = "192.0.2.1/32";
+  refuse();
+  table.upsert(prefix, "names", 300);
+  assert.deepEqual([table.isRealised(prefix), table.isRealised("192.0.2.2/32")], [false, true]);
+  await table.target.apply(table.table.get(prefix) ?? assert.fail(), new AbortController().signal);
+  assert.equal(table.isRealised(prefix), true);
+  refuse();
+  table.upsert(prefix, "names", 301);
+  table.upsert(prefix, "names", 302);
+  assert.equal(table.isRealised(prefix), true);
+});
+
 test("a row is written once, and again only when somebody has changed it in the kernel", async () => {
   const { map, rows } = createMap();
   let writes = 0;

@@ -20,6 +20,8 @@ export class IpcacheTable {
   readonly #onChange: (change: IpcacheChange) => void;
   /** Prefixes whose row is in the kernel since it last changed: the reconciler need not write it once more. */
   readonly #written = new Set<string>();
+  /** Prefixes of which the kernel has not what it should: it has refused the write. */
+  readonly #refused = new Set<string>();
   readonly table = new Table<string, DesiredRow>({ name: "ipcache", keyOf: (row) => row.prefix, sources: ["agent"] });
 
   constructor(map: IpcacheMap, onChange: (change: IpcacheChange) => void) {
@@ -39,6 +41,11 @@ export class IpcacheTable {
   /** 0: nobody is known to have it. */
   identityOf(address: AddressBytes): number {
     return this.#merged.lookup(address)?.identity ?? 0;
+  }
+
+  /** Whether the kernel has been told all that is known of the prefix. */
+  isRealised(prefix: string): boolean {
+    return !this.#refused.has(prefix);
   }
 
   rows(): Iterable<IpcacheRow> {

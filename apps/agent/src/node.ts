@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Datapath } from "@cilium-ts/datapath";
-import { EndpointIdAllocator } from "@cilium-ts/endpoint";
+import { EndpointIdAllocator, type EndpointRow } from "@cilium-ts/endpoint";
 import { FlowRing } from "@cilium-ts/flow";
 import { LocalIdentityAllocator, reservedIdentities, reservedPeers } from "@cilium-ts/identity";
 import type { Kernel } from "@cilium-ts/kernel";
@@ -61,6 +61,7 @@ export interface Foundation {
   onRegenerated(outcome: "success" | "fail"): void;
   /** The node's own addresses are other ones now. */
   onAddressesChanged(underlay: readonly string[]): void;
+  onEndpointGone(id: number): void;
   /** This node's own object as it is now; undefined: it is gone. */
   onOwnNode(object: KubernetesObject | undefined): void;
 }
@@ -152,19 +153,25 @@ export function createNode(foundation: Foundation): Node {
     },
     onChange(id, row, before) {
       policy.agentEvents.endpointChanged(row, before);
-      if (row === undefined) policy.flows.removeEndpoint(id);
-      else policy.flows.setEndpoint(row);
-      if (row !== undefined) published.set(row);
-      else if (before !== undefined) {
-        published.delete(before);
-        // Another pod of that name may have come before this one's late end.
-        for (const other of endpoints.index.byPod(before.podNamespace, before.podName)) if (other.id !== id) published.set(other);
-      }
+      if (row === undefined) {
+        policy.flows.removeEndpoint(id);
+        foundation.onEndpointGone(id);
+      } else policy.flows.setEndpoint(row);
+      publish(published, endpoints, row, before);
     },
   });
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
   return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, proxies, ring: createRing(options), hostAddresses, deviceNames };
+}
+
+function publish(published: PublishedEndpoints, { index }: Endpoints, row: EndpointRow | undefined, before: EndpointRow | undefined): void {
+  if (row !== undefined) published.set(row);
+  else if (before !== undefined) {
+    published.delete(before);
+    // Another pod of that name may have come before this one's late end.
+    for (const other of index.byPod(before.podNamespace, before.podName)) if (other.id !== before.id) published.set(other);
+  }
 }
 
 function createRing({ flowCapacity: capacity }: AgentOptions): FlowRing {
@@ -283,6 +290,11 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
   const updates: PolicyUpdates = new PolicyUpdates({
     engine,
     localIdentities,
+    names: {
+      ttlSMin: options.dns.ttlSMin,
+      addressCountMax: options.dns.addressCountMax,
+      keptCountMax: options.dns.keptCountMax,
+    },
     wantedIdentity: (prefix) => former.wanted(prefix),
     claimPrefix(prefix, { id, labels }) {
       flows.setIdentity(id, labels);

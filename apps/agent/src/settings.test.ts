@@ -115,3 +115,19 @@ test("what becomes of flows is read as Cilium names it", () => {
   ])
     assert.ok(problems.includes(part), `${part} is not in ${problems}`);
 });
+
+test("what the DNS proxy does is said with Cilium's words", () => {
+  const parsed = parse([
+    ...["--tofqdns-min-ttl", "60", "--tofqdns-dns-reject-response-code", "nameError"],
+    ...["--tofqdns-proxy-response-max-delay", "250ms", "--dnsproxy-concurrency-limit", "7", "--enable-l7-proxy", "false"],
+  ]);
+  const { ttlSMin, refusedWith, answerDelayMsMax, inFlightMax, enabled } = parsed.kind === "options" ? parsed.options.dns : assert.fail();
+  assert.deepEqual([ttlSMin, refusedWith, answerDelayMsMax, inFlightMax, enabled], [60, 3, 250, 7, false]);
+  const usual = parse([]);
+  assert.deepEqual(usual.kind === "options" && [usual.options.dns.inFlightMax, usual.options.dns.refusedWith], [4_096, 5]);
+  const wrong = parse(["--tofqdns-dns-reject-response-code", "rude"]);
+  assert.match(
+    wrong.kind === "problems" ? wrong.problems.join() : "",
+    /--tofqdns-dns-reject-response-code is one of refused, nameError|refused or nameError/,
+  );
+});

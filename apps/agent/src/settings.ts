@@ -3,6 +3,7 @@ import type { ServeAddress } from "@cilium-ts/http-endpoint";
 import type { LogLevel } from "@cilium-ts/log";
 import { type Prefix, parsePrefix } from "@cilium-ts/net";
 import { readSettingTexts, type Setting, SettingsReader, settingDirectory, settingLines } from "@cilium-ts/std";
+import { type DnsSettings, dnsSettings, readDnsSettings } from "./dns/dns-settings.ts";
 import { type HubbleSettings, hubbleSettings, readHubbleSettings } from "./hubble/hubble-settings.ts";
 
 /** Names are those of Cilium's agent where it has the setting. */
@@ -107,6 +108,7 @@ const settings = [
   },
   { name: "bpf-ct-global-max", value: "N", fallback: "131072", says: "connections tracked for each IP family" },
   { name: "log-level", value: "LEVEL", fallback: "info", says: "error, warn, info or debug" },
+  ...dnsSettings,
   ...hubbleSettings,
 ] as const satisfies readonly Setting[];
 
@@ -129,6 +131,7 @@ export interface AgentOptions {
   readonly metricsAddress: ServeAddress | undefined;
   readonly hubbleSocketPath: string;
   readonly hubble: HubbleSettings;
+  readonly dns: DnsSettings;
   readonly deleteQueueDirectory: string;
   readonly bpfRoot: string;
   readonly ipv4Range: Prefix;
@@ -217,6 +220,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     metricsAddress: reader.address("prometheus-serve-addr"),
     hubbleSocketPath: reader.required("hubble-socket-path"),
     hubble: readHubbleSettings(reader),
+    dns: readDnsSettings(reader),
     deleteQueueDirectory: reader.required("delete-queue-dir"),
     bpfRoot: reader.required("bpf-root"),
     ipv4Range: range("ipv4-range", 4, 8),

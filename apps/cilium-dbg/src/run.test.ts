@@ -124,6 +124,22 @@ ID     LABELS                                    REFCOUNT
   ],
   ["identity get 1", "\nID   LABELS\n1    reserved:host\n"],
   [
+    "fqdn cache list -p *.test",
+    `
+Endpoint   Source   FQDN        TTL   ExpirationTime             IPs
+11         lookup   www.test.   30    2026-01-01T00:00:30.000Z   192.0.2.1,192.0.2.2
+`,
+  ],
+  ["fqdn cache list -s connection", "\nEndpoint   Source   FQDN   TTL   ExpirationTime   IPs\n"],
+  ["fqdn cache clean -f", "\nFQDN cache cleared\n"],
+  [
+    "fqdn names",
+    `
+SELECTOR                               EXPRESSION
+MatchName: www.test., MatchPattern:    ^www[.]test[.]$
+`,
+  ],
+  [
     "ip list",
     `
 IP             IDENTITY                                  SOURCE

@@ -7,6 +7,7 @@ import { addConfig } from "./config.ts";
 import { agentSocketDefault, bpfRootDefault, Context } from "./context.ts";
 import { addDebugInformation, addNodeIds } from "./debuginfo.ts";
 import { addEndpoint } from "./endpoint.ts";
+import { addFqdn } from "./fqdn.ts";
 import { addHealth } from "./health.ts";
 import { addIdentity } from "./identity.ts";
 import { addIp } from "./ip.ts";
@@ -23,6 +24,7 @@ const groups = [
   addEndpoint,
   addHealth,
   addIdentity,
+  addFqdn,
   addIp,
   addNode,
   addNodeIds,

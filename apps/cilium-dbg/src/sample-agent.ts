@@ -79,6 +79,26 @@ const nodeOperations: Partial<AgentOperations> = {
       },
     ],
   }),
+  nameCache: async ({ source }) => ({
+    status: 200,
+    body:
+      source === "connection"
+        ? []
+        : [
+            {
+              fqdn: "www.test.",
+              ips: ["192.0.2.1", "192.0.2.2"],
+              ttl: 30,
+              "endpoint-id": 11,
+              source: "lookup",
+              "expiration-time": "2026-01-01T00:00:30.000Z",
+            },
+          ],
+  }),
+  forgetNames: async () => ({ status: 200, body: undefined }),
+  names: async () => ({
+    FQDNPolicySelectors: [{ selectorString: "MatchName: www.test., MatchPattern: ", regexString: "^www[.]test[.]$" }],
+  }),
   addresses: async () => [
     { cidr: "10.0.1.22/32", identity: 1002, hostIP: "172.31.0.11", metadata: { source: "local" } },
     { cidr: "0.0.0.0/0", identity: 9, metadata: { source: "restored" } },

@@ -50,9 +50,9 @@ export class LocalIdentityAllocator {
     return this.#acquire(text, text, () => cidrLabels(prefix, this.#families), wantedId);
   }
 
-  /** Of addresses that share these labels and no prefix, as those that have one name. Takes a reference. */
-  acquireLabels(labels: Labels): LocalAllocation {
-    return this.#acquire(labels.key, "", () => labels, undefined);
+  /** Of addresses that share these labels and no prefix, as those that have one name. Takes a reference. `wantedId` is asked for new ones. */
+  acquireLabels(labels: Labels, wantedId: () => number | undefined = () => undefined): LocalAllocation {
+    return this.#acquire(labels.key, "", () => labels, this.#byText.has(labels.key) ? undefined : wantedId());
   }
 
   #acquire(text: string, prefix: string, createLabels: () => Labels, wantedId: number | undefined): LocalAllocation {

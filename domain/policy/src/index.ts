@@ -15,6 +15,7 @@ export {
   subjectOf,
   verdictOfBoth,
 } from "./explain/explain.ts";
+export { EndpointLookups, type Lookup, type NamesChange } from "./names/endpoint-lookups.ts";
 export { type LearnedName, LearnedNames, type LearnedNamesOptions } from "./names/learned-names.ts";
 export { canonicalName, matchesPattern, nameLabel, nameProblem } from "./names/name-pattern.ts";
 export { icmpTypeByName } from "./rules/icmp-types.ts";
@@ -50,5 +51,5 @@ export {
   type TierSection,
 } from "./rules/rule.ts";
 export { isHost, selects } from "./rules/rule-subject.ts";
-export { unmetNeeds } from "./rules/unmet-needs.ts";
+export { type NodeAbilities, unmetNeeds } from "./rules/unmet-needs.ts";
 export type { ChosenPeers } from "./selectors/selector-cache.ts";

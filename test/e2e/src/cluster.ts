@@ -138,6 +138,11 @@ export class Cluster implements AsyncDisposable {
       .map((line) => JSON.parse(line).flow);
   }
 
+  /** What the agent's pods have heard of names. */
+  async fqdnCache(): Promise<ReadonlyArray<{ readonly fqdn?: string; readonly ips?: readonly string[]; readonly source?: string }>> {
+    return await this.agent.nameCache(signal);
+  }
+
   hubble(...args: readonly string[]): Promise<string> {
     const program = join(repositoryRoot, "apps/hubble/build/bin/main.js");
     return runOrThrow(process.execPath, [program, ...args, "--server", `unix://${this.lab.node().hubbleSocketPath}`]);

@@ -75,6 +75,13 @@ export class Workload implements Place {
     return this.#call({ do: "look", name }) as Promise<StreamState>;
   }
 
+  /** The addresses of a name by the server at the place; the error's code where there are none. */
+  resolve(hostname: string, server: Place, family: Family): Promise<readonly string[] | Outcome> {
+    return this.#call({ do: "resolve", server: server[family], hostname, family: family === "ipv4" ? 4 : 6 }) as Promise<
+      readonly string[] | Outcome
+    >;
+  }
+
   close(): void {
     this.#socket.destroy();
   }

@@ -1,4 +1,5 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { Resolver } from "node:dns/promises";
 import { createServer, type Server, type Socket, connect as tcpConnect } from "node:net";
 import { createInterface } from "node:readline";
 import { SctpEnds } from "./sctp-ends.ts";
@@ -13,7 +14,9 @@ export type WorkloadRequest =
   | ({ readonly do: "ask"; readonly protocol: Protocol; readonly address: string; readonly port: number } & AskLimits)
   /** A TCP connection over which a byte goes every 10 ms, there and back, until it ends. */
   | { readonly do: "stream"; readonly name: string; readonly address: string; readonly port: number }
-  | { readonly do: "look"; readonly name: string };
+  | { readonly do: "look"; readonly name: string }
+  /** The addresses of a name, as a resolver finds them: by UDP, and by TCP where that cuts them off. */
+  | { readonly do: "resolve"; readonly server: string; readonly hostname: string; readonly family: 4 | 6 };
 
 export type Protocol = "tcp" | "udp" | "sctp";
 
@@ -105,6 +108,8 @@ async function serve(request: WorkloadRequest): Promise<unknown> {
       return "started";
     case "look":
       return streams.get(request.name)?.look();
+    case "resolve":
+      return resolve(request);
   }
 }
 
@@ -154,6 +159,17 @@ function askUdp({ address, port, timeoutMs, sizeBytes = 1 }: Ask): Promise<Outco
     socket.connect(port, address, () => socket.send(Buffer.alloc(sizeBytes)));
     setTimeout(() => resolve("timeout"), timeoutMs).unref();
   }).finally(() => socket.close());
+}
+
+/** Addresses in order, or the error's code. */
+async function resolve({ server, hostname, family }: Extract<WorkloadRequest, { do: "resolve" }>): Promise<readonly string[] | Outcome> {
+  const resolver = new Resolver({ timeout: 1_000, tries: 2 });
+  resolver.setServers([server]);
+  try {
+    return (await (family === 4 ? resolver.resolve4(hostname) : resolver.resolve6(hostname))).sort();
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code ?? String(cause);
+  }
 }
 
 function main(socketPath: string): void {

@@ -29,6 +29,7 @@ function watch() {
     agentEvents: { policyUpdated() {}, policyDeleted() {}, serviceUpserted() {} },
     clusterName: "default",
     nodeSelectorLabels: true,
+    dns: { enabled: true },
     log,
   });
   const of = (kind: string) => {

@@ -12,6 +12,7 @@ import {
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { unmetNeeds } from "@cilium-ts/policy";
+import type { DnsSettings } from "../dns/dns-settings.ts";
 import type { FlowHistory } from "../flow-history.ts";
 import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
@@ -24,6 +25,7 @@ export interface PolicyObjectsOptions {
   readonly agentEvents: Pick<AgentEvents, "policyUpdated" | "policyDeleted" | "serviceUpserted">;
   readonly clusterName: string;
   readonly nodeSelectorLabels: boolean;
+  readonly dns: Pick<DnsSettings, "enabled">;
   readonly log: Log;
   /** An object was taken over, or refused because it is not valid. */
   onPolicy?(outcome: "success" | "fail"): void;
@@ -48,7 +50,7 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       options.onPolicy?.(valid ? "success" : "fail");
       if (!valid) return;
       const key = keyOf(resource, object.metadata);
-      for (const need of unmetNeeds(rules, false)) options.log.warn(`${key}: ${need}`);
+      for (const need of unmetNeeds(rules, { hostFirewall: false, dnsProxy: options.dns.enabled })) options.log.warn(`${key}: ${need}`);
       updates.upsertPolicy(key, rules);
       options.agentEvents.policyUpdated(rules, updates.revision);
     };

@@ -45,6 +45,7 @@ async function follow(
     agentEvents: { policyUpdated() {}, policyDeleted() {}, serviceUpserted() {} },
     clusterName: "default",
     nodeSelectorLabels: true,
+    dns: { enabled: true },
     log,
   }).map(({ resource, handlers }) => reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }));
   try {

@@ -12,6 +12,7 @@ import {
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
+import type { DnsSettings } from "../dns/dns-settings.ts";
 import type { FlowHistory } from "../flow-history.ts";
 import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { AuditMode } from "../policy/audit-mode.ts";
@@ -27,6 +28,7 @@ export interface WatchClusterOptions {
   readonly nodeName: string;
   readonly clusterName: string;
   readonly nodeSelectorLabels: boolean;
+  readonly dns: Pick<DnsSettings, "enabled">;
   readonly pods: Pods;
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;

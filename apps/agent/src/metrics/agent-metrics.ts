@@ -1,3 +1,4 @@
+import type { Outcome } from "@cilium-ts/dns-proxy";
 import type { KubernetesClient } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { type Labels, Metrics } from "@cilium-ts/metrics";
@@ -13,6 +14,15 @@ export interface ServedRequest {
 }
 
 const secondsBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** As `cilium_policy_l7_total` counts it; the others are only received. */
+const ruleOf: Partial<Record<Outcome, string>> = {
+  answered: "forwarded",
+  timeout: "forwarded",
+  unreachable: "forwarded",
+  refused: "denied",
+  malformed: "parse_errors",
+};
 
 /** What the agent counts as it happens, under the names that Cilium's agent gives it. What can be looked up is in `sampledMetrics`. */
 export class AgentMetrics {
@@ -30,6 +40,10 @@ export class AgentMetrics {
   readonly #policyErrors;
   readonly #regenerations;
   readonly #probeSeconds;
+  readonly #dnsMessages;
+  readonly #dnsSeconds;
+  readonly #namesForgotten;
+  readonly #lateUpdates;
 
   /** `nowMs`: the clock on the wall. */
   constructor(nowMs: () => number) {
@@ -54,6 +68,15 @@ export class AgentMetrics {
       "cilium_endpoint_regenerations_total",
       "Endpoints whose policy was brought into the kernel, by outcome.",
     );
+    this.#dnsMessages = registry.counter("cilium_policy_l7_total", "Questions to name servers, by what became of them.");
+    this.#dnsSeconds = registry.histogram("cilium_proxy_upstream_reply_seconds", "How long servers took to answer.", secondsBounds);
+    this.#namesForgotten = registry.counter("cilium_fqdn_gc_deletions_total", "Names of addresses that were forgotten.");
+    this.#lateUpdates = registry.counter(
+      "cilium_proxy_datapath_update_timeout_total",
+      "Answers that were released before their addresses were in force.",
+    );
+    for (const rule of ["received", "forwarded", "denied", "parse_errors"]) this.#dnsMessages.increase({ rule, proxy_type: "fqdn" }, 0);
+    for (const counter of [this.#namesForgotten, this.#lateUpdates]) counter.increase({}, 0);
     for (const outcome of ["success", "fail"]) {
       this.#policyChanges.increase({ outcome }, 0);
       this.#regenerations.increase({ outcome }, 0);
@@ -111,6 +134,20 @@ export class AgentMetrics {
       if (outcome === "fail") this.#policyErrors.increase();
     },
     onRegenerated: (outcome: "success" | "fail"): void => this.#regenerations.increase({ outcome }),
+  };
+
+  /** For the proxy of DNS. */
+  readonly dnsObserver = {
+    onOutcome: (outcome: Outcome, seconds: number | undefined): void => {
+      const rule = ruleOf[outcome];
+      this.#dnsMessages.increase({ rule: "received", proxy_type: "fqdn" });
+      if (rule !== undefined) this.#dnsMessages.increase({ rule, proxy_type: "fqdn" });
+      if (seconds === undefined) return;
+      const error = outcome === "answered" ? "" : outcome === "timeout" ? "timeout" : "proxyErr";
+      this.#dnsSeconds.observe(seconds, { error, protocol_l7: "dns", scope: "upstreamTime" });
+    },
+    onForgotten: (count: number): void => this.#namesForgotten.increase({}, count),
+    onLateUpdate: (): void => this.#lateUpdates.increase(),
   };
 
   text(): string {

@@ -4,6 +4,7 @@ import { dropReasonText } from "@cilium-ts/flow";
 import { clusterIdentityMin } from "@cilium-ts/identity";
 import { Metrics } from "@cilium-ts/metrics";
 import type { Controllers } from "../controllers.ts";
+import type { NodeDns } from "../dns/node-dns.ts";
 import type { NodePool } from "../ipam/node-pool.ts";
 import type { Node } from "../node.ts";
 import type { Readiness } from "../readiness.ts";
@@ -11,6 +12,7 @@ import { agentVersion } from "../version.ts";
 
 export interface SampledParts {
   readonly node: Node;
+  readonly dns: Pick<NodeDns, "lookups" | "lost" | "zombies">;
   readonly datapath: Datapath;
   readonly pool: NodePool;
   readonly controllers: Controllers;
@@ -30,6 +32,7 @@ export function sampledMetrics(parts: SampledParts): string {
   sampleMaps(metrics, parts);
   sampleEndpoints(metrics, parts.node);
   samplePolicy(metrics, parts.node);
+  sampleNames(metrics, parts);
   sampleAddresses(metrics, parts.pool);
   sampleAgent(metrics, parts);
   return metrics.text();
@@ -93,6 +96,31 @@ function samplePolicy(metrics: Metrics, node: Node): void {
     counts[id >= 1 << 24 ? "node_local" : id >= clusterIdentityMin ? "cluster_local" : "reserved"] += 1;
   const identities = metrics.gauge("cilium_identity", "Identities that are known, by type.");
   for (const [type, count] of Object.entries(counts)) identities.set(count, { type });
+}
+
+function sampleNames(metrics: Metrics, { node, dns }: SampledParts): void {
+  const kept = { names: new Map<number, Set<string>>(), addresses: new Map<number, Set<string>>() };
+  for (const { endpointId, name, address } of dns.lookups.all()) {
+    for (const [sets, value] of [
+      [kept.names, name],
+      [kept.addresses, address],
+    ] as const) {
+      const set = sets.get(endpointId) ?? new Set();
+      sets.set(endpointId, set.add(value));
+    }
+  }
+  const names = metrics.gauge("cilium_fqdn_active_names", "Names that an endpoint has looked up.");
+  for (const [id, set] of kept.names) names.set(set.size, { endpoint: String(id) });
+  const addresses = metrics.gauge("cilium_fqdn_active_ips", "Addresses that it was answered with.");
+  for (const [id, set] of kept.addresses) addresses.set(set.size, { endpoint: String(id) });
+  const zombies = metrics.gauge("cilium_fqdn_alive_zombie_connections", "Of those, kept only because a connection uses them.");
+  for (const [id, count] of dns.zombies()) zombies.set(count, { endpoint: String(id) });
+  metrics.gauge("cilium_fqdn_selectors", "Names and patterns that rules have.").set(node.updates.names.patterns.size);
+  const refused = metrics.counter("cilium_fqdn_refused_total", "Names and addresses that were not kept, because there were too many.");
+  refused.increase({}, node.updates.names.refused + dns.lookups.refused);
+  metrics.counter("cilium_fqdn_lost_answers_total", "Answers that were none, or could not be sent.").increase({}, dns.lost);
+  const redirects = metrics.gauge("cilium_proxy_redirects", "Proxies that listen, by what they look at.");
+  for (const { parser } of node.proxies.rows()) redirects.set(1, { protocol: parser });
 }
 
 function sampleAddresses(metrics: Metrics, { pools }: NodePool): void {

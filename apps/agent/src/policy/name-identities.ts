@@ -8,6 +8,8 @@ export interface NameIdentitiesOptions {
   readonly localIdentities: LocalIdentityAllocator;
   /** A prefix that has an identity and is about to lose it does not count. */
   isLeaving(prefix: string): boolean;
+  /** The number that an address should have: its own of an earlier run, or one that means nothing in the kernel. */
+  wantedIdentity(prefix: string): number | undefined;
   onProblem(message: string): void;
 }
 
@@ -48,7 +50,7 @@ export class NameIdentities {
       const labels = this.#labelsOf(address);
       const before = this.#current.get(address);
       if (labels === undefined ? before === undefined : before?.labels.equals(labels)) continue;
-      const allocation = labels && this.#options.localIdentities.acquireLabels(labels);
+      const allocation = labels && this.#options.localIdentities.acquireLabels(labels, () => this.#wanted(address));
       if (allocation?.ok === false) {
         this.#options.onProblem(allocation.problem);
         continue;
@@ -65,6 +67,10 @@ export class NameIdentities {
   /** The address has moved. The identity that nobody has any more, if that was the last. */
   release({ before }: NameMove): LocalIdentity | undefined {
     return before === undefined ? undefined : this.#options.localIdentities.releaseLabels(before.labels);
+  }
+
+  #wanted(address: string): number | undefined {
+    return this.#options.wantedIdentity(`${address}/${address.includes(":") ? 128 : 32}`);
   }
 
   #labelsOf(address: string): Labels | undefined {

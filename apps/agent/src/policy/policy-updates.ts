@@ -3,7 +3,9 @@ import type { Labels } from "@cilium-ts/labels";
 import {
   type CidrGroup,
   canonicalName,
+  type LearnedName,
   LearnedNames,
+  type LearnedNamesOptions,
   type NamedPort,
   type PolicyChange,
   type PolicyEngine,
@@ -17,6 +19,7 @@ import { NameIdentities, type NameMove } from "./name-identities.ts";
 export interface PolicyUpdatesOptions {
   readonly engine: PolicyEngine;
   readonly localIdentities: LocalIdentityAllocator;
+  readonly names?: LearnedNamesOptions;
   /** The number that a prefix should have: its own of an earlier run, which entries in the kernel still mean, or one that means nothing there. */
   wantedIdentity(prefix: string): number | undefined;
   /** The kernel learns whose the addresses of a prefix are, or forgets it. */
@@ -42,7 +45,7 @@ export class PolicyUpdates {
   readonly #affected = new Set<string>();
   readonly #prefixesAdded = new Set<string>();
   readonly #prefixesRemoved = new Set<string>();
-  readonly #names = new LearnedNames();
+  readonly #names: LearnedNames;
   readonly #nameIdentities: NameIdentities;
   readonly #rules = new Map<string, readonly Rule[]>();
   readonly #cidrGroups = new Map<string, CidrGroup>();
@@ -56,8 +59,15 @@ export class PolicyUpdates {
   constructor(options: PolicyUpdatesOptions) {
     this.#options = options;
     const { localIdentities, onProblem } = options;
+    this.#names = new LearnedNames(options.names);
     const isLeaving = (prefix: string): boolean => this.#prefixesRemoved.has(prefix);
-    this.#nameIdentities = new NameIdentities({ names: this.#names, localIdentities, isLeaving, onProblem });
+    const wantedIdentity = (prefix: string): number | undefined => options.wantedIdentity(prefix);
+    this.#nameIdentities = new NameIdentities({ names: this.#names, localIdentities, isLeaving, wantedIdentity, onProblem });
+  }
+
+  /** Names that are known, their addresses, patterns that rules have, and what was not learned because there was too much. */
+  get names(): Pick<LearnedNames, "size" | "addressCount" | "patterns" | "refused"> {
+    return this.#names;
   }
 
   /** A name server has answered. Rules about the name hold for the addresses when this has been carried out (`flush`). */
@@ -65,9 +75,23 @@ export class PolicyUpdates {
     this.#touchNames(this.#names.learn(canonicalName(name), addresses, ttlS, nowS));
   }
 
+  /** Addresses of names whose time is over. */
+  expiredNames(nowS: number): ReadonlySet<string> {
+    return this.#names.expired(nowS);
+  }
+
   /** Forgets what has expired, but for what a connection still uses. */
   expireNames(nowS: number, isUsed: (address: string) => boolean): void {
     this.#touchNames(this.#names.expire(nowS, isUsed));
+  }
+
+  /** What an earlier run had learned, before anything is carried out. */
+  restoreNames(names: Iterable<LearnedName>, graceS: number, nowS: number): void {
+    this.#touchNames(this.#names.restore(names, graceS, nowS));
+  }
+
+  forgetNames(matches: (name: string) => boolean): void {
+    this.#touchNames(this.#names.forget(matches));
   }
 
   /** Moves with every change of a policy. */

@@ -25,6 +25,7 @@ import { formatPrefix, parseAddress, parsePrefix, prefixContains } from "@cilium
 import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
 import type { ControllerState, Controllers } from "../controllers.ts";
+import type { NodeDns } from "../dns/node-dns.ts";
 import { subjectOf } from "../endpoints/kernel-shape.ts";
 import type { NodeHealth } from "../health/node-health.ts";
 import type { NodeHubble } from "../hubble/node-hubble.ts";
@@ -37,11 +38,13 @@ import { agentVersion } from "../version.ts";
 import { clusterNodesShape } from "./cluster-nodes.ts";
 import { type ExplainOptions, explainPolicy } from "./explain-policy.ts";
 import { mapList, mapShape } from "./map-shape.ts";
+import { nameOperations } from "./name-operations.ts";
 import { policyShape } from "./policy-shape.ts";
 import { selectorMappings } from "./selector-shape.ts";
 
 export interface OperationsOptions {
   readonly node: Node;
+  readonly dns: NodeDns;
   readonly hubble: Pick<NodeHubble, "certificateExpiresMs">;
   readonly options: AgentOptions;
   readonly routers: Routers;
@@ -105,6 +108,12 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
     policySelectors: async () => selectorMappings(node.engine.chosenPeers(), node.updates.rules()),
     explainPolicy: async (request) => explainPolicy(explainOptions(parts), request),
     addresses: async ({ cidr, labels }) => addressesOf(node, cidr, labels),
+    ...nameOperations({
+      dns: parts.dns,
+      patterns: () => node.updates.names.patterns,
+      endpointIdOf: (id) => rowsOf(node, id)[0]?.id,
+      nowMs: Date.now,
+    }),
     nodeIds: async () => [], // The datapath knows nodes by their addresses.
     debugInformation: async () => ({
       "cilium-version": `cilium-ts ${agentVersion}`,

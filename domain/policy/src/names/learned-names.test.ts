@@ -58,6 +58,15 @@ test("after a restart nothing is forgotten before the grace is over", () => {
   assert.deepEqual([...after.expire(130, unused)], ["1.1.1.1"]);
 });
 
+test("names that are to be forgotten are, and an address keeps its others", () => {
+  const names = new LearnedNames();
+  names.addPattern("*.example");
+  names.learn("a.example", ["1.1.1.1", "1.1.1.2"], 60, 0);
+  names.learn("b.example", ["1.1.1.2"], 60, 0);
+  assert.deepEqual([...names.forget((name) => name === "a.example")], ["1.1.1.1", "1.1.1.2"]);
+  assert.deepEqual([names.patternsOf("1.1.1.1"), names.patternsOf("1.1.1.2"), names.size], [[], ["*.example"], 1]);
+});
+
 test("whatever the order of changes, patterns mean what they say, and every change is told, on 300 sequences", () => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const random = createRandom(seed);

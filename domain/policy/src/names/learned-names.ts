@@ -55,6 +55,15 @@ export class LearnedNames {
     return this.#names.size;
   }
 
+  get addressCount(): number {
+    return this.#namesOf.size;
+  }
+
+  /** That rules have. */
+  get patterns(): ReadonlySet<string> {
+    return this.#patterns;
+  }
+
   /** Patterns that mean the address, sorted. */
   patternsOf(address: string): string[] {
     const patterns = new Set<string>();
@@ -64,8 +73,11 @@ export class LearnedNames {
     return [...patterns].sort();
   }
 
-  addresses(): Iterable<string> {
-    return this.#namesOf.keys();
+  /** Addresses that a name has only as long as a connection uses them. */
+  expired(nowS: number): ReadonlySet<string> {
+    const late = new Set<string>();
+    for (const { addresses } of this.#names.values()) for (const [address, expiresS] of addresses) if (expiresS <= nowS) late.add(address);
+    return late;
   }
 
   addPattern(pattern: string): ReadonlySet<string> {
@@ -134,6 +146,20 @@ export class LearnedNames {
         if (known.patterns.size > 0) changed.add(address);
       }
       if (known.addresses.size === 0) this.#names.delete(name);
+    }
+    return changed;
+  }
+
+  /** Forgets names, whatever their time and their use. */
+  forget(matches: (name: string) => boolean): ReadonlySet<string> {
+    const changed = new Set<string>();
+    for (const [name, known] of this.#names) {
+      if (!matches(name)) continue;
+      for (const address of known.addresses.keys()) {
+        this.#forget(name, known, address);
+        if (known.patterns.size > 0) changed.add(address);
+      }
+      this.#names.delete(name);
     }
     return changed;
   }

@@ -37,4 +37,14 @@ test("a policy that needs a proxy says so, by its place", () => {
   assert.deepEqual(unmetNeeds([rule]), [
     "egress[0].toPorts[0] needs a proxy for http, and no node has one: connections to its ports are dropped",
   ]);
+  const dns: Layer7 = { parser: "dns", rules: [{ matchPattern: "*" }] };
+  const names = {
+    ...rule,
+    egress: [{ path: "egress[0]", peers: [{ kind: "fqdn", pattern: "*.test" } as const], ports: [{ path: "p", ports: [], layer7: dns }] }],
+  };
+  assert.deepEqual(unmetNeeds([names]), []);
+  assert.deepEqual(unmetNeeds([names], { dnsProxy: false }), [
+    "p needs a proxy for dns: without --enable-l7-proxy connections to its ports are dropped",
+    "egress[0].toFQDNs needs a DNS proxy that learns names: without --enable-l7-proxy it allows nothing",
+  ]);
 });

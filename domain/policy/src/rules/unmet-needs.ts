@@ -1,14 +1,20 @@
 import { parserOf } from "./layer7.ts";
 import type { Rule, RuleSection } from "./rule.ts";
 
+/** What all nodes in question have; undefined where nobody knows. */
+export interface NodeAbilities {
+  readonly hostFirewall?: boolean;
+  /** Nodes have one unless they are told not to. */
+  readonly dnsProxy?: boolean;
+}
+
 /**
- * What valid rules ask for that no node can give, a sentence each. What depends on it is dropped, never let through; but for policies of
- * nodes, which have no effect on nodes without a host firewall. `hostFirewall`: whether all in question have one; undefined where
- * nobody knows.
+ * What valid rules ask for that nodes cannot give, a sentence each. What depends on it is dropped, never let through; but for policies of
+ * nodes, which have no effect on nodes without a host firewall.
  */
-export function unmetNeeds(rules: readonly Rule[], hostFirewall?: boolean): string[] {
+export function unmetNeeds(rules: readonly Rule[], { hostFirewall, dnsProxy = true }: NodeAbilities = {}): string[] {
   const sections = rules.flatMap(({ ingress, egress }) => [...ingress, ...egress]);
-  const needs = sections.flatMap((section) => [...proxiesNeeded(section), ...namesNeeded(section)]);
+  const needs = sections.flatMap((section) => [...proxiesNeeded(section, dnsProxy), ...namesNeeded(section, dnsProxy)]);
   return rules.some(({ ofNodes }) => ofNodes === true) ? [...firewallNeeded(hostFirewall), ...needs] : needs;
 }
 
@@ -19,15 +25,16 @@ function firewallNeeded(hostFirewall: boolean | undefined): string[] {
   ];
 }
 
-function proxiesNeeded({ ports = [] }: RuleSection): string[] {
-  return ports.flatMap(({ path, layer7 }) =>
-    layer7 === undefined
-      ? []
-      : [`${path} needs a proxy for ${parserOf(layer7)}, and no node has one: connections to its ports are dropped`],
-  );
+function proxiesNeeded({ ports = [] }: RuleSection, dnsProxy: boolean): string[] {
+  return ports.flatMap(({ path, layer7 }) => {
+    if (layer7 === undefined) return [];
+    const parser = parserOf(layer7);
+    if (parser !== "dns") return [`${path} needs a proxy for ${parser}, and no node has one: connections to its ports are dropped`];
+    return dnsProxy ? [] : [`${path} needs a proxy for dns: without --enable-l7-proxy connections to its ports are dropped`];
+  });
 }
 
-function namesNeeded({ path, peers = [] }: RuleSection): string[] {
-  if (!peers.some(({ kind }) => kind === "fqdn")) return [];
-  return [`${path}.toFQDNs needs a DNS proxy that learns names, and no node has one: it allows nothing`];
+function namesNeeded({ path, peers = [] }: RuleSection, dnsProxy: boolean): string[] {
+  if (dnsProxy || !peers.some(({ kind }) => kind === "fqdn")) return [];
+  return [`${path}.toFQDNs needs a DNS proxy that learns names: without --enable-l7-proxy it allows nothing`];
 }
