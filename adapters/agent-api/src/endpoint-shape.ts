@@ -1,8 +1,24 @@
 import type { EndpointRow } from "@cilium-ts/endpoint";
-import type { Endpoint, EndpointHealth, EndpointHealthStatus, EndpointPolicy, EndpointStatusChange, NodeAddressing } from "./shapes.ts";
+import type {
+  Endpoint,
+  EndpointHealth,
+  EndpointHealthStatus,
+  EndpointPolicy,
+  EndpointStatusChange,
+  NodeAddressing,
+  ProxyStatistics,
+} from "./shapes.ts";
 
-/** An endpoint as the API shows it. `policy` is what only the policy engine knows: identities and rules. */
-export function endpointShape(row: EndpointRow, options: { hostAddressing: NodeAddressing; policy?: EndpointPolicy }): Endpoint {
+export interface EndpointShapeOptions {
+  readonly hostAddressing: NodeAddressing;
+  /** What only the policy engine knows: identities and rules. */
+  readonly policy?: EndpointPolicy;
+  /** What proxies saw of it. */
+  readonly proxyStatistics?: readonly ProxyStatistics[];
+}
+
+/** An endpoint as the API shows it. */
+export function endpointShape(row: EndpointRow, options: EndpointShapeOptions): Endpoint {
   const policy = {
     ...options.policy,
     id: row.identity,
@@ -33,7 +49,12 @@ export function endpointShape(row: EndpointRow, options: { hostAddressing: NodeA
         "interface-index": row.ifindex,
         "container-interface-name": row.containerIfname,
       },
-      policy: { spec: policy, realized: policy, "proxy-policy-revision": row.policyRevision },
+      policy: {
+        spec: policy,
+        realized: policy,
+        "proxy-policy-revision": row.policyRevision,
+        ...(options.proxyStatistics && { "proxy-statistics": options.proxyStatistics }),
+      },
       log: endpointLogShape(row),
       state: row.state,
       health: endpointHealthShape(row),

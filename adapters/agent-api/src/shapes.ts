@@ -128,6 +128,23 @@ export interface EndpointPolicyStatus {
   readonly spec?: EndpointPolicy;
   readonly realized?: EndpointPolicy;
   readonly "proxy-policy-revision"?: number;
+  readonly "proxy-statistics"?: readonly ProxyStatistics[];
+}
+
+export interface ProxyStatistics {
+  /** Of layer 7: `http`, `dns`. */
+  readonly protocol?: string;
+  readonly port?: number;
+  readonly "allocated-proxy-port"?: number;
+  readonly location?: "ingress" | "egress";
+  readonly statistics?: { readonly requests?: MessageForwardingStatistics; readonly responses?: MessageForwardingStatistics };
+}
+
+export interface MessageForwardingStatistics {
+  readonly received?: number;
+  readonly forwarded?: number;
+  readonly denied?: number;
+  readonly error?: number;
 }
 
 export interface EndpointPolicy {
@@ -332,8 +349,20 @@ export interface StatusResponse {
   readonly controllers?: readonly ControllerStatus[];
   readonly "identity-range"?: IdentityRange;
   readonly "bpf-maps"?: BPFMapStatus;
+  readonly proxy?: ProxyStatus;
   readonly stale?: Readonly<Record<string, string>>;
   readonly "client-id"?: number;
+}
+
+export interface ProxyStatus {
+  /** The address by which the node's proxies speak to pods of other nodes. */
+  readonly ip?: string;
+  /** `10000-20000`. */
+  readonly "port-range"?: string;
+  readonly "total-redirects"?: number;
+  readonly "total-ports"?: number;
+  /** Named `ENDPOINT:DIRECTION:PROTOCOL:PORT:`. */
+  readonly redirects?: ReadonlyArray<{ readonly name?: string; readonly proxy?: string; readonly "proxy-port"?: number }>;
 }
 
 export interface HubbleStatus extends Status {

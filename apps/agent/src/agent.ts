@@ -268,7 +268,8 @@ function pumpEvents({ kernel }: World, datapath: Datapath, { ring }: Node, signa
 }
 
 /** Nothing older than the oldest event in the ring, or than a minute where the ring is empty, can still be asked for. */
-function forgetOldContext(kernel: Kernel, { ring, flows }: Node): void {
+function forgetOldContext(kernel: Kernel, { ring, flows, accessLog }: Node): void {
+  accessLog.settle();
   const nowNs = Number(kernel.monotonicNs());
   const oldestNs = ring.size === 0 ? nowNs : ring.timeNsOf(ring.firstSequence);
   flows.context.forgetBefore(Math.min(oldestNs, nowNs - 60e9));

@@ -35,6 +35,7 @@ import { FormerIdentities } from "./policy/former-identities.ts";
 import { IdentitiesDirectory } from "./policy/identities-directory.ts";
 import { PolicyUpdates } from "./policy/policy-updates.ts";
 import { RealisedPolicies } from "./policy/realised-policies.ts";
+import { AccessLog } from "./proxies/access-log.ts";
 import { NodeProxies } from "./proxies/node-proxies.ts";
 import { ProxyPorts } from "./proxies/proxy-ports.ts";
 import type { Readiness } from "./readiness.ts";
@@ -71,6 +72,7 @@ export interface Node extends PolicyPart {
   readonly endpoints: Endpoints;
   readonly realised: RealisedPolicies;
   readonly proxies: NodeProxies;
+  readonly accessLog: AccessLog;
   readonly ring: FlowRing;
   readonly pods: Pods;
   readonly cluster: ClusterWatch;
@@ -129,16 +131,15 @@ export function createNode(foundation: Foundation): Node {
   });
   const published = createPublished(foundation, pods, hostAddresses);
   const remotePart = createRemotePart(foundation, policy, published, hostAddresses);
-  const proxies = createProxies(foundation, () => endpoints);
-  const realised = new RealisedPolicies(datapath.policySets, policy.cookies, proxies);
+  const proxyPart = createProxyPart(foundation, policy, () => endpoints);
   const endpoints: Endpoints = new Endpoints({
     ...policy,
+    ...proxyPart,
     datapath,
     plumbing: createPodPlumbing(foundation, plumbingWays(foundation)),
     addresses: pool,
     ids: new EndpointIdAllocator(),
     identities,
-    realised,
     pods,
     files: new EndpointFiles(options.stateDirectory),
     clock,
@@ -155,6 +156,7 @@ export function createNode(foundation: Foundation): Node {
       policy.agentEvents.endpointChanged(row, before);
       if (row === undefined) {
         policy.flows.removeEndpoint(id);
+        proxyPart.accessLog.forget(id);
         foundation.onEndpointGone(id);
       } else policy.flows.setEndpoint(row);
       publish(published, endpoints, row, before);
@@ -162,7 +164,7 @@ export function createNode(foundation: Foundation): Node {
   });
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
-  return { ...policy, ...clusterPart, ...remotePart, endpoints, realised, proxies, ring: createRing(options), hostAddresses, deviceNames };
+  return { ...policy, ...clusterPart, ...remotePart, ...proxyPart, endpoints, hostAddresses, deviceNames };
 }
 
 function publish(published: PublishedEndpoints, { index }: Endpoints, row: EndpointRow | undefined, before: EndpointRow | undefined): void {
@@ -174,14 +176,17 @@ function publish(published: PublishedEndpoints, { index }: Endpoints, row: Endpo
   }
 }
 
-function createRing({ flowCapacity: capacity }: AgentOptions): FlowRing {
-  return new FlowRing({ capacity, instance: randomBytes(16) });
-}
-
-function createProxies({ kernel, options, datapath }: Foundation, endpoints: () => Endpoints): NodeProxies {
-  const { connections } = datapath;
+function createProxyPart(
+  { kernel, options, datapath }: Foundation,
+  { cookies }: PolicyPart,
+  endpoints: () => Endpoints,
+): Pick<Node, "ring" | "accessLog" | "proxies" | "realised"> {
+  const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
+  const { connections, policySets } = datapath;
   const ports = new ProxyPorts(options.stateDirectory);
-  return new NodeProxies({ kernel, ports, connections, policyOf: (id) => endpoints().policyOf(id) });
+  const proxies = new NodeProxies({ kernel, ports, connections, policyOf: (id) => endpoints().policyOf(id) });
+  const accessLog = new AccessLog({ ring, nowNs: () => Number(kernel.monotonicNs()) });
+  return { ring, accessLog, proxies, realised: new RealisedPolicies(policySets, cookies, proxies) };
 }
 
 function createPublished({ client, pool }: Foundation, pods: Pods, hostAddresses: HostAddresses): PublishedEndpoints {

@@ -57,6 +57,7 @@ Controller Status:       1/2 healthy
   Name      Last success   Last error             Count   Message
   publish   never          2026-01-01T00:00:00Z   4       no route
 Global Identity Range:   min 256, max 65535
+Proxy Status:            OK, ip 10.0.1.1, 1 redirect active on ports 10000-20000
 Hubble:                  Ok              Current/Max Flows: 1024/4095 (25.01%), Flows/s: 2.00
 Cluster health:          Probe disabled
 `;

@@ -54,6 +54,13 @@ const nodeOperations: Partial<AgentOperations> = {
       allocations: { "10.0.1.22": "default/server", "10.0.1.11": "default/client" },
     },
     "identity-range": { "min-identity": 256, "max-identity": 65535 },
+    proxy: {
+      ip: "10.0.1.1",
+      "port-range": "10000-20000",
+      "total-redirects": 1,
+      "total-ports": 1,
+      redirects: [{ name: "7:egress:UDP:53:", proxy: "dns", "proxy-port": 10_000 }],
+    },
     "bpf-maps": { maps: [{ name: "policy", size: 1048576 }] },
     controllers: [
       { name: "sync", status: { "success-count": 5 } },

@@ -3,6 +3,7 @@ import {
   type ControllerStatus,
   type HealthStatusResponse,
   type HubbleStatus,
+  type ProxyStatus,
   type Status,
   type StatusResponse,
 } from "@cilium-ts/agent-api";
@@ -69,6 +70,24 @@ function clusterHealthText(cluster: HealthStatusResponse | undefined, options: S
   return [`${"Cluster health:".padEnd(nameWidth)}${first}`, ...rest, ""].join("\n");
 }
 
+/** Redirects listed with --verbose. */
+const redirectsShownMax = 1_000;
+
+function proxyText(proxy: ProxyStatus | undefined): string | undefined {
+  if (proxy === undefined) return undefined;
+  const { ip = "", "port-range": range = "", "total-redirects": redirects = 0 } = proxy;
+  return `OK, ip ${ip}, ${redirects} ${redirects === 1 ? "redirect" : "redirects"} active on ports ${range}`;
+}
+
+function redirectLines({ redirects = [] }: ProxyStatus = {}): string[] {
+  if (redirects.length === 0) return [];
+  const rows = redirects
+    .slice(0, redirectsShownMax)
+    .map(({ name = "", proxy = "", "proxy-port": port = 0 }) => [clean(proxy), clean(name), String(port)]);
+  const more = redirects.length - rows.length;
+  return [indent(tableText([["Protocol", "Redirect", "Proxy Port"], ...rows])).trimEnd(), ...(more > 0 ? [`  and ${more} more`] : [])];
+}
+
 /** What makes the agent unhealthy; undefined when nothing does. A server that is away is a warning to see, not a failure of the agent. */
 function problemOf({ cilium }: StatusResponse): string | undefined {
   if (cilium?.state === "Ok") return undefined;
@@ -100,6 +119,8 @@ export function statusText(status: StatusResponse, options: StatusOptions = {}):
   lines.push(...controllerLines(status.controllers ?? [], wants(options, "allControllers")));
   const range = status["identity-range"];
   add("Global Identity Range", range === undefined ? undefined : `min ${range["min-identity"]}, max ${range["max-identity"]}`);
+  add("Proxy Status", proxyText(status.proxy));
+  if (options.verbose === true) lines.push(...redirectLines(status.proxy));
   add("Hubble", hubbleText(status.hubble));
   const maps = status["bpf-maps"]?.maps ?? [];
   if (options.verbose === true && maps.length > 0) {

@@ -1,5 +1,5 @@
 import type { Answer, AskedServer, Question } from "@cilium-ts/dns-proxy";
-import { encodeL7Record, L7Type, TrafficDirection, Verdict } from "@cilium-ts/flow";
+import { type L7Record, L7Type, TrafficDirection, Verdict } from "@cilium-ts/flow";
 import type { ProxiedConnection } from "../proxies/node-proxies.ts";
 
 export interface SeenByProxy {
@@ -14,11 +14,11 @@ export function dnsRecord(
   { asked, connection, timeNs, proxyPort }: SeenByProxy,
   question: Question,
   outcome: { readonly verdict: "forwarded" | "refused" } | { readonly answer: Answer; readonly latencyMs: number },
-): Uint8Array {
+): L7Record {
   const { client, server, transport } = asked;
   const { sourceIdentity, destinationIdentity, sourceEndpoint, destinationEndpoint } = connection;
   const answer = "answer" in outcome ? outcome.answer : undefined;
-  return encodeL7Record({
+  return {
     timeNs,
     reporter: connection.endpointId,
     client: { ...client, identity: sourceIdentity, endpointId: sourceEndpoint },
@@ -43,5 +43,5 @@ export function dnsRecord(
         rrtypes: answer?.recordTypes ?? [],
       },
     },
-  });
+  };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Answer, AskedServer, Question } from "@cilium-ts/dns-proxy";
-import { ContextHistory, decodeFlow, EndpointResolver, EventView, type Flow, Verdict } from "@cilium-ts/flow";
+import { ContextHistory, decodeFlow, EndpointResolver, EventView, encodeL7Record, type Flow, Verdict } from "@cilium-ts/flow";
 import { LocalIdentityAllocator } from "@cilium-ts/identity";
 import { openFakeKernel } from "@cilium-ts/kernel/testing";
 import { Selector } from "@cilium-ts/labels";
@@ -85,7 +85,7 @@ class TestDns implements Disposable {
       addressesInUse: () => this.inUse,
       hasEndpoint: (id) => id === 7,
       isRealised: () => this.realised,
-      onRecord: (record) => this.records.push(record),
+      onRecord: (record) => this.records.push(encodeL7Record(record)),
       onOutcome() {},
       onLateUpdate: () => this.done.push("late"),
       onForgotten: (count) => this.done.push(`${count} forgotten`),

@@ -1,5 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import { type Answer, type AskedServer, type Asker, DnsProxy, type Outcome, type Question } from "@cilium-ts/dns-proxy";
+import type { L7Record } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { Log } from "@cilium-ts/log";
 import { parseAddress } from "@cilium-ts/net";
@@ -27,7 +28,7 @@ export interface NodeDnsOptions {
   hasEndpoint(id: number): boolean;
   /** Whether the kernel knows of the address what the ipcache says. */
   isRealised(address: string): boolean;
-  onRecord(record: Uint8Array): void;
+  onRecord(record: L7Record): void;
   onOutcome(outcome: Outcome, seconds: number | undefined): void;
   /** Answers were released before what they say was in force. */
   onLateUpdate(): void;

@@ -23,7 +23,7 @@ interface Parts {
 
 /** Over the node's tables. */
 export function openNodeDns({ kernel, clock, log, options, node, datapath, observer }: Parts): NodeDns {
-  const { proxies, updates, flows, endpoints, ipcache, ring } = node;
+  const { proxies, updates, flows, endpoints, ipcache, accessLog } = node;
   return new NodeDns({
     kernel,
     clock,
@@ -36,7 +36,7 @@ export function openNodeDns({ kernel, clock, log, options, node, datapath, obser
     addressesInUse: (addresses) => addressesInUse(datapath.maps, addresses, Number(kernel.monotonicNs() / 1_000_000_000n)),
     hasEndpoint: (id) => endpoints.index.byId(id) !== undefined,
     isRealised: (address) => ipcache.isRealised(`${address}/${address.includes(":") ? 128 : 32}`),
-    onRecord: (record) => ring.appendRecord(record),
+    onRecord: (record) => accessLog.write(record),
     ...observer,
   });
 }

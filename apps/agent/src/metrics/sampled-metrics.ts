@@ -33,6 +33,7 @@ export function sampledMetrics(parts: SampledParts): string {
   sampleEndpoints(metrics, parts.node);
   samplePolicy(metrics, parts.node);
   sampleNames(metrics, parts);
+  sampleProxies(metrics, parts.node);
   sampleAddresses(metrics, parts.pool);
   sampleAgent(metrics, parts);
   return metrics.text();
@@ -119,8 +120,20 @@ function sampleNames(metrics: Metrics, { node, dns }: SampledParts): void {
   const refused = metrics.counter("cilium_fqdn_refused_total", "Names and addresses that were not kept, because there were too many.");
   refused.increase({}, node.updates.names.refused + dns.lookups.refused);
   metrics.counter("cilium_fqdn_lost_answers_total", "Answers that were none, or could not be sent.").increase({}, dns.lost);
-  const redirects = metrics.gauge("cilium_proxy_redirects", "Proxies that listen, by what they look at.");
-  for (const { parser } of node.proxies.rows()) redirects.set(1, { protocol: parser });
+}
+
+function sampleProxies(metrics: Metrics, { proxies, endpoints, accessLog }: Node): void {
+  const redirects = metrics.gauge("cilium_proxy_redirects", "Ports of endpoints that lead to proxies, by what the proxy is for.");
+  const counts = new Map(proxies.rows().map(({ parser }) => [parser, 0]));
+  for (const { id } of endpoints.index.rows()) {
+    const policy = endpoints.policyOf(id);
+    if (policy === undefined) continue;
+    for (const { parser } of proxies.redirectsOf(policy)) counts.set(parser, (counts.get(parser) ?? 0) + 1);
+  }
+  for (const [protocol, count] of counts) redirects.set(count, { protocol });
+  metrics
+    .counter("cilium_proxy_records_refused_total", "What proxies saw and flows do not show, because it was too much for a second.")
+    .increase({}, accessLog.refused);
 }
 
 function sampleAddresses(metrics: Metrics, { pools }: NodePool): void {

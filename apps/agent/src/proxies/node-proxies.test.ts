@@ -106,3 +106,16 @@ for (const [name, entries, connection] of [
     assert.equal(proxiesWith(entries, connection).proxies.find(ends, "egress"), undefined);
   });
 }
+
+test("what of a policy leads to proxies is told once a port, whoever the peers are, and not of parsers without a proxy", () => {
+  const { proxies } = proxiesWith([]);
+  proxies.open("http", "egress", () => 1);
+  const entries = [
+    entry,
+    { ...entry, identity: 1002 },
+    { ...entry, port: 81, redirect: { ...redirect, parser: "kafka" } },
+    { ...entry, port: 82, redirect: undefined },
+  ];
+  const policy = { ingressEnforced: true, egressEnforced: true, entries, fingerprint: "f" };
+  assert.deepEqual(proxies.redirectsOf(policy), [{ parser: "http", direction: "egress", protocol: 6, port: 80, proxyPort: 10_000 }]);
+});

@@ -34,6 +34,16 @@ export interface ProxiedConnection {
   readonly mark: number;
 }
 
+/** A port of a policy that leads to a proxy. */
+export interface RedirectRow {
+  readonly parser: string;
+  readonly direction: Direction;
+  /** As in IP; 0: any. */
+  readonly protocol: number;
+  readonly port: number;
+  readonly proxyPort: number;
+}
+
 export interface ProxyRow {
   readonly parser: string;
   readonly direction: Direction;
@@ -51,6 +61,7 @@ export class NodeProxies implements Proxies {
   readonly #options: NodeProxiesOptions;
   readonly #rows = new Map<string, ProxyRow>();
   readonly #lookups = new WeakMap<ResolvedPolicy, VerdictLookup>();
+  readonly #redirects = new WeakMap<ResolvedPolicy, readonly RedirectRow[]>();
 
   constructor(options: NodeProxiesOptions) {
     this.#options = options;
@@ -78,6 +89,23 @@ export class NodeProxies implements Proxies {
 
   rows(): ProxyRow[] {
     return [...this.#rows.values()];
+  }
+
+  /** What of the policy leads to proxies that are there; each port once, whoever the peers are. */
+  redirectsOf(policy: ResolvedPolicy): readonly RedirectRow[] {
+    let rows = this.#redirects.get(policy);
+    if (rows === undefined) {
+      const byPort = new Map<string, RedirectRow>();
+      for (const { direction, protocol, port, redirect } of policy.entries) {
+        if (redirect === undefined) continue;
+        const { parser } = redirect;
+        const proxyPort = this.portFor(redirect, direction);
+        if (proxyPort !== 0) byPort.set(`${direction} ${protocol} ${port} ${parser}`, { parser, direction, protocol, port, proxyPort });
+      }
+      rows = [...byPort.values()];
+      this.#redirects.set(policy, rows);
+    }
+    return rows;
   }
 
   portFor({ parser, conflicts }: Redirect, direction: Direction): number {

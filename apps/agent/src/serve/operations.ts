@@ -40,6 +40,7 @@ import { type ExplainOptions, explainPolicy } from "./explain-policy.ts";
 import { mapList, mapShape } from "./map-shape.ts";
 import { nameOperations } from "./name-operations.ts";
 import { policyShape } from "./policy-shape.ts";
+import { proxyStatisticsOf, proxyStatusOf } from "./proxy-shape.ts";
 import { selectorMappings } from "./selector-shape.ts";
 
 export interface OperationsOptions {
@@ -68,7 +69,8 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
   const hostAddressing = addressing(parts);
   const shape = (row: EndpointRow): ReturnType<typeof endpointShape> => {
     const policy = node.endpoints.policyOf(row.id);
-    return endpointShape(row, { hostAddressing, ...(policy !== undefined && { policy: policyShape(policy) }) });
+    const proxyStatistics = proxyStatisticsOf(node, row);
+    return endpointShape(row, { hostAddressing, proxyStatistics, ...(policy !== undefined && { policy: policyShape(policy) }) });
   };
   return {
     health: async (request) => healthOf(parts, request),
@@ -316,6 +318,7 @@ function statusOf(parts: OperationsOptions): StatusResponse {
     cluster: { self: `${options.clusterName}/${options.nodeName}`, ciliumHealth: proberState(parts) },
     "identity-range": { "min-identity": clusterIdentityMin, "max-identity": clusterIdentityMax },
     "bpf-maps": { maps: Object.entries(datapath.maps).map(([name, map]) => ({ name, size: map.maxEntries })) },
+    proxy: proxyStatusOf(node, parts.routers.ipv4),
     controllers: controllers.all().map(controllerShape),
   };
 }
