@@ -9,8 +9,12 @@ enum endpoint_flags {
 	ENDPOINT_AUDIT = 4, /* Report what would be dropped, and forward it. */
 };
 
+enum endpoint_id {
+	ENDPOINT_ID_HOST = 16383, /* The node itself. It has no device; its addresses are those of LOCAL_ADDRESS_HOST. */
+};
+
 /* Map "endpoints": ARRAY, index is the endpoint's id. Row 0 is never used; a row
- * with ifindex 0 is free. */
+ * with ifindex 0 is free, or the host's. */
 struct endpoint {
 	__u32 ifindex;    /* Host side of the pod's veth. */
 	__u32 identity;   /* Security identity of the workload. */

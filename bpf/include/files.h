@@ -22,4 +22,5 @@ enum source_file {
 	FILE_NAT = 16,
 	FILE_REDIRECT = 17,
 	FILE_PROXY = 18,
+	FILE_HOST_FIREWALL = 19,
 };

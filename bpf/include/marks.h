@@ -5,6 +5,7 @@
 enum mark {
 	MARK_KIND = 0x0f00,
 	MARK_TO_PROXY = 0x0200, /* With the proxy's port in the upper half: a rule of policy routing keeps these on the node. */
+	MARK_OVERLAY = 0x0400,  /* Of packets of the tunnel on their way out: what is inside was judged. */
 	/* Of proxies' sockets, with the identity of whom the proxy speaks for: 16 bits above, 8 in the lowest byte, and its scope in bits 12
 	 * and 13, which nobody else on a node uses. 0: it takes connections, or answers. */
 	MARK_FROM_INGRESS_PROXY = 0x0a00,

@@ -29,4 +29,6 @@ struct node_config {
 	__u8 verdict_events_enabled;
 	__u8 masquerade_enabled;
 	__u8 ip_trace_option; /* IP option that holds the number of packets that are followed; 0: none is looked for. */
+	__u8 host_firewall_enabled;
+	__u8 pad[3];
 };

@@ -15,7 +15,7 @@
 struct flow {
 	const struct endpoint *from; /* NULL: not a pod of this node, or the packet comes by way of the node's stack. */
 	const struct endpoint *to;   /* NULL: not a pod of this node. */
-	bool to_host;
+	bool to_host;                /* To the node itself, whose row is in `to` where policy knows it; it is handed to nobody. */
 	bool outbound;       /* On its way from a pod or the stack of this node: who is not here is the destination. */
 	bool related;
 	bool at_destination; /* The problem is one of the destination endpoint. */

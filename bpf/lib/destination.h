@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/admit.h"
 #include "lib/endpoint.h"
+#include "lib/host_firewall.h"
 
 #undef THIS_FILE
 #define THIS_FILE FILE_DESTINATION
@@ -24,6 +25,7 @@ static __always_inline fault find_destination(const struct packet *p, struct flo
 			return 0;
 		if (local->flags & LOCAL_ADDRESS_HOST) {
 			f->to_host = true;
+			f->to = host_endpoint();
 			return 0;
 		}
 		to = endpoint_by_id(local->endpoint_id);

@@ -34,6 +34,7 @@ const volatile union {
 	enum policy_direction policy_direction;
 	enum policy_entry_flags policy_entry_flags;
 	enum endpoint_flags endpoint_flags;
+	enum endpoint_id endpoint_id;
 	enum local_address_flags local_address_flags;
 	enum ct_flags ct_flags;
 	enum fragment_kind fragment_kind;

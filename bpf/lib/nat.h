@@ -106,28 +106,42 @@ static __always_inline bool nat_holds(const struct packet *p, const struct nat_e
 	return false;
 }
 
-/* Takes becomes->port for the connection that the packet opens, if nobody holds it. */
-CHECKED_ONCE int nat_take(const struct packet *p, const struct nat_entry *becomes, __u32 now, const __u8 family)
+/* Who has becomes->port towards the packet's destination; NULL: nobody. The key goes before more of the stack is needed. */
+static __always_inline const struct nat_entry *nat_holder(const struct packet *p, const struct nat_entry *becomes, const __u8 family)
 {
-	struct nat_entry pod = {};
-	struct nat_entry *holder;
+	struct nat_key in;
+
+	nat_answer_key(&in, p, becomes, family);
+	return bpf_map_lookup_elem(&snat, &in);
+}
+
+static __always_inline int nat_enter(const struct packet *p, const struct nat_entry *becomes, bool replaces, const __u8 family)
+{
+	struct nat_entry pod = { .port = p->source_port };
 	struct nat_key in, out;
 
-	if (!p || !becomes)
-		return -EEXIST;
-	pod.port = p->source_port;
 	__builtin_memcpy(pod.address, &p->source, sizeof(pod.address));
 	nat_answer_key(&in, p, becomes, family);
-	holder = bpf_map_lookup_elem(&snat, &in);
-	if (holder && nat_holds(p, holder, now, family))
-		return -EEXIST;
-	if (bpf_map_update_elem(&snat, &in, &pod, holder ? BPF_ANY : BPF_NOEXIST))
+	if (bpf_map_update_elem(&snat, &in, &pod, replaces ? BPF_ANY : BPF_NOEXIST))
 		return -EEXIST;
 	nat_key_fill(&out, p, NAT_OUT, family);
 	if (!bpf_map_update_elem(&snat, &out, becomes, BPF_ANY))
 		return 0;
 	bpf_map_delete_elem(&snat, &in);
 	return -EEXIST;
+}
+
+/* Takes becomes->port for the connection that the packet opens, if nobody holds it. */
+CHECKED_ONCE int nat_take(const struct packet *p, const struct nat_entry *becomes, __u32 now, const __u8 family)
+{
+	const struct nat_entry *holder;
+
+	if (!p || !becomes)
+		return -EEXIST;
+	holder = nat_holder(p, becomes, family);
+	if (holder && nat_holds(p, holder, now, family))
+		return -EEXIST;
+	return nat_enter(p, becomes, holder, family);
 }
 
 /* Finds the packet's connection a port of the node's. becomes->address is set. */

@@ -125,41 +125,50 @@ static __always_inline bool is_router(const struct address *address)
 	return words[0] == router[0] && words[1] == router[1] && words[2] == router[2] && words[3] == router[3];
 }
 
-/* Makes the solicitation for `target` an advertisement of the host side of the veth. */
-CHECKED_ONCE fault nd_answer(struct __sk_buff *skb, const struct endpoint *ep, const struct address *target)
-{
-	struct nd_advertisement nd = {};
+/* First the headers, then the message: one room for both, since there is little stack. */
+union nd_room {
 	struct {
 		struct ethhdr ethernet;
 		struct ipv6hdr ip;
 	} __attribute__((packed)) frame;
+	struct nd_advertisement nd;
+};
+
+/* Makes the solicitation for `target` an advertisement of the host side of the veth. */
+CHECKED_ONCE fault nd_answer(struct __sk_buff *skb, const struct endpoint *ep, const struct address *target)
+{
+	union nd_room room = {};
+	struct address asker;
 
 	if (!ep || !target)
 		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
-	if (bpf_skb_change_tail(skb, sizeof(frame) + sizeof(nd.message), 0) || bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame)))
+	if (bpf_skb_change_tail(skb, sizeof(room.frame) + sizeof(room.nd.message), 0) ||
+	    bpf_skb_load_bytes(skb, 0, &room.frame, sizeof(room.frame)))
 		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
-	__builtin_memcpy(frame.ethernet.h_dest, frame.ethernet.h_source, ETH_ALEN);
-	__builtin_memcpy(frame.ethernet.h_source, ep->host_mac, ETH_ALEN);
-	frame.ip.daddr = frame.ip.saddr;
-	__builtin_memcpy(&frame.ip.saddr, target, sizeof(frame.ip.saddr));
-	frame.ip.payload_len = bpf_htons(sizeof(nd.message));
-	frame.ip.nexthdr = IPPROTO_ICMPV6;
-	frame.ip.hop_limit = ND_HOP_LIMIT;
+	__builtin_memcpy(&asker, &room.frame.ip.saddr, sizeof(asker));
+	__builtin_memcpy(room.frame.ethernet.h_dest, room.frame.ethernet.h_source, ETH_ALEN);
+	__builtin_memcpy(room.frame.ethernet.h_source, ep->host_mac, ETH_ALEN);
+	__builtin_memcpy(&room.frame.ip.saddr, target, sizeof(room.frame.ip.saddr));
+	__builtin_memcpy(&room.frame.ip.daddr, &asker, sizeof(room.frame.ip.daddr));
+	room.frame.ip.payload_len = bpf_htons(sizeof(room.nd.message));
+	room.frame.ip.nexthdr = IPPROTO_ICMPV6;
+	room.frame.ip.hop_limit = ND_HOP_LIMIT;
+	if (bpf_skb_store_bytes(skb, 0, &room.frame, sizeof(room.frame), 0))
+		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
 
-	__builtin_memcpy(nd.pseudo.source, &frame.ip.saddr, sizeof(nd.pseudo.source));
-	__builtin_memcpy(nd.pseudo.destination, &frame.ip.daddr, sizeof(nd.pseudo.destination));
-	nd.pseudo.length = bpf_htonl(sizeof(nd.message));
-	nd.pseudo.next_header = bpf_htonl(IPPROTO_ICMPV6);
-	nd.message.type = ICMP6_NEIGHBOUR_ADVERTISEMENT;
-	nd.message.flags = ND_SOLICITED | ND_OVERRIDE | (is_router(target) ? ND_ROUTER : 0);
-	__builtin_memcpy(nd.message.target, target, sizeof(nd.message.target));
-	nd.message.option = ND_OPTION_TARGET_ADDRESS;
-	nd.message.option_length = 1;
-	__builtin_memcpy(nd.message.option_mac, ep->host_mac, ETH_ALEN);
-	nd.message.checksum = checksum_folded(bpf_csum_diff(NULL, 0, (void *)&nd, sizeof(nd), 0));
-
-	if (bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), 0) ||
-	    bpf_skb_store_bytes(skb, sizeof(frame), &nd.message, sizeof(nd.message), 0))
+	room.nd = (struct nd_advertisement){};
+	__builtin_memcpy(room.nd.pseudo.source, target, sizeof(room.nd.pseudo.source));
+	__builtin_memcpy(room.nd.pseudo.destination, &asker, sizeof(room.nd.pseudo.destination));
+	room.nd.pseudo.length = bpf_htonl(sizeof(room.nd.message));
+	room.nd.pseudo.next_header = bpf_htonl(IPPROTO_ICMPV6);
+	room.nd.message.type = ICMP6_NEIGHBOUR_ADVERTISEMENT;
+	room.nd.message.flags = ND_SOLICITED | ND_OVERRIDE | (is_router(target) ? ND_ROUTER : 0);
+	__builtin_memcpy(room.nd.message.target, target, sizeof(room.nd.message.target));
+	room.nd.message.option = ND_OPTION_TARGET_ADDRESS;
+	room.nd.message.option_length = 1;
+	__builtin_memcpy(room.nd.message.option_mac, ep->host_mac, ETH_ALEN);
+	room.nd.message.checksum = checksum_folded(bpf_csum_diff(NULL, 0, (void *)&room.nd, sizeof(room.nd), 0));
+	if (bpf_skb_store_bytes(skb, sizeof(room.frame), &room.nd.message, sizeof(room.nd.message), 0))
 		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
 	return 0;
 }

@@ -27,7 +27,7 @@ CHECKED_ONCE int drop_at(struct __sk_buff *skb, const struct endpoint *ep, __u8 
 
 static __always_inline int drop_flow(struct __sk_buff *skb, const struct flow *f, fault problem, const __u8 family)
 {
-	const bool leaving = f->outbound && !f->at_destination;
+	const bool leaving = (f->outbound || f->from) && !f->at_destination;
 	const struct endpoint *reporter = leaving ? f->from : f->to;
 	struct report r = {
 		.source_identity = f->from ? f->from->identity : f->source_identity,

@@ -2,6 +2,7 @@
 /* The way to other nodes: VXLAN over IPv4, with the sender's identity as the network's number (VNI). */
 #pragma once
 #include "lib/deliver.h"
+#include "lib/host_firewall.h"
 #include "lib/ipcache.h"
 #include "lib/report.h"
 #include "lib/segment.h"
@@ -103,6 +104,9 @@ static __always_inline int tunnel_send(struct __sk_buff *skb, const struct flow 
 	};
 
 	const __be32 *source = bpf_map_lookup_elem(&tunnel_source, &(__u32){0});
+
+	if (config.host_firewall_enabled)
+		skb->mark = MARK_OVERLAY;
 
 	if (source)
 		key.local_ipv4 = bpf_ntohl(*source);

@@ -2,6 +2,7 @@
 /* What the node's own stack sends to the pods of other nodes: their routes lead to cilium_host. */
 #include "lib/admit.h"
 #include "lib/endpoint.h"
+#include "lib/host_firewall.h"
 #include "lib/l4.h"
 #include "lib/parse.h"
 #include "lib/redirect.h"
@@ -46,6 +47,8 @@ static __always_inline fault judge_from_host(struct __sk_buff *skb, struct packe
 	flow_from_proxy(skb, f);
 	if (!f->claimed_identity)
 		f->claimed_identity = local_identity(&p->source, family);
+	if (f->claimed_identity == IDENTITY_HOST)
+		f->from = host_endpoint();
 	problem = parse_l4(skb, p, family);
 	if (problem)
 		return problem;
@@ -71,7 +74,7 @@ static __always_inline int ip_from_host(struct __sk_buff *skb, const __u8 family
 		return TC_ACT_OK;
 	if (unlikely(f.report))
 		trace_from_proxy(skb, &f, 0, family);
-	return tunnel_send(skb, &f, NULL, family);
+	return tunnel_send(skb, &f, f.from, family);
 }
 
 /* tcx egress of cilium_host. */

@@ -61,20 +61,25 @@ static __always_inline int ip_from_overlay(struct __sk_buff *skb, const struct t
 	struct packet p = {};
 	struct flow f = {};
 	fault problem = judge_from_overlay(skb, key, &p, &f, family);
+	const struct endpoint *to = f.to_host ? NULL : f.to;
 
-	if (!problem && f.to && !f.proxy_port)
-		problem = deliver_rewrite(skb, f.to, family);
+	if (!problem && to && !f.proxy_port)
+		problem = deliver_rewrite(skb, to, family);
 	if (unlikely(problem))
 		return drop_flow(skb, &f, problem, family);
 	/* The frame inside is for no device of this node: whoever takes it next would think that it is somebody else's. */
 	bpf_skb_change_type(skb, PACKET_HOST);
 	if (unlikely(f.proxy_port))
 		return redirect_in(skb, &f, f.to ? f.to->id : 0, family);
-	if (unlikely(f.report))
-		trace_flow(skb, &f, f.to ? f.to->id : 0, f.to ? TRACE_TO_ENDPOINT : TRACE_TO_HOST, f.to ? f.to->ifindex : skb->ifindex,
-			   family);
 	count_forward(skb, METRICS_INGRESS);
-	return f.to ? bpf_redirect_peer(f.to->ifindex, 0) : TC_ACT_OK;
+	if (!to) {
+		if (unlikely(f.report))
+			trace_flow(skb, &f, f.to ? f.to->id : 0, TRACE_TO_HOST, skb->ifindex, family);
+		return TC_ACT_OK;
+	}
+	if (unlikely(f.report))
+		trace_flow(skb, &f, to->id, TRACE_TO_ENDPOINT, to->ifindex, family);
+	return bpf_redirect_peer(to->ifindex, 0);
 }
 
 /* tcx ingress of the tunnel's device. */

@@ -6,6 +6,7 @@
 #include "lib/direct.h"
 #include "lib/endpoint.h"
 #include "lib/events.h"
+#include "lib/host_firewall.h"
 #include "lib/l4.h"
 #include "lib/maps.h"
 #include "lib/metrics.h"
@@ -46,7 +47,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 			return drop_flow(skb, f, problem, family);
 		return tunnel_send(skb, f, f->from, family);
 	}
-	if (!to)
+	if (!to || f->to_host)
 		return send_away(skb, p, f, family);
 	problem = deliver_rewrite(skb, to, family);
 	if (unlikely(problem))
@@ -157,6 +158,8 @@ static __always_inline fault judge_to_pod(struct __sk_buff *skb, struct packet *
 	problem = flow_find(skb, p, f, family);
 	if (unlikely(problem))
 		return problem;
+	if (config.host_firewall_enabled && !f->c.reply && !f->claimed_identity && is_own_address(&p->source, family))
+		f->from = host_endpoint();
 	return flow_admit(skb, p, f, family);
 }
 

@@ -20,6 +20,7 @@ for (const [name, config] of [
   ["with every event off", { traceEnabled: 0, verdictEventsEnabled: 0 }],
   ["with a trace of every packet", { traceIntervalS: 0 }],
   ["without payloads in events", { tracePayloadSize: 0 }],
+  ["with a firewall of the node", { hostFirewallEnabled: 1 }],
   ["with a payload size beyond the most, which is cut", { tracePayloadSize: 4000 }],
 ] as const) {
   test(`the verifier takes both programs ${name}`, { skip }, async (t) => {
@@ -33,24 +34,29 @@ for (const [name, config] of [
   });
 }
 
-for (const [name, programNames] of [
-  ["overlay", ["from_overlay"]],
-  ["host", ["from_host"]],
-  ["network", ["from_network", "to_network"]],
-  ["proxy", ["to_proxy"]],
-] as const) {
-  test(`the verifier takes the programs of ${name}.o`, { skip }, async (t) => {
-    await buildPodObject();
-    const bytes = await readFile(join(import.meta.dirname, "../build", `${name}.o`));
-    const config = encodeNodeConfig({ ...defaultConfig, tunnelIfindex: 1, directRoutingIfindex: 1, proxyIfindex: 1, masqueradeEnabled: 1 });
-    using object = openKernel().loadObject({ name: `${name}.o`, bytes, rodata: { config } });
-    for (const program of programNames) {
-      const lines = readFileSync(`/proc/self/fdinfo/${object.programs.get(program)?.fd}`, "utf8");
-      const verified = Number(/^verified_insns:\s*(\d+)/m.exec(lines)?.[1]);
-      t.diagnostic(`${program}: ${verified} instructions verified`);
-      assert.ok(verified > 0 && verified < verifiedInstructionsMax / 4, `${program}: ${verified}`);
-    }
-  });
+for (const hostFirewallEnabled of [0, 1]) {
+  for (const [name, programNames] of [
+    ["overlay", ["from_overlay"]],
+    ["host", ["from_host"]],
+    ["network", ["from_network", "to_network"]],
+    ["proxy", ["to_proxy"]],
+  ] as const) {
+    test(`the verifier takes the programs of ${name}.o with${hostFirewallEnabled ? "" : "out"} a firewall of the node`, {
+      skip,
+    }, async (t) => {
+      await buildPodObject();
+      const bytes = await readFile(join(import.meta.dirname, "../build", `${name}.o`));
+      const ways = { tunnelIfindex: 1, directRoutingIfindex: 1, proxyIfindex: 1, masqueradeEnabled: 1 };
+      const config = encodeNodeConfig({ ...defaultConfig, ...ways, hostFirewallEnabled });
+      using object = openKernel().loadObject({ name: `${name}.o`, bytes, rodata: { config } });
+      for (const program of programNames) {
+        const lines = readFileSync(`/proc/self/fdinfo/${object.programs.get(program)?.fd}`, "utf8");
+        const verified = Number(/^verified_insns:\s*(\d+)/m.exec(lines)?.[1]);
+        t.diagnostic(`${program}: ${verified} instructions verified`);
+        assert.ok(verified > 0 && verified < verifiedInstructionsMax / 4, `${program}: ${verified}`);
+      }
+    });
+  }
 }
 
 test("the maps of an idle node take little memory", { skip }, async (t) => {

@@ -21,6 +21,7 @@ import {
   encodePolicyEntry,
   encodePolicyKey,
   encodeRuntime,
+  endpointId,
   eventType,
   type NodeConfig,
   type PolicyVerdictNotify,
@@ -103,6 +104,7 @@ export const defaultConfig: NodeConfig = {
   verdictEventsEnabled: 1,
   masqueradeEnabled: 0,
   ipTraceOption: 0,
+  hostFirewallEnabled: 0,
 };
 
 /** `bpf/build/pod.o`, made now if it is not current. */
@@ -166,6 +168,7 @@ export class PodPrograms implements Disposable {
       }
     }
     for (let id = 1; id < 8; id += 1) this.map("endpoints").update(u32(id), new Uint8Array(this.map("endpoints").valueSizeBytes));
+    this.setHost(0);
     this.map("runtime").update(u32(0), new Uint8Array(8));
     this.drain();
   }
@@ -191,12 +194,18 @@ export class PodPrograms implements Disposable {
       policySet: pod.policySet,
       ifindex: pod.ifindex,
       flags: pod.flags,
-      mac: macBytes(pod.mac),
-      hostMac: macBytes(pod.hostMac),
+      mac: pod.mac === "" ? new Uint8Array(6) : macBytes(pod.mac),
+      hostMac: pod.hostMac === "" ? new Uint8Array(6) : macBytes(pod.hostMac),
       ipv4: pod.ipv4 === "" ? new Uint8Array(4) : addressBytes(pod.ipv4),
       ipv6: pod.ipv6 === "" ? new Uint8Array(16) : addressBytes(pod.ipv6),
     };
     this.map("endpoints").update(u32(pod.id), encodeEndpoint(row));
+  }
+
+  /** The node's own row. Set 0: nothing is judged. */
+  setHost(policySet: number, flags = 0): void {
+    const nothing = { ifindex: 0, mac: "", hostMac: "", ipv4: "", ipv6: "" };
+    this.setRow({ ...nothing, id: endpointId.host, identity: 1, policySet, flags });
   }
 
   setLocalAddress(address: string, endpointId: number, flags: number): void {

@@ -13,11 +13,11 @@ import {
   populate,
 } from "@cilium-ts/policy/testing";
 import { createRandom, type Random, requireKernel } from "@cilium-ts/testing";
-import { dropReason, endpointFlags, verdictFlags } from "../../adapters/datapath/src/gen/index.ts";
+import { dropReason, endpointFlags, localAddressFlags, verdictFlags } from "../../adapters/datapath/src/gen/index.ts";
 import { PolicySets } from "../../adapters/datapath/src/policy-sets.ts";
-import { icmp, type Layer, sctp, tcp, udp } from "./layers.ts";
+import { ethernet, frame, icmp, type Layer, sctp, tcp, udp } from "./layers.ts";
 import { type Outcome, type Pod, PodPrograms } from "./pod-programs.ts";
-import { at, client, type Family, ip, received, sent } from "./two-pods.ts";
+import { at, client, type Family, host, ip, received, sent } from "./two-pods.ts";
 
 /**
  * Real packets through the loaded programs, over real policy sets and a real ipcache, compared with the evaluator that reads the rules
@@ -32,13 +32,20 @@ const comparedMin = clusterCount * 10;
 
 const skip = requireKernel();
 let programs: PodPrograms;
+/** Those of native devices, for what the node itself sends and receives. They have maps of their own. */
+let hostPrograms: PodPrograms;
 before(async () => {
-  if (skip === false) programs = await PodPrograms.open({}, { policy: 16_384, ipcache: 1_024, ct4: 16_384, ct6: 16_384 });
+  const sizes = { policy: 16_384, ipcache: 1_024, ct4: 16_384, ct6: 16_384 };
+  if (skip === false) programs = await PodPrograms.open({}, sizes);
+  if (skip === false) hostPrograms = await PodPrograms.open({ hostFirewallEnabled: 1 }, sizes, "network");
 });
-after(() => programs?.[Symbol.dispose]());
+after(() => {
+  programs?.[Symbol.dispose]();
+  hostPrograms?.[Symbol.dispose]();
+});
 
 test(`the datapath says of packets what the rules say, on ${clusterCount} generated clusters`, { skip }, () => {
-  const seen = { allowed: 0, redirected: 0, denied: 0, dropped: 0, audited: 0 };
+  const seen = { allowed: 0, redirected: 0, denied: 0, dropped: 0, audited: 0, ofHost: 0 };
   for (let seed = firstSeed; seed < firstSeed + clusterCount; seed += 1) {
     try {
       new Comparison(createRandom(seed), seen).run();
@@ -50,10 +57,13 @@ test(`the datapath says of packets what the rules say, on ${clusterCount} genera
   if (clusterCount === 1) return;
   assert.ok(compared >= comparedMin && (clusterCount < 120 || compared >= 1_000), `${compared} packets were compared`);
   for (const verdict of ["allowed", "denied", "dropped"] as const) assert.ok(seen[verdict] > compared / 20, JSON.stringify(seen));
-  assert.ok(seen.audited > 0 && seen.redirected > 0, JSON.stringify(seen));
+  assert.ok(seen.audited > 0 && seen.redirected > 0 && seen.ofHost > compared / 20, JSON.stringify(seen));
 });
 
-type Seen = Record<"allowed" | "redirected" | "denied" | "dropped" | "audited", number>;
+type Seen = Record<"allowed" | "redirected" | "denied" | "dropped" | "audited" | "ofHost", number>;
+
+/** The test's device, whose own MAC is zero. */
+const link = ethernet("00:00:00:00:00:00", "00:00:00:00:00:00");
 
 /** A node without proxies: what should go to one is dropped. */
 const dropReasons = {
@@ -73,6 +83,7 @@ class Comparison {
   readonly #locals: LocalIdentityAllocator;
   readonly #cookies = new CookieTable();
   readonly #sets: PolicySets;
+  readonly #hostSets: PolicySets;
   #lastSet = 100;
   #lastPort = 20_000;
 
@@ -92,44 +103,49 @@ class Comparison {
     for (const [key, rules] of policies) this.#engine.upsertPolicy(key, rules);
     this.#locals = new LocalIdentityAllocator({ families });
     populate(this.#engine, this.#cluster, this.#locals);
-    programs.reset();
-    this.#sets = new PolicySets(programs.map("policy"), () => {
+    const takeNumber = (): number => {
       this.#lastSet += 1;
       return this.#lastSet;
-    });
-    this.#fillIpcache();
+    };
+    for (const each of [programs, hostPrograms]) {
+      each.reset();
+      this.#fillIpcache(each);
+    }
+    for (const address of [host.ipv4, host.ipv6]) hostPrograms.setLocalAddress(address, 0, localAddressFlags.host);
+    this.#sets = new PolicySets(programs.map("policy"), takeNumber);
+    this.#hostSets = new PolicySets(hostPrograms.map("policy"), takeNumber);
   }
 
   run(): void {
     const { ends } = this.#cluster;
-    const subjects = ends.filter(({ id }) => id !== undefined && (id === 5 || (id >= 256 && id < 0x0200_0000)));
+    const subjects = ends.filter(({ id }) => id !== undefined && (id === 1 || id === 5 || (id >= 256 && id < 0x0200_0000)));
     if (subjects.length === 0) return;
     for (let round = 0; round < packetsOfCluster; round += 1) this.#compare(this.#random.pick(subjects), this.#random.pick(ends));
   }
 
   /** Ends inside have an address by their place in the list; those outside their own, which the prefixes around them tell. */
-  #fillIpcache(): void {
+  #fillIpcache(of: PodPrograms): void {
     const { ends, families } = this.#cluster;
     for (const [index, { id }] of ends.entries()) {
       if (id === undefined) continue;
-      programs.setIdentity(addressOf(index, 4), 32, id);
-      programs.setIdentity(addressOf(index, 6), 128, id);
+      of.setIdentity(addressOf(index, 4), 32, id);
+      of.setIdentity(addressOf(index, 6), 128, id);
     }
     for (const { id, prefix } of this.#locals.identities()) {
       if (prefix === "") continue;
       const [address = "", bits = "0"] = prefix.split("/");
-      programs.setIdentity(address, Number(bits), id);
+      of.setIdentity(address, Number(bits), id);
     }
     for (const end of ends) {
       const bits = end.address?.includes(":") ? 128 : 32;
       // What has names may have an identity apart from that of its prefix.
       if (end.address !== undefined && (end.names ?? []).length > 0)
-        programs.setIdentity(end.address, bits, identityOf(end, this.#locals, families));
+        of.setIdentity(end.address, bits, identityOf(end, this.#locals, families));
     }
     const known = new Set([...this.#locals.identities()].map(({ prefix }) => prefix));
     const single = families.length === 1;
-    if (!known.has("0.0.0.0/0")) programs.setIdentity("0.0.0.0", 0, single ? 2 : 9);
-    if (!known.has("::/0")) programs.setIdentity("::", 0, single ? 2 : 10);
+    if (!known.has("0.0.0.0/0")) of.setIdentity("0.0.0.0", 0, single ? 2 : 9);
+    if (!known.has("::/0")) of.setIdentity("::", 0, single ? 2 : 10);
   }
 
   #compare(subject: GeneratedEnd, peer: GeneratedEnd): void {
@@ -138,7 +154,7 @@ class Comparison {
     const family = familyOf(peer, protocol) ?? this.#random.pick(families);
     const address = peer.address ?? addressOf(ends.indexOf(peer), family);
     this.#lastPort += 1;
-    const layer = layerOf(protocol, port, this.#lastPort, family);
+    const layer = layerOf(protocol, port, this.#lastPort, family, subject.id === 1);
     // Another family than the address has, or what the datapath does not judge by policy.
     if (layer === undefined || !families.includes(family) || address.includes(":") !== (family === 6)) return;
     const direction = this.#random.chance(0.5) ? "ingress" : "egress";
@@ -152,15 +168,21 @@ class Comparison {
     this.#checkReason(outcome, expected, peerIdentity, story);
     this.#seen[expected.verdict] += 1;
     if (expected.audited) this.#seen.audited += 1;
+    if (subject.id === 1) this.#seen.ofHost += 1;
   }
 
   /** The packet of a connection of its own, at the endpoint that the subject is. */
   #send(subject: GeneratedEnd, direction: "ingress" | "egress", family: Family, address: string, layer: Layer): Outcome {
     const policy = this.#engine.resolve(subject);
-    const set = this.#sets.acquire(
+    const set = (subject.id === 1 ? this.#hostSets : this.#sets).acquire(
       policy.entries.map((entry) => ({ ...entry, cookie: this.#cookies.acquire(entry.origins), proxyPort: entry.redirect && 0 })),
     );
     const flags = (policy.ingressEnforced ? endpointFlags.ingressEnforced : 0) | (policy.egressEnforced ? endpointFlags.egressEnforced : 0);
+    if (subject.id === 1) {
+      hostPrograms.setHost(set, flags);
+      const way = direction === "egress" ? ip(family, at(host, family), address) : ip(family, address, at(host, family));
+      return hostPrograms.onNetwork(direction === "egress" ? "to_network" : "from_network", frame(link, way, layer));
+    }
     const pod: Pod = { ...client, identity: subject.id ?? 0, policySet: set, flags };
     programs.setPod(pod);
     const own = at(pod, family);
@@ -195,8 +217,8 @@ function addressOf(index: number, family: Family): string {
   return family === 4 ? `172.30.0.${index + 1}` : `fd00:30::${index + 1}`;
 }
 
-/** Undefined: errors and protocols without ports are not judged by policy, or not forwarded at all. */
-function layerOf(protocol: number, port: number, sourcePort: number, family: Family): Layer | undefined {
+/** Undefined: errors are not judged by policy, and protocols without ports are forwarded for nobody but the node itself. */
+function layerOf(protocol: number, port: number, sourcePort: number, family: Family, ofHost: boolean): Layer | undefined {
   switch (protocol) {
     case 6:
       return tcp(sourcePort, port, "S");
@@ -209,7 +231,7 @@ function layerOf(protocol: number, port: number, sourcePort: number, family: Fam
     case 58:
       return family === 6 && port === 128 ? icmp(6, port, { id: sourcePort }) : undefined;
     default:
-      return undefined;
+      return ofHost ? { number: protocol, build: (inside) => inside } : undefined;
   }
 }
 

@@ -341,6 +341,7 @@ export interface StatusResponse {
   readonly "container-runtime"?: Status;
   readonly hubble?: HubbleStatus;
   readonly kubernetes?: K8sStatus;
+  readonly "host-firewall"?: { readonly mode?: "Disabled" | "Enabled"; readonly devices?: readonly string[] };
   readonly "datapath-mode"?: "veth" | "netkit" | "netkit-l2";
   readonly "attach-mode"?: "tc" | "tcx";
   readonly ipam?: IPAMStatus;

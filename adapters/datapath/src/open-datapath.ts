@@ -6,6 +6,7 @@ import { DatapathCounters } from "./datapath-counters.ts";
 import { DeviceLinks, type DeviceProgramName } from "./device-links.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
 import { decodeConntrackSweep, decodeRuntime, encodeConntrackSweep, encodeNodeConfig, encodeRuntime } from "./gen/index.ts";
+import { HostRow } from "./host-row.ts";
 import { IpcacheMap } from "./ipcache-map.ts";
 import { Masquerade, type MasqueradeMaps } from "./masquerade.ts";
 import type { DatapathObjects, DatapathOptions } from "./options.ts";
@@ -56,6 +57,8 @@ export interface Datapath extends Disposable {
   readonly maps: Readonly<Record<MapName, BpfMap>>;
   readonly programs: Programs;
   readonly endpoints: EndpointRows;
+  /** Of the node itself. Programs look at it where the options ask for a firewall of the node. */
+  readonly host: HostRow;
   readonly deviceLinks: DeviceLinks;
   /** Undefined where the options do not ask for it. */
   readonly masquerade: Masquerade | undefined;
@@ -107,11 +110,15 @@ export function openDatapath(kernel: Kernel, options: DatapathOptions): Datapath
   const masquerade = options.masquerade && masqueradeMaps !== undefined ? new Masquerade(masqueradeMaps) : undefined;
   const ipcache = new IpcacheMap(counted("ipcache"), () => runtime.moveIpcacheGeneration());
   const policySets = new PolicySets(counted("policy"), () => runtime.takePolicySetNumber());
+  const host = new HostRow(counted("endpoints"));
+  // A row whose set is gone closes the node to everybody. Without a firewall it becomes one; with all sets gone somebody removed their map.
+  if (!options.hostFirewall || policySets.count === 0) host.clear();
   const held = owned.move();
   return {
     maps,
     programs,
     endpoints,
+    host,
     deviceLinks,
     masquerade,
     policySets,
@@ -149,10 +156,10 @@ interface Opened {
 }
 
 /** Those that the configuration has a use for. */
-function programsFor({ tunnelIfindex, directRoutingIfindex, proxyIfindex, masquerade }: DatapathOptions): Names {
+function programsFor({ tunnelIfindex, directRoutingIfindex, proxyIfindex, masquerade, hostFirewall }: DatapathOptions): Names {
   const proxyPrograms: Names = proxyIfindex === 0 ? [] : ["to_proxy"];
-  const masqueradePrograms: Names = masquerade ? ["to_network"] : [];
-  const networkPrograms: Names = directRoutingIfindex !== 0 || masquerade ? ["from_network", ...masqueradePrograms] : [];
+  const sending: Names = masquerade || hostFirewall ? ["to_network"] : [];
+  const networkPrograms: Names = directRoutingIfindex !== 0 || sending.length > 0 ? ["from_network", ...sending] : [];
   return [...alwaysLoaded, ...(tunnelIfindex === 0 ? [] : tunnelPrograms), ...networkPrograms, ...proxyPrograms];
 }
 
@@ -232,6 +239,7 @@ function encodeConfig(options: DatapathOptions): Uint8Array {
     verdictEventsEnabled: 1,
     masqueradeEnabled: options.masquerade ? 1 : 0,
     ipTraceOption: options.ipTraceOption,
+    hostFirewallEnabled: options.hostFirewall ? 1 : 0,
   });
 }
 

@@ -28,6 +28,8 @@ export interface DatapathOptions {
   readonly proxyIfindex: number;
   /** Whether pods leave the cluster with an address of the node: `Datapath.masquerade` says where. */
   readonly masquerade: boolean;
+  /** Whether policy is asked about what the node itself sends and receives: `Datapath.host` says by which set. */
+  readonly hostFirewall: boolean;
   /** How often an established connection is reported, in seconds. 0: every packet. */
   readonly traceIntervalS: number;
   /** Bytes of each packet that an event carries, at most 128. */
@@ -45,6 +47,7 @@ export const datapathDefaults = {
   directRoutingIfindex: 0,
   proxyIfindex: 0,
   masquerade: false,
+  hostFirewall: false,
   traceIntervalS: 5,
   tracePayloadSizeBytes: 128,
   ipTraceOption: 0,

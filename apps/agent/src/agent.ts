@@ -24,7 +24,7 @@ import { openNodePool } from "./ipam/open-node-pool.ts";
 import { AgentMetrics } from "./metrics/agent-metrics.ts";
 import { processMetrics } from "./metrics/process-metrics.ts";
 import { sampledMetrics } from "./metrics/sampled-metrics.ts";
-import { Masquerading } from "./network/masquerading.ts";
+import { NativeDevices } from "./network/native-devices.ts";
 import { type NodeNetwork, openNodeNetwork } from "./network/open-node-network.ts";
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
@@ -88,7 +88,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   const onAddressesChanged = (underlay: readonly string[]): void => {
     localNode.publish(underlay, routers);
     network.tunnelFrom(underlay);
-    masquerading.addressesChanged();
+    nativeDevices.addressesChanged();
   };
   const onOwnNode = (object: KubernetesObject | undefined): void => {
     if (object === undefined) localNode.gone();
@@ -99,15 +99,16 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   const events = { onAddressesChanged, onOwnNode, onEndpointGone };
   const node = createNode({ ...given, ...metrics.nodeObserver, ...events, signal: tasks.signal });
   await using dns = openNodeDns({ ...world, options, node, datapath, observer: metrics.dnsObserver });
-  const masquerading = new Masquerading({ netlink, datapath, remoteNodes: node.remoteNodes, devices, podPrefixes: () => pool.prefixes() });
-  pool.watchPrefixes(() => masquerading.addressesChanged());
+  const nativeDevices = new NativeDevices({ ...given, remoteNodes: node.remoteNodes, devices, podPrefixes: () => pool.prefixes() });
+  pool.watchPrefixes(() => nativeDevices.addressesChanged());
   await node.hostAddresses.refresh();
   await node.endpoints.restore();
   dns.restore(knownNames(options.dns, log));
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, client, clock, log });
   const cni = new CniHandler(node.endpoints, routers);
   const sampled = { node, dns, datapath, pool, controllers, readiness };
-  const operations = createOperations({ ...sampled, hubble, options, routers, cni, mtu, nodeHealth: () => health });
+  const asked = { nodeHealth: () => health, nativeDevices: () => nativeDevices.names };
+  const operations = createOperations({ ...sampled, ...asked, hubble, options, routers, cni, mtu });
   const probing = { kernel, clock, options, node, readiness, metrics };
   await using health = options.healthChecking ? await openHealth(probing, localNode, operations, tasks.signal) : undefined;
   await using _outside = await openOutside({
@@ -120,7 +121,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
 
   const onFailure = (request: string, failure: unknown): void => log.error(`${request}: ${errorMessage(failure)}`);
   tasks.run("serve the API", (signal) => door.serve(operations, signal, { onFailure, onServed: (request) => metrics.served(request) }));
-  if (options.masquerade) tasks.run("masquerade", (signal) => masquerading.run(signal));
+  if (options.masquerade || options.hostFirewall) tasks.run("follow native devices", (signal) => nativeDevices.run(signal));
   if (health !== undefined) startHealth(tasks, health, controllers, onFailure);
   const parts = { world, options, client, node, dns, network, localNode, pool, routers, controllers, readiness };
   startFollowing(tasks, parts);
@@ -208,7 +209,10 @@ function startRepeating(
   every("learn about the node", learnNodeMs, (signal) => learnNode(localNode, node, routers, signal));
   every("sweep connections", sweepMs, () => void datapath.sweepConntrack());
   every("forget names", expireNamesMs, () => dns.expire());
-  every("sweep policies", sweepMs, () => void node.realised.sweep());
+  every("sweep policies", sweepMs, () => {
+    node.realised.sweep();
+    node.hostFirewall?.sweep();
+  });
   every("retry endpoints", retryFailedMs, () => retryEndpoints(node, datapath, readiness));
   every("take back addresses", expireMs, () => pool.expire());
   every("forget old flow context", forgetFlowsMs, () => forgetOldContext(world.kernel, node));
@@ -228,16 +232,17 @@ function ownPodCIDRs({ ipam, ipv4Range, ipv6Range }: AgentOptions): string[] | u
 
 /** Until every source has spoken, what an earlier run enforced stays in force; then the difference is applied. */
 async function enforceOnceSynced({ log }: World, node: Node, datapath: Datapath, readiness: Readiness, signal: AbortSignal): Promise<void> {
-  const { cluster, endpoints, nodeWatch } = node;
+  const { cluster, endpoints, nodeWatch, hostFirewall } = node;
   await unlessAborted(cluster.synced("identities"), signal);
   readiness.reached("identities");
-  const rest = [cluster.synced("policies"), cluster.synced("pods"), cluster.synced("namespaces"), nodeWatch.synced()];
+  const rest = [...(["policies", "pods", "namespaces", "node"] as const).map((name) => cluster.synced(name)), nodeWatch.synced()];
   await unlessAborted(Promise.all(rest), signal);
   readiness.reached("policies");
   await endpoints.prepareRestored();
   let all = true;
   node.updates.open(() => {
     all = endpoints.enforceRestored();
+    if (hostFirewall?.open() === false) all = false;
   });
   const pruned = all ? datapath.policySets.prune() : 0;
   datapath.removeOldPrograms();
@@ -251,7 +256,8 @@ async function enforceOnceSynced({ log }: World, node: Node, datapath: Datapath,
 async function retryEndpoints(node: Node, datapath: Datapath, readiness: Readiness): Promise<void> {
   if (readiness.missing() !== undefined) return;
   // An endpoint that could not get its policy has a set of an earlier run as long as that lasts.
-  if (node.endpoints.retryFailed()) datapath.policySets.prune();
+  const all = [node.endpoints.retryFailed(), node.hostFirewall?.retryFailed() ?? true].every(Boolean);
+  if (all) datapath.policySets.prune();
   await node.identitiesInUse.ensureAll();
   await node.endpoints.adoptPods(); // One that cannot become what its pod is now stays what it was, and is looked at again.
 }

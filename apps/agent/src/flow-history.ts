@@ -13,6 +13,7 @@ import { reservedPeers } from "@cilium-ts/identity";
 import { formatLabel, type Labels } from "@cilium-ts/labels";
 import { type AddressBytes, type Prefix, parseAddress } from "@cilium-ts/net";
 import type { CookieTable, RuleOrigin } from "@cilium-ts/policy";
+import { addressesOf } from "./endpoints/kernel-shape.ts";
 import { createWallClockOffset } from "./wall-clock-offset.ts";
 
 export interface FlowHistoryOptions {
@@ -56,11 +57,9 @@ export class FlowHistory {
     if (texts.join() !== this.#nodeLabels.join()) this.#nodeLabels = texts;
   }
 
-  setEndpoint(row: EndpointRow): void {
+  /** `addresses`: where they are others than the row's. */
+  setEndpoint(row: EndpointRow, addresses: readonly AddressBytes[] = addressesOf(row)): void {
     const { id, identity, podNamespace, podName, labels, workloads } = row;
-    const addresses = [row.ipv4, row.ipv6]
-      .map((text) => parseAddress(text ?? ""))
-      .filter((address): address is AddressBytes => address !== undefined);
     const endpoint = { id, identity, clusterName: this.#options.clusterName, namespace: podNamespace, labels, podName, workloads };
     this.context.setEndpoint(endpoint, addresses, this.#options.monotonicNs());
   }

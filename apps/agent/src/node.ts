@@ -23,6 +23,8 @@ import { NodeWatch } from "./cluster/watch-nodes.ts";
 import { EndpointFiles } from "./endpoints/endpoint-files.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { FlowHistory } from "./flow-history.ts";
+import { HostEnforcement } from "./host-firewall/host-enforcement.ts";
+import { HostFirewall, type HostFirewallOptions } from "./host-firewall/host-firewall.ts";
 import { AgentEvents } from "./hubble/agent-events.ts";
 import type { NodePool } from "./ipam/node-pool.ts";
 import { IpcacheTable } from "./ipcache-table.ts";
@@ -37,6 +39,7 @@ import { PolicyUpdates } from "./policy/policy-updates.ts";
 import { RealisedPolicies } from "./policy/realised-policies.ts";
 import { AccessLog } from "./proxies/access-log.ts";
 import { NodeProxies } from "./proxies/node-proxies.ts";
+import { noProxies } from "./proxies/proxies.ts";
 import { ProxyPorts } from "./proxies/proxy-ports.ts";
 import type { Readiness } from "./readiness.ts";
 import type { AgentOptions } from "./settings.ts";
@@ -70,6 +73,8 @@ export interface Foundation {
 /** Everything that the node keeps in memory. */
 export interface Node extends PolicyPart {
   readonly endpoints: Endpoints;
+  /** Undefined where policies about nodes are not enforced. */
+  readonly hostFirewall: HostFirewall | undefined;
   readonly realised: RealisedPolicies;
   readonly proxies: NodeProxies;
   readonly accessLog: AccessLog;
@@ -102,7 +107,7 @@ interface PolicyPart {
 export function createNode(foundation: Foundation): Node {
   const { clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
   const deviceNames = new DeviceNames(netlink);
-  const policy = createPolicyPart(foundation, () => endpoints, deviceNames);
+  const policy = createPolicyPart(foundation, () => ({ endpoints, hostFirewall }), deviceNames);
   const podChanged = (namespace: string, name: string): void => void adopt(endpoints, log, namespace, name);
   const pods = new Pods({ client, clusterName: options.clusterName, onChange: podChanged });
   const identities: CustomResourceIdentities = new CustomResourceIdentities(client, () => cluster.synced("identities"));
@@ -116,6 +121,7 @@ export function createNode(foundation: Foundation): Node {
     identities,
     audit,
     keepIdentity: (id) => identitiesInUse.keep(id),
+    onNodeLabels: (labels) => hostFirewall?.setLabels(labels),
     ...policy,
   });
   const hostAddresses: HostAddresses = new HostAddresses({
@@ -125,6 +131,7 @@ export function createNode(foundation: Foundation): Node {
     routers: [pool.routerIPv4, pool.routerIPv6],
     onChange() {
       foundation.onAddressesChanged(hostAddresses.underlay());
+      hostFirewall?.setAddresses(hostAddresses.underlay());
       // Other nodes reach our pods by the address that their objects name.
       for (const row of endpoints.index.rows()) published.set(row);
     },
@@ -132,6 +139,11 @@ export function createNode(foundation: Foundation): Node {
   const published = createPublished(foundation, pods, hostAddresses);
   const remotePart = createRemotePart(foundation, policy, published, hostAddresses);
   const proxyPart = createProxyPart(foundation, policy, () => endpoints);
+  const onRegenerated = (row: EndpointRow, error: string): void => {
+    policy.agentEvents.regenerated(row, error);
+    foundation.onRegenerated(error === "" ? "success" : "fail");
+  };
+  const hostFirewall = options.hostFirewall ? createHostFirewall(foundation, policy, { hostAddresses, onRegenerated }) : undefined;
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     ...proxyPart,
@@ -148,23 +160,48 @@ export function createNode(foundation: Foundation): Node {
     mtu: foundation.mtu.device,
     notReady: () => readiness.missing(),
     audits: (namespace) => audit.audits(namespace),
-    onRegenerated(row, error) {
-      policy.agentEvents.regenerated(row, error);
-      foundation.onRegenerated(error === undefined ? "success" : "fail");
-    },
+    onRegenerated,
     onChange(id, row, before) {
-      policy.agentEvents.endpointChanged(row, before);
       if (row === undefined) {
-        policy.flows.removeEndpoint(id);
         proxyPart.accessLog.forget(id);
         foundation.onEndpointGone(id);
-      } else policy.flows.setEndpoint(row);
+      }
+      tellOfEndpoint(policy, id, row, before);
       publish(published, endpoints, row, before);
     },
   });
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
-  return { ...policy, ...clusterPart, ...remotePart, ...proxyPart, endpoints, hostAddresses, deviceNames };
+  return { ...policy, ...clusterPart, ...remotePart, ...proxyPart, endpoints, hostFirewall, hostAddresses, deviceNames };
+}
+
+function createHostFirewall(
+  { datapath, options, clock, log }: Foundation,
+  { engine, cookies, updates, flows }: PolicyPart,
+  { hostAddresses, onRegenerated }: Pick<HostFirewallOptions, "onRegenerated"> & Pick<Node, "hostAddresses">,
+): HostFirewall {
+  // No proxy can have the node's own connections: what should go to one is dropped.
+  const realised = new RealisedPolicies(datapath.policySets, cookies, noProxies);
+  return new HostFirewall({
+    engine,
+    enforcement: new HostEnforcement({ row: datapath.host, realised, audit: options.policyAuditMode }),
+    clock,
+    log,
+    revision: () => updates.revision,
+    onChange: (row) => flows.setEndpoint(row, hostAddresses.all()),
+    onRegenerated,
+  });
+}
+
+function tellOfEndpoint(
+  { agentEvents, flows }: PolicyPart,
+  id: number,
+  row: EndpointRow | undefined,
+  before: EndpointRow | undefined,
+): void {
+  agentEvents.endpointChanged(row, before);
+  if (row === undefined) flows.removeEndpoint(id);
+  else flows.setEndpoint(row);
 }
 
 function publish(published: PublishedEndpoints, { index }: Endpoints, row: EndpointRow | undefined, before: EndpointRow | undefined): void {
@@ -270,7 +307,9 @@ function createRemotePart(
   };
 }
 
-function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, deviceNames: DeviceNames): PolicyPart {
+type Subjects = Pick<Node, "endpoints" | "hostFirewall">;
+
+function createPolicyPart(foundation: Foundation, subjects: () => Subjects, deviceNames: DeviceNames): PolicyPart {
   const { kernel, log, options, datapath } = foundation;
   const { clusterName, nodeName, policyMode, allowLocalhost } = options;
   const cookies = new CookieTable();
@@ -280,7 +319,7 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
     clusterName,
     cookies,
     monotonicNs: () => Number(kernel.monotonicNs()),
-    interfaceName: (ifindex) => endpoints().index.byIfindex(ifindex)?.hostDeviceName ?? deviceNames.nameOf(ifindex),
+    interfaceName: (ifindex) => subjects().endpoints.index.byIfindex(ifindex)?.hostDeviceName ?? deviceNames.nameOf(ifindex),
     ipTraceOption: options.ipTraceOption,
   });
   const former = new FormerIdentities(datapath.ipcache.rows());
@@ -311,7 +350,11 @@ function createPolicyPart(foundation: Foundation, endpoints: () => Endpoints, de
       ipcache.upsert(hostPrefixOf(address), "names", id);
     },
     releaseAddress: (address) => ipcache.remove(hostPrefixOf(address), "names"),
-    regenerate: (subjects) => endpoints().regenerate(subjects),
+    regenerate(affected) {
+      const { endpoints, hostFirewall } = subjects();
+      endpoints.regenerate(affected);
+      hostFirewall?.regenerate(affected);
+    },
     onCarriedOut: (revision) => flows.setPolicyRevision(revision),
     onProblem: (message) => log.error(message),
   });

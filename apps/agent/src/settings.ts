@@ -82,6 +82,12 @@ const settings = [
     says: "what policy would drop passes and is reported as audited; a namespace may say otherwise (annotation policy.cilium.io/audit-mode)",
   },
   {
+    name: "enable-host-firewall",
+    value: "BOOL",
+    fallback: "false",
+    says: "whether policies with nodeSelector hold for what nodes themselves send and receive: true or false",
+  },
+  {
     name: "enable-node-selector-labels",
     value: "BOOL",
     fallback: "false",
@@ -151,6 +157,8 @@ export interface AgentOptions {
   readonly mtu: number;
   readonly policyMode: "default" | "always" | "never";
   readonly policyAuditMode: boolean;
+  /** Policy is asked about what the node itself sends and receives. */
+  readonly hostFirewall: boolean;
   readonly nodeSelectorLabels: boolean;
   /** CIDRs of rules mean nodes, too. */
   readonly cidrsMatchNodes: boolean;
@@ -236,6 +244,7 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     mtu: reader.whole("mtu", 0, 65_535),
     policyMode: reader.choice("enable-policy", ["default", "always", "never"], "default"),
     policyAuditMode: reader.boolean("policy-audit-mode"),
+    hostFirewall: reader.boolean("enable-host-firewall"),
     nodeSelectorLabels: reader.choice("enable-node-selector-labels", ["false", "true"], "false") === "true",
     cidrsMatchNodes: reader.choice("policy-cidr-match-mode", ["", "nodes"], "") === "nodes",
     allowLocalhost: reader.choice("allow-localhost", ["auto", "always", "policy"], "auto"),

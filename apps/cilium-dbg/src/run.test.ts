@@ -48,6 +48,7 @@ async function dbg(line: string, env: Record<string, string> = { CILIUM_SOCK: so
 const statusText = `
 KVStore:                 Disabled
 Kubernetes:              Failure    the API server is away
+Host firewall:           Enabled    [eth0, eth1]
 Cilium:                  Ok         cilium-ts 0.1.0
 NodeMonitor:             Listening for events on 2 CPUs with 1024x4096 of shared memory; 3 events lost, 0 not understood
 IPAM:                    IPv4: 2/253 allocated, IPv6: 1/65533 allocated

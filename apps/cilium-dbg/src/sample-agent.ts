@@ -46,6 +46,7 @@ const nodeOperations: Partial<AgentOperations> = {
     kubernetes: { state: "Failure", msg: "the API server is away" },
     kvstore: { state: "Disabled", msg: "" },
     hubble: { state: "Ok", msg: "", observer: { "max-flows": 4095, "current-flows": 1024, "seen-flows": 7200, uptime: "1h0m0s" } },
+    "host-firewall": { mode: "Enabled", devices: ["eth0", "eth1"] },
     "datapath-mode": "veth",
     "attach-mode": "tcx",
     nodeMonitor: { cpus: 2, npages: 1024, pagesize: 4096, lost: 3 },

@@ -108,6 +108,7 @@ export function statusText(status: StatusResponse, options: StatusOptions = {}):
   add("Kubernetes", stateText(status.kubernetes));
   const versions = status.kubernetes?.["k8s-api-versions"];
   add("Kubernetes APIs", versions === undefined ? undefined : JSON.stringify(versions));
+  add("Host firewall", hostFirewallText(status));
   add("CNI Config file", status["cni-file"]?.msg);
   add("Cilium", stateText(status.cilium));
   add("NodeMonitor", monitorText(status));
@@ -138,6 +139,12 @@ function wants(options: StatusOptions, flag: "allAddresses" | "allControllers" |
 
 function stateText(status: Status | undefined): string | undefined {
   return status === undefined ? undefined : `${(status.state ?? "").padEnd(10)} ${status.msg ?? ""}`.trimEnd();
+}
+
+function hostFirewallText({ "host-firewall": firewall }: StatusResponse): string | undefined {
+  if (firewall === undefined) return undefined;
+  const { mode = "", devices = [] } = firewall;
+  return devices.length === 0 ? mode : `${mode.padEnd(10)} [${devices.join(", ")}]`;
 }
 
 function monitorText({ nodeMonitor }: StatusResponse): string | undefined {

@@ -52,7 +52,7 @@ const bad: { text: string; problem: string }[] = [
   { text: '{"version":2,"endpoint":{}}', problem: " has version 2, and this agent reads version 1" },
   { text: '{"version":1}', problem: " has no endpoint" },
   { text: " ".repeat(300_000), problem: " is longer than 262144 bytes" },
-  { text: withField("id", 0), problem: "endpoint.id must be a whole number from 1 to 16383" },
+  { text: withField("id", 0), problem: "endpoint.id must be a whole number from 1 to 16382" },
   { text: withField("mac", "02:00"), problem: "endpoint.mac must be a MAC address" },
   { text: withField("ipv4", "fd00::1"), problem: "endpoint.ipv4 must be absent, or an IPv4 address" },
   { text: withField("ipv6", 5), problem: "endpoint.ipv6 must be absent, or an IPv6 address" },

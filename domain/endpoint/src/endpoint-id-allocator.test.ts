@@ -21,7 +21,7 @@ test("a full node says so, and what to do", () => {
   const ids = new EndpointIdAllocator();
   for (let count = 0; count < endpointIdMax; count += 1) allocated(ids);
   const result = ids.allocate();
-  assert.deepEqual(result, { kind: "full", reason: "all 16383 endpoint ids of this node are in use: remove pods, or add a node" });
+  assert.deepEqual(result, { kind: "full", reason: "all 16382 endpoint ids of this node are in use: remove pods, or add a node" });
   ids.release(77);
   assert.equal(allocated(ids), 77);
 });

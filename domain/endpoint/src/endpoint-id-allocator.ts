@@ -1,5 +1,7 @@
-/** The largest id: 14 bits, as the datapath's map has rows. */
-export const endpointIdMax = 16_383;
+/** The node itself. */
+export const hostEndpointId = 16_383;
+/** The largest id of a workload: 14 bits, as the datapath's map has rows, less the host's. */
+export const endpointIdMax = hostEndpointId - 1;
 
 export type EndpointIdAllocation = { readonly kind: "allocated"; readonly id: number } | { readonly kind: "full"; readonly reason: string };
 

@@ -22,7 +22,7 @@ export interface EndpointStatusChange {
 
 /** One workload that this node connects. Rows are replaced, never changed. */
 export interface EndpointRow {
-  /** 1 to 16383, on this node only. */
+  /** 1 to 16382, on this node only. */
   readonly id: number;
   readonly containerId: string;
   /** `<container id>:<interface name>`: one pod may have several interfaces. */

@@ -20,6 +20,6 @@ export {
   type ParsedEndpointFile,
   parseEndpointState,
 } from "./endpoint-file.ts";
-export { type EndpointIdAllocation, EndpointIdAllocator, endpointIdMax } from "./endpoint-id-allocator.ts";
+export { type EndpointIdAllocation, EndpointIdAllocator, endpointIdMax, hostEndpointId } from "./endpoint-id-allocator.ts";
 export { EndpointIndex } from "./endpoint-index.ts";
 export { type EndpointState, endpointStates, isEndpointState, mayFollow } from "./state.ts";

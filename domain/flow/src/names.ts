@@ -135,6 +135,7 @@ const sourceFiles: readonly string[] = [
   "nat.h",
   "redirect.h",
   "proxy.c",
+  "host_firewall.h",
 ];
 
 /** The file of the datapath in which a packet was dropped. */

@@ -185,6 +185,13 @@ export const endpointFlags = {
 } as const;
 export type EndpointFlags = (typeof endpointFlags)[keyof typeof endpointFlags];
 
+/** enum endpoint_id */
+export const endpointId = {
+  /** ENDPOINT_ID_HOST */
+  host: 16383,
+} as const;
+export type EndpointId = (typeof endpointId)[keyof typeof endpointId];
+
 /** enum event_type */
 export const eventType = {
   /** EVENT_DROP */
@@ -226,6 +233,8 @@ export const mark = {
   kind: 3840,
   /** MARK_TO_PROXY */
   toProxy: 512,
+  /** MARK_OVERLAY */
+  overlay: 1024,
   /** MARK_FROM_INGRESS_PROXY */
   fromIngressProxy: 2560,
   /** MARK_FROM_EGRESS_PROXY */
@@ -332,6 +341,8 @@ export const sourceFile = {
   fileRedirect: 17,
   /** FILE_PROXY */
   fileProxy: 18,
+  /** FILE_HOST_FIREWALL */
+  fileHostFirewall: 19,
 } as const;
 export type SourceFile = (typeof sourceFile)[keyof typeof sourceFile];
 

@@ -1380,7 +1380,7 @@ export function decodeNativeDevice(bytes: Uint8Array, offset: number = 0): Nativ
 
 export const nativeDeviceCodec: Codec<NativeDevice> = { sizeBytes: 20, encode: encodeNativeDevice, decode: decodeNativeDevice };
 
-/** struct node_config: 68 bytes. */
+/** struct node_config: 72 bytes, padding at 69-71. */
 export interface NodeConfig {
   /** Bytes 0-3: __be32, 4 bytes as they are in memory. */
   readonly routerIpv4: Uint8Array;
@@ -1416,15 +1416,17 @@ export interface NodeConfig {
   readonly masqueradeEnabled: number;
   /** Byte 67: __u8. */
   readonly ipTraceOption: number;
+  /** Byte 68: __u8. */
+  readonly hostFirewallEnabled: number;
 }
 
 export const nodeConfigLayout = {
-  sizeBytes: 68,
-  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, proxyIfindex: 60, traceEnabled: 64, verdictEventsEnabled: 65, masqueradeEnabled: 66, ipTraceOption: 67 },
+  sizeBytes: 72,
+  offsets: { routerIpv4: 0, routerIpv6: 4, traceIntervalS: 20, tracePayloadSize: 24, tcpTimeoutS: 28, tcpSynTimeoutS: 32, tcpCloseTimeoutS: 36, anyTimeoutS: 40, tunnelIfindex: 44, directRoutingIfindex: 48, tunnelMtu: 52, tunnelPort: 56, proxyIfindex: 60, traceEnabled: 64, verdictEventsEnabled: 65, masqueradeEnabled: 66, ipTraceOption: 67, hostFirewallEnabled: 68 },
 } as const;
 
-export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(68), offset: number = 0): Uint8Array {
-  checkRange("nodeConfig", target, offset, 68);
+export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uint8Array(72), offset: number = 0): Uint8Array {
+  checkRange("nodeConfig", target, offset, 72);
   const _routerIpv4 = value.routerIpv4;
   if (_routerIpv4.length !== 4) refuseLength("nodeConfig.routerIpv4", _routerIpv4, 4);
   target[offset] = _routerIpv4[0] as number;
@@ -1527,11 +1529,17 @@ export function encodeNodeConfig(value: NodeConfig, target: Uint8Array = new Uin
   const _ipTraceOption = value.ipTraceOption;
   if ((_ipTraceOption & 0xff) !== _ipTraceOption) refuseInteger("nodeConfig.ipTraceOption", _ipTraceOption, "unsigned 8-bit");
   target[offset + 67] = _ipTraceOption;
+  const _hostFirewallEnabled = value.hostFirewallEnabled;
+  if ((_hostFirewallEnabled & 0xff) !== _hostFirewallEnabled) refuseInteger("nodeConfig.hostFirewallEnabled", _hostFirewallEnabled, "unsigned 8-bit");
+  target[offset + 68] = _hostFirewallEnabled;
+  target[offset + 69] = 0;
+  target[offset + 70] = 0;
+  target[offset + 71] = 0;
   return target;
 }
 
 export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeConfig {
-  checkRange("nodeConfig", bytes, offset, 68);
+  checkRange("nodeConfig", bytes, offset, 72);
   return {
     routerIpv4: copyBytes(bytes, offset, 4),
     routerIpv6: copyBytes(bytes, offset + 4, 16),
@@ -1550,10 +1558,11 @@ export function decodeNodeConfig(bytes: Uint8Array, offset: number = 0): NodeCon
     verdictEventsEnabled: (bytes[offset + 65] as number),
     masqueradeEnabled: (bytes[offset + 66] as number),
     ipTraceOption: (bytes[offset + 67] as number),
+    hostFirewallEnabled: (bytes[offset + 68] as number),
   };
 }
 
-export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 68, encode: encodeNodeConfig, decode: decodeNodeConfig };
+export const nodeConfigCodec: Codec<NodeConfig> = { sizeBytes: 72, encode: encodeNodeConfig, decode: decodeNodeConfig };
 
 /** struct policy_entry: 12 bytes. */
 export interface PolicyEntry {

@@ -30,6 +30,7 @@ function watch() {
     clusterName: "default",
     nodeSelectorLabels: true,
     dns: { enabled: true },
+    hostFirewall: false,
     log,
   });
   const of = (kind: string) => {

@@ -26,6 +26,7 @@ export interface PolicyObjectsOptions {
   readonly clusterName: string;
   readonly nodeSelectorLabels: boolean;
   readonly dns: Pick<DnsSettings, "enabled">;
+  readonly hostFirewall: boolean;
   readonly log: Log;
   /** An object was taken over, or refused because it is not valid. */
   onPolicy?(outcome: "success" | "fail"): void;
@@ -50,7 +51,8 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       options.onPolicy?.(valid ? "success" : "fail");
       if (!valid) return;
       const key = keyOf(resource, object.metadata);
-      for (const need of unmetNeeds(rules, { hostFirewall: false, dnsProxy: options.dns.enabled })) options.log.warn(`${key}: ${need}`);
+      const abilities = { hostFirewall: options.hostFirewall, dnsProxy: options.dns.enabled };
+      for (const need of unmetNeeds(rules, abilities)) options.log.warn(`${key}: ${need}`);
       updates.upsertPolicy(key, rules);
       options.agentEvents.policyUpdated(rules, updates.revision);
     };

@@ -46,6 +46,7 @@ async function follow(
     clusterName: "default",
     nodeSelectorLabels: true,
     dns: { enabled: true },
+    hostFirewall: false,
     log,
   }).map(({ resource, handlers }) => reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }));
   try {

@@ -4,6 +4,7 @@ import {
   type KubernetesClient,
   KubernetesError,
   namespaceFrom,
+  nodeFrom,
   podFrom,
   type ReflectOptions,
   type Resource,
@@ -29,6 +30,8 @@ export interface WatchClusterOptions {
   readonly clusterName: string;
   readonly nodeSelectorLabels: boolean;
   readonly dns: Pick<DnsSettings, "enabled">;
+  /** Where it is, this node's own object is followed, for its labels. */
+  readonly hostFirewall: boolean;
   readonly pods: Pods;
   readonly identities: CustomResourceIdentities;
   readonly updates: PolicyUpdates;
@@ -36,11 +39,13 @@ export interface WatchClusterOptions {
   readonly flows: FlowHistory;
   readonly agentEvents: AgentEvents;
   onPolicy?(outcome: "success" | "fail"): void;
+  /** This node's object has these labels. */
+  onNodeLabels(labels: Readonly<Record<string, string>>): void;
   /** An identity's object was deleted. True: an endpoint of this node has it, so it stays. */
   keepIdentity(id: number): boolean;
 }
 
-const watched = ["namespaces", "pods", "identities", "policies"] as const;
+const watched = ["namespaces", "pods", "identities", "policies", "node"] as const;
 type Watched = (typeof watched)[number];
 type Handlers = Pick<ReflectOptions, "onUpsert" | "onDelete" | "selector">;
 
@@ -103,7 +108,22 @@ export class ClusterWatch {
         },
       }),
       this.#reflectPolicies(signal),
+      this.#reflectNode(signal),
     ]);
+  }
+
+  /** A node whose object is gone keeps its labels, and with them its policies. */
+  async #reflectNode(signal: AbortSignal): Promise<void> {
+    const { hostFirewall, nodeName, onNodeLabels } = this.#options;
+    if (!hostFirewall) {
+      this.#synced.get("node")?.resolve();
+      return;
+    }
+    await this.#reflect("node", resources.nodes, signal, {
+      selector: { fields: `metadata.name=${nodeName}` },
+      onUpsert: (object) => onNodeLabels(nodeFrom(object).labels),
+      onDelete() {},
+    });
   }
 
   /** Policies are known when all kinds of them are, with all that they refer to. */

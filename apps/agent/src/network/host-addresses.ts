@@ -35,6 +35,11 @@ export class HostAddresses {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** The routers' too. */
+  all(): AddressBytes[] {
+    return [...this.#current.values()];
+  }
+
   /** By which other nodes reach this one. */
   underlay(): string[] {
     return [...this.#current.keys()].filter((text) => !this.#routers.has(text));

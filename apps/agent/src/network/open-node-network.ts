@@ -45,7 +45,8 @@ export async function openNodeNetwork(world: World, netlink: Netlink, options: A
   const datapath = owned.use(openDatapath(kernel, datapathOptions(world, options, pool, ways)));
   const native = directRoutingIfindex === 0 ? [] : [directRoutingIfindex];
   const devices = { proxy: proxyDevice, ...(mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice }) };
-  if (!options.masquerade) datapath.deviceLinks.apply(devices);
+  // Else there are more, which are followed as they come and go.
+  if (!options.masquerade && !options.hostFirewall) datapath.deviceLinks.apply(devices);
   const remoteRoutes = createRemoteRoutes({ netlink, mode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });
   const ownRoutes = new OwnRoutes(netlink);
   ownRoutes.set(podPrefixes);
@@ -65,8 +66,8 @@ function datapathOptions(
   { routerIPv4, routerIPv6 }: NodePool,
   ways: Pick<DatapathOptions, "tunnelIfindex" | "tunnelMtu" | "directRoutingIfindex" | "proxyIfindex">,
 ): DatapathOptions {
-  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade, ipTraceOption } = options;
+  const { bpfRoot, traceIntervalS, conntrackEntriesMax, masquerade, hostFirewall, ipTraceOption } = options;
   const tunnelPort = ways.tunnelIfindex === 0 ? 0 : options.tunnelPort;
-  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade, ipTraceOption };
+  const chosen = { objects, bpfRoot, routerIPv4, routerIPv6, traceIntervalS, conntrackEntriesMax, masquerade, hostFirewall, ipTraceOption };
   return { ...datapathDefaults, ...chosen, ...ways, tunnelPort };
 }

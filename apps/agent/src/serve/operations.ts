@@ -18,10 +18,11 @@ import {
   type StatusResponse,
 } from "@cilium-ts/agent-api";
 import { type Datapath, endpointFlags } from "@cilium-ts/datapath";
-import type { EndpointRow } from "@cilium-ts/endpoint";
+import { type EndpointRow, hostEndpointId } from "@cilium-ts/endpoint";
 import { clusterIdentityMax, clusterIdentityMin, type Identity } from "@cilium-ts/identity";
 import { type AllocationResult, allocatePair } from "@cilium-ts/ipam";
 import { formatPrefix, parseAddress, parsePrefix, prefixContains } from "@cilium-ts/net";
+import type { ResolvedPolicy } from "@cilium-ts/policy";
 import type { CniHandler } from "../cni/cni-handler.ts";
 import type { Routers } from "../cni/cni-result.ts";
 import type { ControllerState, Controllers } from "../controllers.ts";
@@ -57,6 +58,8 @@ export interface OperationsOptions {
   /** Undefined: nodes are not probed. */
   nodeHealth(): Pick<NodeHealth, "problem"> | undefined;
   readonly mtu: PodMtu;
+  /** Names of those that lead out of the node and run our programs. */
+  nativeDevices(): readonly string[];
 }
 
 /** An address that no endpoint claims comes back after this. */
@@ -68,7 +71,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
   const { index } = node.endpoints;
   const hostAddressing = addressing(parts);
   const shape = (row: EndpointRow): ReturnType<typeof endpointShape> => {
-    const policy = node.endpoints.policyOf(row.id);
+    const policy = policyOf(node, row);
     const proxyStatistics = proxyStatisticsOf(node, row);
     return endpointShape(row, { hostAddressing, proxyStatistics, ...(policy !== undefined && { policy: policyShape(policy) }) });
   };
@@ -81,11 +84,15 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
     },
     clusterNodes: async () => nodesOf(parts),
     ...addressOperations(parts),
-    endpoints: async ({ labels }) => [...index.rows()].filter((row) => hasAll(row.labels, labels)).map(shape),
+    endpoints: async ({ labels }) =>
+      rowsOfAll(node)
+        .filter((row) => hasAll(row.labels, labels))
+        .map(shape),
     endpoint: async (id) => rowsOf(node, id).map(shape)[0],
     createEndpoint: async () => refused(403, "endpoints are made by the CNI plugin: run cilium-cni ADD for the container"),
     async deleteEndpoint(id) {
       const rows = rowsOf(node, id);
+      if (rows.some((row) => row.id === hostEndpointId)) return refused(403, "the node itself cannot be deleted");
       for (const row of rows) await node.endpoints.remove(row);
       return rows.length === 0 ? refused(404, "there is no such endpoint") : done;
     },
@@ -121,7 +128,7 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
       "cilium-version": `cilium-ts ${agentVersion}`,
       "kernel-version": release(),
       "cilium-status": statusOf(parts),
-      "endpoint-list": [...index.rows()].map(shape),
+      "endpoint-list": rowsOfAll(node).map(shape),
       policy: policyInForce(node),
     }),
     maps: async () => mapList(parts.options.bpfRoot, datapath),
@@ -186,12 +193,21 @@ function addressOperations({
   };
 }
 
-function rowsOf({ endpoints }: Node, id: EndpointId): readonly EndpointRow[] {
+/** The node itself is one where it has a firewall. */
+function rowsOfAll({ endpoints, hostFirewall }: Node): EndpointRow[] {
+  return [...endpoints.index.rows(), ...(hostFirewall === undefined ? [] : [hostFirewall.row])];
+}
+
+function policyOf({ endpoints, hostFirewall }: Node, { id }: EndpointRow): ResolvedPolicy | undefined {
+  return id === hostEndpointId ? hostFirewall?.policy : endpoints.policyOf(id);
+}
+
+function rowsOf({ endpoints, hostFirewall }: Node, id: EndpointId): readonly EndpointRow[] {
   const { index } = endpoints;
   const one = (row: EndpointRow | undefined): readonly EndpointRow[] => (row === undefined ? [] : [row]);
   switch (id.kind) {
     case "id":
-      return one(index.byId(id.id));
+      return one(id.id === hostEndpointId ? hostFirewall?.row : index.byId(id.id));
     case "pod":
       return index.byPod(id.namespace, id.name);
     case "container-id":
@@ -233,7 +249,10 @@ function explainOptions({ node, options, datapath }: OperationsOptions): Explain
       labelsOf: (identity) => directory.get(identity)?.labels,
       identityOf: (address) => ipcache.identityOf(parseAddress(address) ?? new Uint8Array(4)),
       namedPortsOf: (row) => subjectOf(row).namedPorts ?? [],
-      isAudited: ({ id }) => ((datapath.endpoints.read(id)?.flags ?? 0) & endpointFlags.audit) !== 0,
+      isAudited: ({ id }) =>
+        id === hostEndpointId
+          ? datapath.host.read()?.audit === true
+          : ((datapath.endpoints.read(id)?.flags ?? 0) & endpointFlags.audit) !== 0,
     },
   };
 }
@@ -255,7 +274,7 @@ function identityShape({ id, labels }: Identity): IdentityShape {
 
 function identityEndpointsOf(node: Node): Array<{ identity: IdentityShape; refCount: number }> {
   const counts = new Map<number, number>();
-  for (const { identity } of node.endpoints.index.rows()) counts.set(identity, (counts.get(identity) ?? 0) + 1);
+  for (const { identity } of rowsOfAll(node)) counts.set(identity, (counts.get(identity) ?? 0) + 1);
   return [...counts].map(([id, refCount]) => {
     const identity = node.directory.get(id);
     return { identity: identity === undefined ? { id } : identityShape(identity), refCount };
@@ -307,6 +326,7 @@ function statusOf(parts: OperationsOptions): StatusResponse {
       msg: certificateText(hubble.certificateExpiresMs),
       observer: { "max-flows": ring.capacity, "current-flows": ring.size, "seen-flows": ring.seen },
     },
+    "host-firewall": options.hostFirewall ? { mode: "Enabled", devices: parts.nativeDevices() } : { mode: "Disabled" },
     "datapath-mode": "veth",
     "attach-mode": "tcx",
     ipam: {

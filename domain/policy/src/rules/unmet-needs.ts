@@ -13,8 +13,12 @@ export interface NodeAbilities {
  * nodes, which have no effect on nodes without a host firewall.
  */
 export function unmetNeeds(rules: readonly Rule[], { hostFirewall, dnsProxy = true }: NodeAbilities = {}): string[] {
-  const sections = rules.flatMap(({ ingress, egress }) => [...ingress, ...egress]);
-  const needs = sections.flatMap((section) => [...proxiesNeeded(section, dnsProxy), ...namesNeeded(section, dnsProxy)]);
+  const needs = rules.flatMap(({ ofNodes, ingress, egress }) =>
+    [...ingress, ...egress].flatMap((section) => [
+      ...(ofNodes === true ? nodeProxiesNeeded(section) : proxiesNeeded(section, dnsProxy)),
+      ...namesNeeded(section, dnsProxy),
+    ]),
+  );
   return rules.some(({ ofNodes }) => ofNodes === true) ? [...firewallNeeded(hostFirewall), ...needs] : needs;
 }
 
@@ -23,6 +27,14 @@ function firewallNeeded(hostFirewall: boolean | undefined): string[] {
   return [
     `nodeSelector needs --enable-host-firewall: ${hostFirewall === false ? "without it" : "on nodes whose agents run without it"} the policy has no effect`,
   ];
+}
+
+function nodeProxiesNeeded({ ports = [] }: RuleSection): string[] {
+  return ports.flatMap(({ path, layer7 }) =>
+    layer7 === undefined
+      ? []
+      : [`${path} needs a proxy for what nodes themselves ask, and no node has one: connections to its ports are dropped`],
+  );
 }
 
 function proxiesNeeded({ ports = [] }: RuleSection, dnsProxy: boolean): string[] {

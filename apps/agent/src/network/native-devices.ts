@@ -5,7 +5,7 @@ import { KeyQueue } from "@cilium-ts/state";
 import type { RemoteNodes } from "../cluster/remote-nodes.ts";
 import { isUplink } from "./uplinks.ts";
 
-export interface MasqueradingOptions {
+export interface NativeDevicesOptions {
   readonly netlink: Netlink;
   readonly datapath: Pick<Datapath, "deviceLinks" | "masquerade">;
   readonly remoteNodes: RemoteNodes;
@@ -17,14 +17,23 @@ export interface MasqueradingOptions {
 
 const allDevices = "devices";
 
-/** Pods' packets that leave the cluster do so with an address of the device that they leave by. */
-export class Masquerading {
-  readonly #options: MasqueradingOptions;
+/**
+ * The devices that lead out of the node run our programs: there pods' packets that leave the cluster get an address of the device, and
+ * what the node itself sends and receives is judged.
+ */
+export class NativeDevices {
+  readonly #options: NativeDevicesOptions;
   /** Only ever one key: whatever has changed, everything is looked at again. */
   readonly #changes = new KeyQueue<string>();
+  #names: readonly string[] = [];
 
-  constructor(options: MasqueradingOptions) {
+  constructor(options: NativeDevicesOptions) {
     this.#options = options;
+  }
+
+  /** Of those that run our programs now. */
+  get names(): readonly string[] {
+    return this.#names;
   }
 
   /** The node's devices or addresses may be other ones. */
@@ -50,10 +59,12 @@ export class Masquerading {
   async refresh(): Promise<void> {
     const { netlink, datapath, remoteNodes, devices, podPrefixes } = this.#options;
     const [links, addresses] = await Promise.all([netlink.links.list(), netlink.addresses.list()]);
-    const native = links.filter(isUplink).map((link) => ({ ifindex: link.index, ...addressesOf(link, addresses) }));
+    const uplinks = links.filter(isUplink);
+    const native = uplinks.map((link) => ({ ifindex: link.index, ...addressesOf(link, addresses) }));
     datapath.masquerade?.setExempt([...podPrefixes().map(formatPrefix), ...remoteNodes.routes.keys()]);
     datapath.masquerade?.setDevices(native);
     datapath.deviceLinks.apply({ ...devices, native: native.map(({ ifindex }) => ifindex) });
+    this.#names = uplinks.map(({ name }) => name);
   }
 }
 

@@ -1,0 +1,47 @@
+import type { HostRow } from "@cilium-ts/datapath";
+import type { ResolvedPolicy } from "@cilium-ts/policy";
+import type { RealisedPolicies } from "../policy/realised-policies.ts";
+
+export interface HostEnforcementOptions {
+  readonly row: HostRow;
+  readonly realised: RealisedPolicies;
+  /** What policy would drop passes, and is reported. */
+  readonly audit: boolean;
+}
+
+/** The one place where a resolved policy of the node itself becomes effective on this node: its set first, then the row by one write. */
+export class HostEnforcement {
+  readonly #options: HostEnforcementOptions;
+  #enforced: ResolvedPolicy | undefined;
+
+  constructor(options: HostEnforcementOptions) {
+    this.#options = options;
+  }
+
+  /** What the kernel enforces; undefined when nothing was enforced in this run. */
+  get policy(): ResolvedPolicy | undefined {
+    return this.#enforced;
+  }
+
+  /** From now on the kernel judges by this policy. Throws when the kernel refuses: then what was in force still is. */
+  enforce(policy: ResolvedPolicy): void {
+    const { row, realised, audit } = this.#options;
+    const before = this.#enforced;
+    if (before?.fingerprint === policy.fingerprint) return;
+    const policySet = realised.acquire(policy);
+    try {
+      const { ingressEnforced, egressEnforced } = policy;
+      row.apply({ policySet, ingressEnforced, egressEnforced, audit });
+    } catch (cause) {
+      realised.release(policy.fingerprint);
+      throw cause;
+    }
+    this.#enforced = policy;
+    if (before !== undefined) realised.release(before.fingerprint);
+  }
+
+  /** Takes what is no longer in force out of the kernel. */
+  sweep(): void {
+    this.#options.realised.sweep();
+  }
+}
