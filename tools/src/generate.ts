@@ -37,8 +37,7 @@ async function generateFolders(): Promise<GeneratedFolder[]> {
     names.map(async (name) => ({ name: basename(name, ".o"), bytes: await readFile(join(buildDirectory, name)) })),
   );
   const codecs: GeneratedFolder = { path: "adapters/datapath/src/gen", files: await generateCodecs(objects) };
-  const protobuf = await generateProtobuf(repositoryRoot);
-  return protobuf === undefined ? [codecs] : [codecs, protobuf];
+  return [codecs, ...(await generateProtobuf(repositoryRoot))];
 }
 
 if (import.meta.main) process.exitCode = (await generate({ check: process.argv.includes("--check") })) ? 0 : 1;

@@ -1,12 +1,15 @@
 import type { CompiledFilters } from "@cilium-ts/flow";
 import { compileJsonFilters, FieldMask } from "@cilium-ts/observer";
 import { parse } from "yaml";
+import type { OtlpConnection } from "./otlp/otlp-transport.ts";
 
 /** What one exporter does. */
 export interface ExporterConfig {
   readonly name: string;
-  /** `stdout`, the path of a file, or the address of a collector (`http://collector:4318/v1/logs`). */
+  /** `stdout`, the path of a file, or the address of a collector (`http://collector:4318/v1/logs`, `grpc://collector:4317`). */
   readonly target: string;
+  /** How a collector is reached; undefined for other targets. */
+  readonly otlp: OtlpConnection | undefined;
   readonly mask: FieldMask;
   readonly filters: Extract<CompiledFilters, { readonly matches: unknown }>;
   /** When it ends, milliseconds since the epoch; Infinity: never. */
@@ -36,6 +39,11 @@ export interface ExporterFields {
   readonly fieldAggregate?: readonly string[];
   /** Seconds, or a number with a unit: `10s`. */
   readonly aggregationInterval?: string | number;
+  /** Of collectors: `NAME=VALUE`, and PEM files. */
+  readonly otlpHeaders?: readonly string[];
+  readonly otlpCaFile?: string;
+  readonly otlpCertFile?: string;
+  readonly otlpKeyFile?: string;
 }
 
 export type ParsedExporters = { readonly configs: readonly ExporterConfig[] } | { readonly problems: readonly string[] };
@@ -78,10 +86,13 @@ export function createExporterConfig(fields: ExporterFields): ExporterConfig | {
   if (Number.isNaN(endMs)) return { problem: `end ${JSON.stringify(fields.end)} is no time such as 2026-01-01T00:00:00Z` };
   const aggregation = aggregationOf(fields);
   if (aggregation !== undefined && "problem" in aggregation) return aggregation;
+  const otlp = otlpOf(fields);
+  if (otlp !== undefined && "problem" in otlp) return otlp;
   const { fileMaxSizeMb = 10, fileMaxAgeHours = 0, fileMaxBackups = 5, fileCompress = false } = fields;
   return {
     name: fields.name,
     target: fields.filePath,
+    otlp,
     mask: mask.mask,
     filters,
     endMs,
@@ -92,6 +103,35 @@ export function createExporterConfig(fields: ExporterFields): ExporterConfig | {
     aggregation,
     key: JSON.stringify(fields),
   };
+}
+
+/** Whether a target is the address of a collector. */
+const collectorAddress = /^(?:https?|grpcs?):\/\//;
+/** Names that HTTP takes, and those that are the protocol's own. */
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const reservedHeader = /^(?:content-type|content-length|te|host|grpc-.*|connection|transfer-encoding)$/i;
+
+function otlpOf(fields: ExporterFields): OtlpConnection | { readonly problem: string } | undefined {
+  const { filePath, otlpHeaders = [], otlpCaFile = "", otlpCertFile = "", otlpKeyFile = "" } = fields;
+  if (!collectorAddress.test(filePath)) {
+    const given = Object.keys(fields).find((name) => name.startsWith("otlp") && String(fields[name as keyof ExporterFields]) !== "");
+    return given === undefined ? undefined : { problem: `${given} is for collectors, and ${filePath} is none` };
+  }
+  if (!URL.canParse(filePath)) return { problem: `${filePath} is no address such as grpc://collector:4317` };
+  if ((otlpCertFile === "") !== (otlpKeyFile === "")) return { problem: "otlpCertFile and otlpKeyFile are given both, or none" };
+  const byTls = /^(?:https|grpcs):/.test(filePath);
+  if (!byTls && otlpCaFile + otlpCertFile !== "")
+    return { problem: `${filePath} is plain text, for which certificates are of no use: use https:// or grpcs://` };
+  const headers: Record<string, string> = {};
+  for (const text of otlpHeaders) {
+    const at = text.indexOf("=");
+    const name = text.slice(0, at).trim();
+    if (at < 1 || !headerName.test(name))
+      return { problem: `otlpHeaders: a header is NAME=VALUE, not ${JSON.stringify(text.slice(0, 40))}` };
+    if (reservedHeader.test(name)) return { problem: `otlpHeaders: ${name} is the protocol's own` };
+    headers[name.toLowerCase()] = text.slice(at + 1).trim();
+  }
+  return { headers, caFile: otlpCaFile, certFile: otlpCertFile, keyFile: otlpKeyFile };
 }
 
 function aggregationOf({
@@ -122,6 +162,10 @@ const kinds: Readonly<Record<keyof ExporterFields, "text" | "texts" | "list" | "
   fileCompress: "boolean",
   fieldAggregate: "texts",
   aggregationInterval: "interval",
+  otlpHeaders: "texts",
+  otlpCaFile: "text",
+  otlpCertFile: "text",
+  otlpKeyFile: "text",
 };
 
 /** The fields, or what is wrong with one of them. */

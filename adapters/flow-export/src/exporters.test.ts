@@ -138,6 +138,12 @@ for (const [yaml, problem] of [
   ["flowLogs: [{name: a, filePath: /a, excludeFilters: [{nonsense: 1}]}]", /is no filter: .*nonsense/],
   ["flowLogs: [{name: a, filePath: /a, end: tomorrow}]", /end "tomorrow" is no time/],
   ["flowLogs: [{name: a, filePath: /a, fieldAggregate: [verdict]}]", /aggregationInterval 0 is no time from 1s to 1h/],
+  ["flowLogs: [{name: a, filePath: /a, otlpCaFile: /ca}]", /otlpCaFile is for collectors, and \/a is none/],
+  ["flowLogs: [{name: a, filePath: 'grpc://c:4317', otlpCaFile: /ca}]", /plain text, for which certificates are of no use/],
+  ["flowLogs: [{name: a, filePath: 'grpcs://c:4317', otlpCertFile: /c}]", /otlpCertFile and otlpKeyFile are given both, or none/],
+  ["flowLogs: [{name: a, filePath: 'grpc://c:99999'}]", /is no address such as grpc:/],
+  ["flowLogs: [{name: a, filePath: 'grpc://c:4317', otlpHeaders: [a b=c]}]", /a header is NAME=VALUE, not "a b=c"/],
+  ["flowLogs: [{name: a, filePath: 'grpc://c:4317', otlpHeaders: [TE=x]}]", /otlpHeaders: TE is the protocol's own/],
   ["flowLogs: [{name: a, filePath: /a}, {name: a, filePath: /b}]", /a is there twice/],
   ["flowLogs: [{name: a, filePath: /a}, {name: b, filePath: /a}]", /two write to \/a/],
 ] as const) {

@@ -3,7 +3,7 @@ import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { ExporterConfig } from "./exporter-config.ts";
 import { FlowExporter } from "./flow-exporter.ts";
 import type { LineSink } from "./line-sink.ts";
-import { OtlpLogs } from "./otlp-logs.ts";
+import { OtlpLogs } from "./otlp/otlp-logs.ts";
 import { RotatingFile } from "./rotating-file.ts";
 import { StandardOutput } from "./standard-output.ts";
 
@@ -74,13 +74,13 @@ export class Exporters implements AsyncDisposable {
     this.#closing.add(closing);
   }
 
-  #openSink({ target, sizeBytesMax, ageMsMax, backupCountMax, compress }: ExporterConfig): LineSink {
+  #openSink({ target, otlp, sizeBytesMax, ageMsMax, backupCountMax, compress }: ExporterConfig): LineSink {
     const { clock, onProblem, emitter, nodeName } = this.#options;
     if (target === "stdout") return new StandardOutput(process.stdout);
-    if (/^https?:\/\//.test(target)) {
+    if (otlp !== undefined) {
       const [cluster = "", node = ""] = nodeName.split("/");
       const resource = { "service.name": "hubble", "k8s.cluster.name": cluster, "k8s.node.name": node };
-      return new OtlpLogs({ endpoint: target, resource, scope: emitter, clock, onProblem });
+      return new OtlpLogs({ endpoint: target, connection: otlp, resource, scope: emitter, clock, onProblem });
     }
     return new RotatingFile({ path: target, sizeBytesMax, ageMsMax, backupCountMax, compress, clock, onProblem });
   }

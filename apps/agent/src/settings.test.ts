@@ -102,6 +102,14 @@ test("what becomes of flows is read as Cilium names it", () => {
     [["/x/events.log", true, 10 * 1_048_576]],
   );
   assert.deepEqual(dropEvents, { intervalMs: 300_000, reasons: ["auth_required", "policy_denied"] });
+  const collector = parse([
+    ...["--hubble-export-otlp-endpoint", "grpcs://collector:4317", "--hubble-export-otlp-ca-file", "/ca.crt"],
+    ...["--hubble-export-otlp-headers", "Authorization=Bearer%20abc%3D,x-tenant=blue"],
+  ]);
+  assert.deepEqual(collector.kind === "options" && collector.options.hubble.exporters[0]?.otlp, {
+    headers: { authorization: "Bearer abc=", "x-tenant": "blue" },
+    ...{ caFile: "/ca.crt", certFile: "", keyFile: "" },
+  });
   const wrong = parse([
     ...["--hubble-metrics", "dsn", "--hubble-metrics-server", "9965", "--hubble-export-denylist", "{"],
     ...["--hubble-export-file-path", "/x", "--hubble-export-fieldmask", "nonsense"],

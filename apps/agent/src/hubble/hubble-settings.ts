@@ -66,8 +66,17 @@ export const hubbleSettings = [
     name: "hubble-export-otlp-endpoint",
     value: "URL",
     fallback: "",
-    says: "collector of OpenTelemetry logs, such as http://collector:4318/v1/logs",
+    says: "collector of OpenTelemetry logs, such as http://collector:4318/v1/logs or grpc://collector:4317; with https or grpcs by TLS",
   },
+  {
+    name: "hubble-export-otlp-headers",
+    value: "LIST",
+    fallback: "",
+    says: "headers for it as NAME=VALUE, separated by commas; values may have percent signs as in addresses",
+  },
+  { name: "hubble-export-otlp-ca-file", value: "FILE", fallback: "", says: "authority of its certificate; empty: those of the system" },
+  { name: "hubble-export-otlp-cert-file", value: "FILE", fallback: "", says: "certificate to show to it" },
+  { name: "hubble-export-otlp-key-file", value: "FILE", fallback: "", says: "its key" },
   { name: "hubble-flowlogs-config-path", value: "FILE", fallback: "", says: "YAML of exporters that may change while the agent runs" },
   { name: "hubble-drop-events", value: "BOOL", fallback: "false", says: "whether drops are told as Kubernetes events of their pods" },
   { name: "hubble-drop-events-interval", value: "TIME", fallback: "2m", says: "how often the same drop is told" },
@@ -190,11 +199,34 @@ function readExporters(reader: HubbleReader): ExporterConfig[] {
   for (const setting of ["hubble-export-file-path", "hubble-export-otlp-endpoint"] as const) {
     const filePath = reader.text(setting);
     if (filePath === "") continue;
-    const config = createExporterConfig({ name: setting, filePath, ...common });
+    const otlp = setting === "hubble-export-otlp-endpoint" ? readOtlp(reader) : {};
+    const config = createExporterConfig({ name: setting, filePath, ...common, ...otlp });
     if ("problem" in config) reader.problems.push(`--${setting}: ${config.problem}`);
     else configs.push(config);
   }
   return configs;
+}
+
+function readOtlp(reader: HubbleReader) {
+  const headers = reader
+    .text("hubble-export-otlp-headers")
+    .split(",")
+    .filter((part) => part.trim() !== "");
+  return {
+    otlpHeaders: headers.map(decodePercent),
+    otlpCaFile: reader.text("hubble-export-otlp-ca-file"),
+    otlpCertFile: reader.text("hubble-export-otlp-cert-file"),
+    otlpKeyFile: reader.text("hubble-export-otlp-key-file"),
+  };
+}
+
+/** The text itself where it is not encoded. */
+function decodePercent(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function readDropEvents(reader: HubbleReader): DropEventSettings | undefined {

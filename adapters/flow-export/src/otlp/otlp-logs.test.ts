@@ -3,10 +3,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { decodeFlow, EndpointResolver, EventView } from "@cilium-ts/flow";
-import { sampleContext, sampleEvents } from "@cilium-ts/flow/testing";
 import { eventually } from "@cilium-ts/testing";
-import { OtlpLogs } from "./otlp-logs.ts";
+import { drop, openLogs } from "./testing.ts";
 
 interface Received {
   readonly path: string | undefined;
@@ -44,31 +42,6 @@ async function startCollector(answers: Array<{ status: number; body?: string; re
     },
   };
 }
-
-function openLogs(endpoint: string) {
-  const problems: string[] = [];
-  const sleeps: number[] = [];
-  const clock = {
-    nowMs: () => 1_767_225_605_000,
-    async sleep(delayMs: number) {
-      sleeps.push(delayMs);
-      await new Promise((resolve) => setImmediate(resolve));
-    },
-  };
-  const resource = { "service.name": "hubble", "k8s.node.name": "n1" };
-  const scope = { name: "cilium-ts", version: "0.1.0" };
-  return {
-    logs: new OtlpLogs({ endpoint, resource, scope, clock, onProblem: (message) => void problems.push(message) }),
-    problems,
-    sleeps,
-  };
-}
-
-const drop = (() => {
-  const event = new EventView(new EndpointResolver(sampleContext()));
-  assert.ok(event.loadRecord(sampleEvents()[1] ?? new Uint8Array(0)));
-  return decodeFlow(event) ?? assert.fail();
-})();
 
 test("flows arrive as log records with time, severity and what collectors select by", async () => {
   await using collector = await startCollector();

@@ -1,12 +1,14 @@
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import { type Flow, Verdict } from "@cilium-ts/flow";
-import { type Clock, errorMessage } from "@cilium-ts/std";
-import type { LineSink } from "./line-sink.ts";
+import type { Clock } from "@cilium-ts/std";
+import type { LineSink } from "../line-sink.ts";
+import { OtlpGrpc } from "./otlp-grpc.ts";
+import { OtlpHttp } from "./otlp-http.ts";
+import type { OtlpAttribute, OtlpConnection, OtlpRecord, OtlpTransport } from "./otlp-transport.ts";
 
 export interface OtlpLogsOptions {
-  /** Of the collector: `http://localhost:4318/v1/logs`. */
+  /** Of the collector: `http://localhost:4318/v1/logs`, or `grpc://localhost:4317`; with an s, by TLS. */
   readonly endpoint: string;
+  readonly connection: OtlpConnection;
   /** `service.name` and whatever else says who sends. */
   readonly resource: Readonly<Record<string, string>>;
   readonly scope: { readonly name: string; readonly version: string };
@@ -15,32 +17,17 @@ export interface OtlpLogsOptions {
   readonly onProblem: (message: string) => void;
 }
 
-interface OtlpRecord {
-  readonly timeUnixNano: string;
-  readonly observedTimeUnixNano: string;
-  readonly severityNumber: number;
-  readonly severityText: string;
-  readonly body: { readonly stringValue: string };
-  readonly attributes: readonly Attribute[];
-}
-
-interface Attribute {
-  readonly key: string;
-  readonly value: { readonly stringValue: string };
-}
-
 const heldCountMax = 8_192;
 const batchCountMax = 512;
 const gatherMs = 1_000;
-const timeoutMs = 10_000;
 const attemptsMax = 5;
 const retryMsMax = 30_000;
-const answerBytesMax = 65_536;
 const severity = { info: 9, warn: 13 } as const;
 
-/** Log records by OTLP over HTTP in its JSON form. One request is under way at a time; a collector that is busy is asked again. */
+/** Log records by OTLP, over HTTP or gRPC. One request is under way at a time; a collector that is busy is asked again. */
 export class OtlpLogs implements LineSink {
   readonly #options: OtlpLogsOptions;
+  readonly #transport: OtlpTransport;
   readonly #held: OtlpRecord[] = [];
   readonly #stop = new AbortController();
   #written = 0;
@@ -49,7 +36,10 @@ export class OtlpLogs implements LineSink {
   #sending: Promise<void> | undefined;
 
   constructor(options: OtlpLogsOptions) {
+    const { endpoint, connection, resource, scope } = options;
+    const origin = { resource: Object.entries(resource).map(([key, value]) => attribute(key, value)), scope };
     this.#options = options;
+    this.#transport = endpoint.startsWith("grpc") ? new OtlpGrpc(endpoint, connection, origin) : new OtlpHttp(endpoint, connection, origin);
   }
 
   get written(): number {
@@ -84,6 +74,7 @@ export class OtlpLogs implements LineSink {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     while (this.#sending !== undefined) await this.#sending;
+    this.#transport[Symbol.dispose]();
   }
 
   async #send(): Promise<void> {
@@ -98,21 +89,15 @@ export class OtlpLogs implements LineSink {
 
   /** How many of them were not taken. */
   async #deliver(batch: readonly OtlpRecord[]): Promise<number> {
-    const body = JSON.stringify(this.#message(batch));
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await post(this.#options.endpoint, body).catch((cause: unknown) => ({
-        status: 0,
-        text: errorMessage(cause),
-        retryAfterMs: 0,
-      }));
-      if (outcome.status >= 200 && outcome.status < 300) {
+      const delivery = await this.#transport.deliver(batch);
+      if (delivery.kind === "taken") {
         this.#problem = undefined;
-        return rejectedCount(outcome.text);
+        return Math.min(batch.length, delivery.rejected);
       }
-      this.#say(outcome.status === 0 ? outcome.text : `it answers HTTP ${outcome.status}`);
-      const mayRecover = outcome.status === 0 || [429, 502, 503, 504].includes(outcome.status);
-      if (!mayRecover || attempt === attemptsMax || this.#stop.signal.aborted) return batch.length;
-      await this.#pause(Math.min(retryMsMax, Math.max(outcome.retryAfterMs, gatherMs * 2 ** (attempt - 1))));
+      this.#say(delivery.reason);
+      if (delivery.kind === "refused" || attempt === attemptsMax || this.#stop.signal.aborted) return batch.length;
+      await this.#pause(Math.min(retryMsMax, Math.max(delivery.retryAfterMs, gatherMs * 2 ** (attempt - 1))));
     }
   }
 
@@ -127,22 +112,10 @@ export class OtlpLogs implements LineSink {
   async #pause(delayMs: number): Promise<void> {
     await this.#options.clock.sleep(delayMs, this.#stop.signal).catch(() => {}); // Rejects only on abort.
   }
-
-  #message(logRecords: readonly OtlpRecord[]): object {
-    const { resource, scope } = this.#options;
-    return {
-      resourceLogs: [
-        {
-          resource: { attributes: Object.entries(resource).map(([key, value]) => attribute(key, value)) },
-          scopeLogs: [{ scope, logRecords }],
-        },
-      ],
-    };
-  }
 }
 
 /** What collectors select by; everything else is in the body. */
-function attributesOf({ verdict, source, destination, eventType }: Flow): Attribute[] {
+function attributesOf({ verdict, source, destination, eventType }: Flow): OtlpAttribute[] {
   const attributes = [
     attribute("event.name", "hubble.flow"),
     attribute("hubble.verdict", String(verdict)),
@@ -159,48 +132,6 @@ function attributesOf({ verdict, source, destination, eventType }: Flow): Attrib
   return attributes;
 }
 
-function attribute(key: string, value: string): Attribute {
+function attribute(key: string, value: string): OtlpAttribute {
   return { key, value: { stringValue: value } };
-}
-
-/** Of an answer that took only a part; anything else took all. */
-function rejectedCount(text: string): number {
-  try {
-    const { partialSuccess } = JSON.parse(text) as { readonly partialSuccess?: { readonly rejectedLogRecords?: string | number } };
-    return Number(partialSuccess?.rejectedLogRecords ?? 0) || 0;
-  } catch {
-    return 0;
-  }
-}
-
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-  readonly retryAfterMs: number;
-}
-
-function post(endpoint: string, body: string): Promise<Answer> {
-  const url = new URL(endpoint);
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-  const request = (url.protocol === "https:" ? requestHttps : requestHttp)(
-    url,
-    { method: "POST", headers, timeout: timeoutMs },
-    (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => {
-        if (text.length < answerBytesMax) text += part;
-      });
-      response.on("error", reject);
-      response.on("end", () => {
-        const seconds = Number(response.headers["retry-after"]);
-        resolve({ status: response.statusCode ?? 0, text, retryAfterMs: seconds > 0 ? seconds * 1_000 : 0 });
-      });
-    },
-  );
-  request.on("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
-  request.on("error", reject);
-  request.end(body);
-  return promise;
 }
