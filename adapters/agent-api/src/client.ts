@@ -73,6 +73,10 @@ export class AgentClient implements Disposable {
     await this.call("PATCH", "/config", signal, { body: configuration });
   }
 
+  async confirmHostPolicies(signal: AbortSignal): Promise<void> {
+    await this.call("POST", "/host-firewall/confirm", signal);
+  }
+
   clusterNodes(signal: AbortSignal): Promise<ClusterNodeStatus> {
     return this.#get("/cluster/nodes", signal);
   }

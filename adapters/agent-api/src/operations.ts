@@ -42,6 +42,8 @@ export interface AgentOperations {
     request: { readonly policyEnforcement: PolicyEnforcement },
     signal: AbortSignal,
   ): Promise<Success<200> | Refusal<400 | 403 | 500>>;
+  /** Our own: policies of this node that are on trial stay. 404: none are; 501: nothing is ever tried. */
+  confirmHostPolicies(signal: AbortSignal): Promise<Success<200> | Refusal<404 | 501>>;
   /** Every node that is known, this one among them. */
   clusterNodes(signal: AbortSignal): Promise<ClusterNodeStatus>;
 

@@ -32,6 +32,7 @@ function nodeRoutes(operations: AgentOperations): Route[] {
     }),
     route("GET", "/config", async ({ signal }) => found(await operations.configuration(signal))),
     route("PATCH", "/config", (request) => changeConfiguration(operations, request)),
+    route("POST", "/host-firewall/confirm", ({ signal }) => operations.confirmHostPolicies(signal)),
     route("GET", "/cluster/nodes", async ({ signal }) => found(await operations.clusterNodes(signal))),
     route("GET", "/node/ids", async ({ signal }) => found(await operations.nodeIds(signal))),
     route("GET", "/debuginfo", async ({ signal }) => found(await operations.debugInformation(signal))),

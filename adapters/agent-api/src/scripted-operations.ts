@@ -17,7 +17,16 @@ export function scriptedOperations(asked: unknown[], own: Partial<AgentOperation
 
 type NodeOperations = Pick<
   AgentOperations,
-  "health" | "configuration" | "changeConfiguration" | "clusterNodes" | "nodeIds" | "debugInformation" | "maps" | "map" | "cni"
+  | "health"
+  | "configuration"
+  | "changeConfiguration"
+  | "confirmHostPolicies"
+  | "clusterNodes"
+  | "nodeIds"
+  | "debugInformation"
+  | "maps"
+  | "map"
+  | "cni"
 >;
 
 function nodeOperations(asked: unknown[]): NodeOperations {
@@ -30,6 +39,10 @@ function nodeOperations(asked: unknown[]): NodeOperations {
     async changeConfiguration(request) {
       asked.push(["configuration", request]);
       return done;
+    },
+    async confirmHostPolicies() {
+      asked.push(["confirm"]);
+      return asked.length > 1 ? refused(404, "no policy of this node is on trial") : done;
     },
     clusterNodes: async () => ({ self: "default/n1", "nodes-added": [{ name: "default/n1", source: "local" }] }),
     nodeIds: async () => [{ id: 3, ips: ["192.0.2.3"] }],

@@ -537,6 +537,13 @@ test("every method of the client asks for what it is named after", async () => {
   });
 });
 
+test("policies of the node are confirmed once", async () => {
+  await served(async ({ client }) => {
+    await client.confirmHostPolicies(never);
+    await assert.rejects(client.confirmHostPolicies(never), (error) => error instanceof AgentApiError && error.status === 404);
+  });
+});
+
 test("garbage, halves and sudden ends on the socket harm nobody else", async () => {
   const request =
     'PUT /v1/endpoint/cilium-local:0 HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{"state":"ready"}';

@@ -334,6 +334,15 @@ export interface Status {
   readonly msg?: string;
 }
 
+export interface HostFirewallStatus {
+  readonly mode?: "Disabled" | "Enabled";
+  readonly devices?: readonly string[];
+  /** Our own: policies of the node that cut something off. Times as in JSON objects of Kubernetes. */
+  readonly trial?:
+    | { readonly state: "tried"; readonly until: string; readonly lost: readonly string[] }
+    | { readonly state: "reverted"; readonly at: string; readonly reason: string };
+}
+
 export interface StatusResponse {
   readonly cilium?: Status;
   readonly kvstore?: Status;
@@ -341,7 +350,7 @@ export interface StatusResponse {
   readonly "container-runtime"?: Status;
   readonly hubble?: HubbleStatus;
   readonly kubernetes?: K8sStatus;
-  readonly "host-firewall"?: { readonly mode?: "Disabled" | "Enabled"; readonly devices?: readonly string[] };
+  readonly "host-firewall"?: HostFirewallStatus;
   readonly "datapath-mode"?: "veth" | "netkit" | "netkit-l2";
   readonly "attach-mode"?: "tc" | "tcx";
   readonly ipam?: IPAMStatus;

@@ -87,6 +87,14 @@ export class PolicySets {
     return id;
   }
 
+  /** One more use of a set that is there, perhaps from an earlier run, ended by `release`. False: it is not. */
+  hold(id: number): boolean {
+    const set = this.#byId.get(id);
+    if (set === undefined) return false;
+    set.users += 1;
+    return true;
+  }
+
   release(id: number): void {
     const set = this.#byId.get(id);
     if (set === undefined) return;

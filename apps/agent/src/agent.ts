@@ -16,6 +16,7 @@ import { Controllers } from "./controllers.ts";
 import type { NodeDns } from "./dns/node-dns.ts";
 import { knownNames, openNodeDns } from "./dns/open-node-dns.ts";
 import { NodeHealth, type NodeHealthOptions } from "./health/node-health.ts";
+import { guardedParts, openGuard } from "./host-firewall-guard/open-guard.ts";
 import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
 import { followPools } from "./ipam/follow-pools.ts";
 import { MultiPool } from "./ipam/multi-pool.ts";
@@ -76,6 +77,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   readiness.reached("api");
 
   await using client = metrics.countedClient(await world.openClient());
+  await using guard = openGuard(world, options, client);
   await using netlink = world.openNetlink();
   const localNode = new LocalNode({ client, name: options.nodeName, podCIDRs: ownPodCIDRs(options) });
   const pool = await openNodePool({ ...world, options, client, localNode, netlink, signal: parent });
@@ -94,7 +96,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
     if (object === undefined) localNode.gone();
     if (pool instanceof MultiPool) pool.takeNode(object);
   };
-  const given = { ...world, options, datapath, netlink, client, pool, readiness, mtu };
+  const given = { ...world, options, datapath, netlink, client, pool, readiness, mtu, guard };
   const onEndpointGone = (id: number): void => dns.endpointGone(id);
   const events = { onAddressesChanged, onOwnNode, onEndpointGone };
   const node = createNode({ ...given, ...metrics.nodeObserver, ...events, signal: tasks.signal });
@@ -177,6 +179,7 @@ interface AgentParts {
 function startFollowing(tasks: TaskGroup, { world, options, client, node, dns, network, pool, readiness }: AgentParts): void {
   const { datapath } = network;
   const { nodeName } = options;
+  node.guard?.attach(guardedParts(options, client, datapath, node));
   if (pool instanceof MultiPool) tasks.run("follow pools", (signal) => followPools({ ...world, client, nodeName, pool }, signal));
   tasks.run("watch the cluster", (signal) => node.cluster.run(signal));
   tasks.run("watch other nodes", (signal) => node.nodeWatch.run(signal));
@@ -239,6 +242,7 @@ async function enforceOnceSynced({ log }: World, node: Node, datapath: Datapath,
   await unlessAborted(Promise.all(rest), signal);
   readiness.reached("policies");
   await endpoints.prepareRestored();
+  node.guard?.open();
   let all = true;
   node.updates.open(() => {
     all = endpoints.enforceRestored();

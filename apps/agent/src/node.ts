@@ -25,6 +25,7 @@ import { Endpoints } from "./endpoints/endpoints.ts";
 import { FlowHistory } from "./flow-history.ts";
 import { HostEnforcement } from "./host-firewall/host-enforcement.ts";
 import { HostFirewall, type HostFirewallOptions } from "./host-firewall/host-firewall.ts";
+import type { HostFirewallGuard } from "./host-firewall-guard/host-firewall-guard.ts";
 import { AgentEvents } from "./hubble/agent-events.ts";
 import type { NodePool } from "./ipam/node-pool.ts";
 import { IpcacheTable } from "./ipcache-table.ts";
@@ -57,6 +58,8 @@ export interface Foundation {
   readonly client: KubernetesClient;
   readonly pool: NodePool;
   readonly readiness: Readiness;
+  /** Undefined: whatever policies say of nodes is in force. */
+  readonly guard: HostFirewallGuard | undefined;
   readonly signal: AbortSignal;
   readonly mtu: PodMtu;
   /** A policy was taken over, or refused because it is not valid. */
@@ -75,6 +78,7 @@ export interface Node extends PolicyPart {
   readonly endpoints: Endpoints;
   /** Undefined where policies about nodes are not enforced. */
   readonly hostFirewall: HostFirewall | undefined;
+  readonly guard: HostFirewallGuard | undefined;
   readonly realised: RealisedPolicies;
   readonly proxies: NodeProxies;
   readonly accessLog: AccessLog;
@@ -88,6 +92,7 @@ export interface Node extends PolicyPart {
   readonly hostAddresses: HostAddresses;
   readonly deviceNames: DeviceNames;
   readonly remoteNodes: RemoteNodes;
+  readonly apiServers: ApiServerAddresses;
   readonly remoteEndpoints: RemoteEndpoints;
   readonly nodeWatch: NodeWatch;
 }
@@ -105,7 +110,7 @@ interface PolicyPart {
 
 /** Wires the tables to each other. Nothing runs yet. */
 export function createNode(foundation: Foundation): Node {
-  const { clock, log, options, datapath, netlink, client, pool, readiness, signal } = foundation;
+  const { clock, log, options, datapath, netlink, client, pool, readiness, signal, guard } = foundation;
   const deviceNames = new DeviceNames(netlink);
   const policy = createPolicyPart(foundation, () => ({ endpoints, hostFirewall }), deviceNames);
   const podChanged = (namespace: string, name: string): void => void adopt(endpoints, log, namespace, name);
@@ -172,11 +177,11 @@ export function createNode(foundation: Foundation): Node {
   });
   const directory = new IdentitiesDirectory(identities, policy.localIdentities);
   const clusterPart = { pods, cluster, identities, identitiesInUse, directory, published };
-  return { ...policy, ...clusterPart, ...remotePart, ...proxyPart, endpoints, hostFirewall, hostAddresses, deviceNames };
+  return { ...policy, ...clusterPart, ...remotePart, ...proxyPart, endpoints, hostFirewall, guard, hostAddresses, deviceNames };
 }
 
 function createHostFirewall(
-  { datapath, options, clock, log }: Foundation,
+  { datapath, options, clock, log, guard }: Foundation,
   { engine, cookies, updates, flows }: PolicyPart,
   { hostAddresses, onRegenerated }: Pick<HostFirewallOptions, "onRegenerated"> & Pick<Node, "hostAddresses">,
 ): HostFirewall {
@@ -184,7 +189,12 @@ function createHostFirewall(
   const realised = new RealisedPolicies(datapath.policySets, cookies, noProxies);
   return new HostFirewall({
     engine,
-    enforcement: new HostEnforcement({ row: datapath.host, realised, audit: options.policyAuditMode }),
+    enforcement: new HostEnforcement({
+      row: datapath.host,
+      realised,
+      audit: options.policyAuditMode,
+      onEnforce: (next, before) => guard?.judge(next, before),
+    }),
     clock,
     log,
     revision: () => updates.revision,
@@ -279,7 +289,7 @@ function createRemotePart(
   policy: PolicyPart,
   published: PublishedEndpoints,
   hostAddresses: HostAddresses,
-): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch"> {
+): Pick<Node, "remoteNodes" | "remoteEndpoints" | "nodeWatch" | "apiServers"> {
   const { client, clock, log, options, onOwnNode } = foundation;
   const { ipcache, flows, updates, nodeIdentities: identities } = policy;
   const remoteNodes = new RemoteNodes({ ipcache, localName: options.nodeName, mode: options.routingMode, identities });
@@ -289,16 +299,18 @@ function createRemotePart(
     onOwner: (prefix, pod) => flows.setRemotePod(prefix, pod),
     onNamedPorts: (pod, identity, ports) => updates.setNamedPorts(pod, identity, ports),
   });
+  const apiServers = createApiServerAddresses(foundation, policy, remoteNodes, hostAddresses);
   return {
     remoteNodes,
     remoteEndpoints,
+    apiServers,
     nodeWatch: new NodeWatch({
       client,
       clock,
       log,
       nodes: remoteNodes,
       endpoints: remoteEndpoints,
-      apiServers: createApiServerAddresses(foundation, policy, remoteNodes, hostAddresses),
+      apiServers,
       published,
       nodeName: options.nodeName,
       onOwnNode,
@@ -310,7 +322,7 @@ function createRemotePart(
 type Subjects = Pick<Node, "endpoints" | "hostFirewall">;
 
 function createPolicyPart(foundation: Foundation, subjects: () => Subjects, deviceNames: DeviceNames): PolicyPart {
-  const { kernel, log, options, datapath } = foundation;
+  const { kernel, log, options, datapath, guard } = foundation;
   const { clusterName, nodeName, policyMode, allowLocalhost } = options;
   const cookies = new CookieTable();
   const engine = new PolicyEngine({ mode: policyMode, allowLocalhost, clusterName, families: [4, 6] });
@@ -334,11 +346,7 @@ function createPolicyPart(foundation: Foundation, subjects: () => Subjects, devi
   const updates: PolicyUpdates = new PolicyUpdates({
     engine,
     localIdentities,
-    names: {
-      ttlSMin: options.dns.ttlSMin,
-      addressCountMax: options.dns.addressCountMax,
-      keptCountMax: options.dns.keptCountMax,
-    },
+    names: options.dns,
     wantedIdentity: (prefix) => former.wanted(prefix),
     claimPrefix(prefix, { id, labels }) {
       flows.setIdentity(id, labels);
@@ -355,7 +363,10 @@ function createPolicyPart(foundation: Foundation, subjects: () => Subjects, devi
       endpoints.regenerate(affected);
       hostFirewall?.regenerate(affected);
     },
-    onCarriedOut: (revision) => flows.setPolicyRevision(revision),
+    onCarriedOut(revision) {
+      flows.setPolicyRevision(revision);
+      guard?.carriedOut();
+    },
     onProblem: (message) => log.error(message),
   });
   for (const [id, labels] of reservedPeers()) updates.upsertIdentity(id, labels);

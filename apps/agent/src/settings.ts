@@ -88,6 +88,18 @@ const settings = [
     says: "whether policies with nodeSelector hold for what nodes themselves send and receive: true or false",
   },
   {
+    name: "host-firewall-revert-after",
+    value: "DURATION",
+    fallback: "60s",
+    says: "policies of nodes that cut off the API server or SSH are taken back after this, unless confirmed; 0: never",
+  },
+  {
+    name: "host-firewall-guard-ssh-ports",
+    value: "PORT,...",
+    fallback: "22",
+    says: "ports of SSH that policies of nodes must not cut off unconfirmed; empty: none",
+  },
+  {
     name: "enable-node-selector-labels",
     value: "BOOL",
     fallback: "false",
@@ -159,6 +171,9 @@ export interface AgentOptions {
   readonly policyAuditMode: boolean;
   /** Policy is asked about what the node itself sends and receives. */
   readonly hostFirewall: boolean;
+  /** 0: policies that cut the node off stay. */
+  readonly hostFirewallRevertAfterMs: number;
+  readonly sshPorts: readonly number[];
   readonly nodeSelectorLabels: boolean;
   /** CIDRs of rules mean nodes, too. */
   readonly cidrsMatchNodes: boolean;
@@ -194,6 +209,16 @@ export function parseSettings(
   if (read.kind === "problems") return read;
   if (read.kind === "help") return { kind: "help", text: usage() };
   return readOptions(new SettingsReader(read.texts));
+}
+
+function readPorts(reader: SettingsReader<SettingName>, name: SettingName): number[] {
+  const texts = reader
+    .text(name)
+    .split(",")
+    .filter((text) => text !== "");
+  const wrong = texts.find((text) => !/^[1-9][0-9]{0,4}$/.test(text) || Number(text) > 65_535);
+  if (wrong !== undefined) reader.problems.push(`--${name} is a list of ports, such as 22,2222, not "${reader.text(name)}"`);
+  return wrong === undefined ? texts.map(Number) : [];
 }
 
 function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
@@ -245,6 +270,8 @@ function readOptions(reader: SettingsReader<SettingName>): ParsedSettings {
     policyMode: reader.choice("enable-policy", ["default", "always", "never"], "default"),
     policyAuditMode: reader.boolean("policy-audit-mode"),
     hostFirewall: reader.boolean("enable-host-firewall"),
+    hostFirewallRevertAfterMs: reader.duration("host-firewall-revert-after", 0, 86_400_000),
+    sshPorts: readPorts(reader, "host-firewall-guard-ssh-ports"),
     nodeSelectorLabels: reader.choice("enable-node-selector-labels", ["false", "true"], "false") === "true",
     cidrsMatchNodes: reader.choice("policy-cidr-match-mode", ["", "nodes"], "") === "nodes",
     allowLocalhost: reader.choice("allow-localhost", ["auto", "always", "policy"], "auto"),

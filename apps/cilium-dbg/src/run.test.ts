@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { after, before, test } from "node:test";
-import { agentRoutes, openAgentSocket, type StatusResponse, serveAgentApi } from "@cilium-ts/agent-api";
+import { agentRoutes, type HostFirewallStatus, openAgentSocket, type StatusResponse, serveAgentApi } from "@cilium-ts/agent-api";
 import { openFakeKernel } from "@cilium-ts/kernel/testing";
 import { run } from "./run.ts";
 import { endpoints, identities, sampleOperations } from "./sample-agent.ts";
+import { statusText as textOf } from "./status.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cilium-dbg-"));
 const socketPath = join(folder, "cilium.sock");
@@ -255,6 +256,19 @@ test("every list is also JSON and YAML", async () => {
     assert.equal(code, 0, line);
     assert.equal(typeof JSON.parse(out), "object", line);
   }
+});
+
+test("policies of the node that are on trial are shown, and kept on demand", async () => {
+  const firewall = (trial: NonNullable<HostFirewallStatus["trial"]>): string =>
+    textOf({ "host-firewall": { mode: "Enabled", devices: ["eth0"], trial } });
+  const tried = firewall({ state: "tried", until: "2026-01-01T00:01:00.000Z", lost: ["SSH on port 22 for anybody"] });
+  assert.match(
+    tried,
+    /^Host firewall: +Enabled +\[eth0\], ON TRIAL until 2026-01-01T00:01:00.000Z: cut off: SSH on port 22 for anybody \(/m,
+  );
+  const reverted = firewall({ state: "reverted", at: "2026-01-01T00:01:00.000Z", reason: "SSH would be cut off" });
+  assert.match(reverted, /^Host firewall: +Enabled +\[eth0\], policies taken back at .* because SSH would be cut off$/m);
+  assert.deepEqual(await dbg("host-firewall confirm"), { code: 0, out: "The policies of this node stay.\n", error: "" });
 });
 
 test("an agent that is not ready is shown, and is a failure", async () => {

@@ -9,6 +9,7 @@ import { addDebugInformation, addNodeIds } from "./debuginfo.ts";
 import { addEndpoint } from "./endpoint.ts";
 import { addFqdn } from "./fqdn.ts";
 import { addHealth } from "./health.ts";
+import { addHostFirewall } from "./host-firewall.ts";
 import { addIdentity } from "./identity.ts";
 import { addIp } from "./ip.ts";
 import { addMap } from "./map.ts";
@@ -23,6 +24,7 @@ const groups = [
   addStatus,
   addEndpoint,
   addHealth,
+  addHostFirewall,
   addIdentity,
   addFqdn,
   addIp,

@@ -1,4 +1,4 @@
-import type { AgentOperations, Endpoint, Identity, WrittenExplanation } from "@cilium-ts/agent-api";
+import { type AgentOperations, done, type Endpoint, type Identity, type WrittenExplanation } from "@cilium-ts/agent-api";
 
 const clientLabels = ["k8s:app=client", "k8s:io.kubernetes.pod.namespace=default"];
 const serverLabels = ["k8s:app=server", "k8s:io.kubernetes.pod.namespace=default"];
@@ -41,6 +41,7 @@ const open: WrittenExplanation["egress"] = {
 };
 
 const nodeOperations: Partial<AgentOperations> = {
+  confirmHostPolicies: async () => done,
   health: async () => ({
     cilium: { state: "Ok", msg: "cilium-ts 0.1.0" },
     kubernetes: { state: "Failure", msg: "the API server is away" },

@@ -143,8 +143,11 @@ function stateText(status: Status | undefined): string | undefined {
 
 function hostFirewallText({ "host-firewall": firewall }: StatusResponse): string | undefined {
   if (firewall === undefined) return undefined;
-  const { mode = "", devices = [] } = firewall;
-  return devices.length === 0 ? mode : `${mode.padEnd(10)} [${devices.join(", ")}]`;
+  const { mode = "", devices = [], trial } = firewall;
+  const text = devices.length === 0 ? mode : `${mode.padEnd(10)} [${devices.join(", ")}]`;
+  if (trial === undefined) return text;
+  if (trial.state === "reverted") return `${text}, policies taken back at ${trial.at} because ${trial.reason}`;
+  return `${text}, ON TRIAL until ${trial.until}: cut off: ${trial.lost.join(", ")} (keep it: cilium-dbg host-firewall confirm)`;
 }
 
 function monitorText({ nodeMonitor }: StatusResponse): string | undefined {

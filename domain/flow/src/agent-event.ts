@@ -1,6 +1,8 @@
 /** Something that the agent did, as opposed to what the datapath saw. */
 export type AgentEvent =
   | { readonly kind: "agent-started" }
+  /** What Hubble has no word for: the agent's own, and a sentence. */
+  | { readonly kind: "other"; readonly type: string; readonly message: string }
   | {
       readonly kind: "policy-updated" | "policy-deleted";
       /** `source:key=value`. */

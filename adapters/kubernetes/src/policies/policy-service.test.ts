@@ -26,7 +26,9 @@ test("a slice gives its addresses to the service that it names", () => {
   const slice = {
     metadata: { name: "db-1", namespace: "shop", labels: { "kubernetes.io/service-name": "db" } },
     addressType: "IPv6",
+    ports: [{ port: 5432, protocol: "TCP" }, { port: 53, protocol: "UDP" }, { port: 80 }],
     endpoints: [{ addresses: ["FD00::1", "fd00::1"] }, { addresses: ["db.example.com"] }, {}],
   };
-  assert.deepEqual(serviceSliceFrom(slice), { namespace: "shop", name: "db-1", service: "db", addresses: ["fd00::1"] });
+  const expected = { namespace: "shop", name: "db-1", service: "db", addresses: ["fd00::1"], ports: [5432, 80] };
+  assert.deepEqual(serviceSliceFrom(slice), expected);
 });

@@ -24,6 +24,8 @@ export interface ServiceSlice {
   readonly service: string;
   /** Canonical, each once. */
   readonly addresses: readonly string[];
+  /** Over TCP. */
+  readonly ports: readonly number[];
 }
 
 export function serviceSliceFrom(object: KubernetesObject): ServiceSlice {
@@ -35,7 +37,15 @@ export function serviceSliceFrom(object: KubernetesObject): ServiceSlice {
       if (address !== undefined) addresses.add(formatAddress(address));
     }
   }
-  return { namespace, name, service: textMapAt(object.metadata, "labels")["kubernetes.io/service-name"] ?? "", addresses: [...addresses] };
+  const service = textMapAt(object.metadata, "labels")["kubernetes.io/service-name"] ?? "";
+  return { namespace, name, service, addresses: [...addresses], ports: tcpPortsOf(object) };
+}
+
+function tcpPortsOf(object: KubernetesObject): number[] {
+  return listAt(object, "ports").flatMap((item) => {
+    const { port, protocol = "TCP" } = item as { readonly port?: unknown; readonly protocol?: unknown };
+    return typeof port === "number" && protocol === "TCP" ? [port] : [];
+  });
 }
 
 function labelsOf(labels: Readonly<Record<string, string>>): Labels {

@@ -16,6 +16,10 @@ function initOf(event: AgentEvent, { seconds, nanos }: FlowTime): Init {
         type: AgentEventType.AGENT_STARTED,
         notification: { case: "agentStart", value: { time: { seconds: BigInt(seconds), nanos } } },
       };
+    case "other": {
+      const { type, message: notification } = event;
+      return { type: AgentEventType.AGENT_EVENT_UNKNOWN, notification: { case: "unknown", value: { type, notification } } };
+    }
     case "policy-updated":
     case "policy-deleted": {
       const type = event.kind === "policy-updated" ? AgentEventType.POLICY_UPDATED : AgentEventType.POLICY_DELETED;

@@ -1,4 +1,5 @@
 import { type LocalIdentityAllocator, reservedIdentities, reservedLabels } from "@cilium-ts/identity";
+import type { ServiceSlice } from "@cilium-ts/kubernetes";
 import { Labels } from "@cilium-ts/labels";
 import { formatAddress, formatPrefix, parseAddress } from "@cilium-ts/net";
 import type { IpcacheTable } from "../ipcache-table.ts";
@@ -13,6 +14,7 @@ export interface ApiServerAddressesOptions {
   placeOf(address: string): "host" | "remote-node" | "outside";
 }
 
+type ApiServerSlice = Pick<ServiceSlice, "addresses" | "ports">;
 type Place = ReturnType<ApiServerAddressesOptions["placeOf"]>;
 
 const label = "reserved:kube-apiserver";
@@ -23,7 +25,7 @@ const label = "reserved:kube-apiserver";
  */
 export class ApiServerAddresses {
   readonly #options: ApiServerAddressesOptions;
-  readonly #slices = new Map<string, readonly string[]>();
+  readonly #slices = new Map<string, ApiServerSlice>();
   readonly #placed = new Map<string, Place>();
 
   constructor(options: ApiServerAddressesOptions) {
@@ -31,16 +33,23 @@ export class ApiServerAddresses {
   }
 
   /** Undefined: the slice is gone. */
-  setSlice(name: string, addresses: readonly string[] | undefined): void {
-    if (addresses === undefined) this.#slices.delete(name);
-    else this.#slices.set(name, addresses);
+  setSlice(name: string, slice: ApiServerSlice | undefined): void {
+    if (slice === undefined) this.#slices.delete(name);
+    else this.#slices.set(name, slice);
     this.refresh();
+  }
+
+  /** Each address with each of its ports. */
+  servers(): Array<{ readonly address: string; readonly port: number }> {
+    return [...this.#slices.values()].flatMap(({ addresses, ports }) =>
+      addresses.flatMap((address) => ports.map((port) => ({ address, port }))),
+    );
   }
 
   /** Nodes have come, gone or changed their addresses: an API server may be another's now. */
   refresh(): void {
     const wanted = new Set<string>();
-    for (const text of [...this.#slices.values()].flat()) {
+    for (const text of [...this.#slices.values()].flatMap(({ addresses }) => addresses)) {
       const address = parseAddress(text);
       if (address !== undefined) wanted.add(formatAddress(address));
     }

@@ -31,6 +31,7 @@ function watch() {
     nodeSelectorLabels: true,
     dns: { enabled: true },
     hostFirewall: false,
+    guard: undefined,
     log,
   });
   const of = (kind: string) => {

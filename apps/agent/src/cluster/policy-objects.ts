@@ -11,9 +11,10 @@ import {
   serviceSliceFrom,
 } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
-import { unmetNeeds } from "@cilium-ts/policy";
+import { type Rule, unmetNeeds } from "@cilium-ts/policy";
 import type { DnsSettings } from "../dns/dns-settings.ts";
 import type { FlowHistory } from "../flow-history.ts";
+import type { HostFirewallGuard } from "../host-firewall-guard/host-firewall-guard.ts";
 import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
 import { PolicyServices } from "./policy-services.ts";
@@ -27,6 +28,8 @@ export interface PolicyObjectsOptions {
   readonly nodeSelectorLabels: boolean;
   readonly dns: Pick<DnsSettings, "enabled">;
   readonly hostFirewall: boolean;
+  /** Decides which rules about nodes are in force. */
+  readonly guard: Pick<HostFirewallGuard, "take" | "drop"> | undefined;
   readonly log: Log;
   /** An object was taken over, or refused because it is not valid. */
   onPolicy?(outcome: "success" | "fail"): void;
@@ -53,7 +56,7 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       const key = keyOf(resource, object.metadata);
       const abilities = { hostFirewall: options.hostFirewall, dnsProxy: options.dns.enabled };
       for (const need of unmetNeeds(rules, abilities)) options.log.warn(`${key}: ${need}`);
-      updates.upsertPolicy(key, rules);
+      updates.upsertPolicy(key, options.guard?.take(key, object, rules) ?? rules);
       options.agentEvents.policyUpdated(rules, updates.revision);
     };
     return {
@@ -62,14 +65,21 @@ export function policyObjects(options: PolicyObjectsOptions): WatchedPolicyObjec
       handlers: {
         onUpsert: (object) => upsert(object, parse(object, { clusterName, nodeSelectorLabels })),
         onDelete(reference) {
-          const rules = updates.rulesOf(keyOf(resource, reference));
-          updates.removePolicy(keyOf(resource, reference));
+          const key = keyOf(resource, reference);
+          const rules = updates.rulesOf(key);
+          setRules(updates, key, options.guard?.drop(key) ?? []);
           options.agentEvents.policyDeleted(rules, updates.revision);
         },
       },
     };
   });
   return [...policies, cidrGroups(options), ...services(options)];
+}
+
+/** Of no rules: the policy is gone. */
+export function setRules(updates: Pick<PolicyUpdates, "upsertPolicy" | "removePolicy">, key: string, rules: readonly Rule[]): void {
+  if (rules.length > 0) updates.upsertPolicy(key, rules);
+  else updates.removePolicy(key);
 }
 
 function cidrGroups({ updates, log }: PolicyObjectsOptions): WatchedPolicyObjects {

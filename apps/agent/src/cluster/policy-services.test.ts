@@ -15,7 +15,13 @@ function watch() {
 }
 
 const outside: PolicyService = { namespace: "shop", name: "bank", labels: Labels.empty, addresses: [] };
-const slice = (name: string, addresses: string[], service = "bank"): ServiceSlice => ({ namespace: "shop", name, service, addresses });
+const slice = (name: string, addresses: string[], service = "bank"): ServiceSlice => ({
+  namespace: "shop",
+  name,
+  service,
+  addresses,
+  ports: [],
+});
 
 test("a service without a selector is the addresses of all its slices, whichever comes first", () => {
   const { services, told } = watch();

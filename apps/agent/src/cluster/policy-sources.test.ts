@@ -47,6 +47,7 @@ async function follow(
     nodeSelectorLabels: true,
     dns: { enabled: true },
     hostFirewall: false,
+    guard: undefined,
     log,
   }).map(({ resource, handlers }) => reflect({ client, resource, clock: systemClock, signal: stop.signal, ...handlers }));
   try {

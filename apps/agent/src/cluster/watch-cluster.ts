@@ -15,6 +15,7 @@ import type { Log } from "@cilium-ts/log";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { DnsSettings } from "../dns/dns-settings.ts";
 import type { FlowHistory } from "../flow-history.ts";
+import type { HostFirewallGuard } from "../host-firewall-guard/host-firewall-guard.ts";
 import type { AgentEvents } from "../hubble/agent-events.ts";
 import type { AuditMode } from "../policy/audit-mode.ts";
 import type { PolicyUpdates } from "../policy/policy-updates.ts";
@@ -38,6 +39,7 @@ export interface WatchClusterOptions {
   readonly audit: AuditMode;
   readonly flows: FlowHistory;
   readonly agentEvents: AgentEvents;
+  readonly guard: HostFirewallGuard | undefined;
   onPolicy?(outcome: "success" | "fail"): void;
   /** This node's object has these labels. */
   onNodeLabels(labels: Readonly<Record<string, string>>): void;

@@ -86,7 +86,7 @@ export class NodeWatch {
         resource: resources.endpointSlices,
         namespace: "default",
         selector: { labels: "kubernetes.io/service-name=kubernetes" },
-        onUpsert: (object) => apiServers.setSlice(object.metadata.name ?? "", serviceSliceFrom(object).addresses),
+        onUpsert: (object) => apiServers.setSlice(object.metadata.name ?? "", serviceSliceFrom(object)),
         onDelete: ({ name }) => apiServers.setSlice(name, undefined),
         onListed: () => this.#apiServersSynced.resolve(),
         onState: (state) => void (state.kind === "waiting" && state.failures === 1 && say("API servers", state.failure)),

@@ -7,6 +7,8 @@ export interface HostEnforcementOptions {
   readonly realised: RealisedPolicies;
   /** What policy would drop passes, and is reported. */
   readonly audit: boolean;
+  /** A policy is about to become effective, instead of the one that was so in this run. */
+  onEnforce?(next: ResolvedPolicy, before: ResolvedPolicy | undefined): void;
 }
 
 /** The one place where a resolved policy of the node itself becomes effective on this node: its set first, then the row by one write. */
@@ -25,11 +27,12 @@ export class HostEnforcement {
 
   /** From now on the kernel judges by this policy. Throws when the kernel refuses: then what was in force still is. */
   enforce(policy: ResolvedPolicy): void {
-    const { row, realised, audit } = this.#options;
+    const { row, realised, audit, onEnforce } = this.#options;
     const before = this.#enforced;
     if (before?.fingerprint === policy.fingerprint) return;
     const policySet = realised.acquire(policy);
     try {
+      onEnforce?.(policy, before);
       const { ingressEnforced, egressEnforced } = policy;
       row.apply({ policySet, ingressEnforced, egressEnforced, audit });
     } catch (cause) {

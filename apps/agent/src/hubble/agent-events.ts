@@ -26,6 +26,10 @@ export class AgentEvents {
     this.ring.append({ kind: "endpoint-regenerated", id, labels, error });
   }
 
+  other(type: string, message: string): void {
+    this.ring.append({ kind: "other", type, message });
+  }
+
   policyUpdated(rules: readonly Rule[], revision: number): void {
     const labels = rules[0]?.policy.labels.map(formatLabel) ?? [];
     this.ring.append({ kind: "policy-updated", labels, revision, ruleCount: rules.length });

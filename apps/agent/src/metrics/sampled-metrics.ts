@@ -31,12 +31,23 @@ export function sampledMetrics(parts: SampledParts): string {
   sampleTraffic(metrics, parts.datapath);
   sampleMaps(metrics, parts);
   sampleEndpoints(metrics, parts.node);
+  sampleGuard(metrics, parts.node);
   samplePolicy(metrics, parts.node);
   sampleNames(metrics, parts);
   sampleProxies(metrics, parts.node);
   sampleAddresses(metrics, parts.pool);
   sampleAgent(metrics, parts);
   return metrics.text();
+}
+
+function sampleGuard(metrics: Metrics, { guard }: Node): void {
+  if (guard === undefined) return;
+  const trial = metrics.gauge("cilium_host_firewall_trial", "1 while policies of this node are on trial because they cut something off.");
+  trial.set(guard.trial.kind === "tried" ? 1 : 0);
+  const reverts = metrics.counter("cilium_host_firewall_reverts_total", "Policies of this node that were taken back.");
+  reverts.increase({}, guard.revertCount);
+  const refused = metrics.counter("cilium_host_firewall_events_lost_total", "Events of trials that could not be written.");
+  refused.increase({}, guard.refusedEventCount);
 }
 
 function sampleTraffic(metrics: Metrics, { counters }: Datapath): void {

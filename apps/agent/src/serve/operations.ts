@@ -10,6 +10,7 @@ import {
   endpointHealthShape,
   endpointLogShape,
   endpointShape,
+  type HostFirewallStatus,
   type Identity as IdentityShape,
   type NodeAddressing,
   type Policy,
@@ -82,12 +83,10 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
       node.updates.setMode(policyEnforcement);
       return done;
     },
+    confirmHostPolicies: async () => confirmHostPolicies(node),
     clusterNodes: async () => nodesOf(parts),
     ...addressOperations(parts),
-    endpoints: async ({ labels }) =>
-      rowsOfAll(node)
-        .filter((row) => hasAll(row.labels, labels))
-        .map(shape),
+    endpoints: async ({ labels }) => rowsWith(node, labels).map(shape),
     endpoint: async (id) => rowsOf(node, id).map(shape)[0],
     createEndpoint: async () => refused(403, "endpoints are made by the CNI plugin: run cilium-cni ADD for the container"),
     async deleteEndpoint(id) {
@@ -135,6 +134,28 @@ export function createOperations(parts: OperationsOptions): AgentOperations {
     map: async (name) => mapShape(parts.options.bpfRoot, datapath, name),
     cni: (request) => cni.handle(request),
   };
+}
+
+function confirmHostPolicies({ guard }: Node): Awaited<ReturnType<AgentOperations["confirmHostPolicies"]>> {
+  if (guard === undefined) {
+    return refused(501, "policies of nodes are not tried here: host-firewall-revert-after is 0, or there is no host firewall");
+  }
+  return guard.confirm() ? done : refused(404, "no policy of this node is on trial: it was confirmed, or taken back");
+}
+
+function hostFirewallOf({ options, nativeDevices, node: { guard } }: OperationsOptions): HostFirewallStatus {
+  if (!options.hostFirewall) return { mode: "Disabled" };
+  const enabled = { mode: "Enabled", devices: nativeDevices() } as const;
+  const { trial = { kind: "settled" } } = guard ?? {};
+  switch (trial.kind) {
+    case "settled":
+    case "watched":
+      return enabled;
+    case "tried":
+      return { ...enabled, trial: { state: "tried", until: new Date(trial.untilMs).toISOString(), lost: trial.lost } };
+    case "reverted":
+      return { ...enabled, trial: { state: "reverted", at: new Date(trial.atMs).toISOString(), reason: trial.reason } };
+  }
 }
 
 function policyInForce({ updates }: Node): Policy {
@@ -196,6 +217,10 @@ function addressOperations({
 /** The node itself is one where it has a firewall. */
 function rowsOfAll({ endpoints, hostFirewall }: Node): EndpointRow[] {
   return [...endpoints.index.rows(), ...(hostFirewall === undefined ? [] : [hostFirewall.row])];
+}
+
+function rowsWith(node: Node, labels: readonly string[]): EndpointRow[] {
+  return rowsOfAll(node).filter((row) => hasAll(row.labels, labels));
 }
 
 function policyOf({ endpoints, hostFirewall }: Node, { id }: EndpointRow): ResolvedPolicy | undefined {
@@ -326,7 +351,7 @@ function statusOf(parts: OperationsOptions): StatusResponse {
       msg: certificateText(hubble.certificateExpiresMs),
       observer: { "max-flows": ring.capacity, "current-flows": ring.size, "seen-flows": ring.seen },
     },
-    "host-firewall": options.hostFirewall ? { mode: "Enabled", devices: parts.nativeDevices() } : { mode: "Disabled" },
+    "host-firewall": hostFirewallOf(parts),
     "datapath-mode": "veth",
     "attach-mode": "tcx",
     ipam: {

@@ -1,0 +1,54 @@
+import { createHash } from "node:crypto";
+import { type KubernetesObject, textMapAt } from "@cilium-ts/kubernetes";
+import type { Rule } from "@cilium-ts/policy";
+
+/** On a policy of nodes, `true`: whoever wrote it knows what it cuts off. */
+export const confirmAnnotation = "policy.cilium.io/host-firewall-confirmed";
+
+/** A policy of which some rules are about nodes. */
+export interface HostPolicy {
+  readonly object: KubernetesObject;
+  /** Only those about nodes. */
+  readonly rules: readonly Rule[];
+  readonly content: string;
+  readonly isConfirmed: boolean;
+}
+
+export type HostPolicies = ReadonlyMap<string, HostPolicy>;
+
+/** Undefined: no rule of the object is about nodes. Managed fields and the like are not kept. */
+export function hostPolicyOf({ apiVersion, kind, metadata, spec, specs }: KubernetesObject, all: readonly Rule[]): HostPolicy | undefined {
+  const rules = all.filter(({ ofNodes }) => ofNodes === true);
+  if (rules.length === 0) return undefined;
+  const { name = "", uid = "", annotations = {} } = metadata;
+  const object = {
+    ...(apiVersion !== undefined && { apiVersion }),
+    ...(kind !== undefined && { kind }),
+    metadata: { name, uid, annotations },
+  };
+  return {
+    object: { ...object, ...(spec !== undefined && { spec }), ...(specs !== undefined && { specs }) },
+    rules,
+    content: JSON.stringify(rules),
+    isConfirmed: textMapAt({ annotations }, "annotations")[confirmAnnotation] === "true",
+  };
+}
+
+/** Keys of policies that are not the same in both. */
+export function differences(before: HostPolicies, after: HostPolicies): string[] {
+  const keys = new Set([...before.keys(), ...after.keys()]);
+  return [...keys].filter((key) => before.get(key)?.content !== after.get(key)?.content);
+}
+
+/** Whether each of the changed policies says itself that it is meant; one that is gone, what it said last. */
+export function isConfirmedInAdvance(before: HostPolicies, after: HostPolicies): boolean {
+  const changed = differences(before, after);
+  return changed.length > 0 && changed.every((key) => (after.get(key) ?? before.get(key))?.isConfirmed === true);
+}
+
+/** Equal for equal rules, whatever else is written beside them. */
+export function digestOf(policies: HostPolicies): string {
+  const hash = createHash("sha256");
+  for (const [key, { content }] of [...policies].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(`${key}\n${content}\n`);
+  return hash.digest("hex");
+}
