@@ -195,6 +195,7 @@ function createHostFirewall(
       audit: options.policyAuditMode,
       onEnforce: (next, before) => guard?.judge(next, before),
     }),
+    onLabels: (labels) => guard?.setLabels(labels),
     clock,
     log,
     revision: () => updates.revision,

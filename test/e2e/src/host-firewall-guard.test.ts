@@ -109,6 +109,20 @@ describe("a policy that cuts off its node", { skip: requireKernel() }, () => {
     await remove("ssh");
   });
 
+  test("is taken back when it became the node's own by a label, which stays", async () => {
+    const inZone = { ...cutsSsh, nodeSelector: { matchLabels: { zone: "b" } } };
+    await cluster.changing(1, () => apply("zone", inZone));
+    assert.equal(await trial(), undefined);
+    await cluster.lab.kubectl.run(["label", "node", "node1", "zone=b"]);
+    await becomes("tried");
+    await verdicts({ world, host }, "world tcp/22 host dropped");
+    await becomes("reverted");
+    await verdicts({ world, host }, "world tcp/22 host answered");
+    await cluster.lab.kubectl.run(["label", "node", "node1", "zone-"]);
+    await becomes(undefined);
+    await remove("zone");
+  });
+
   test("is taken back although the agent was killed meanwhile and cannot ask anybody", async () => {
     await apply("cut", cutsApiServer);
     await becomes("tried");

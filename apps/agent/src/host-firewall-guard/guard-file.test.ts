@@ -8,6 +8,7 @@ import { GuardFile, type GuardRecord } from "./guard-file.ts";
 const record: GuardRecord = {
   trial: { kind: "tried", untilMs: 5, lost: ["SSH"] },
   accepted: [{ metadata: { name: "p" }, spec: { nodeSelector: {} } }],
+  labels: ["reserved:host"],
   cut: ["ssh 22"],
   triedDigest: "abc",
   former: { policySet: 7, ingressEnforced: true, egressEnforced: false, audit: false },

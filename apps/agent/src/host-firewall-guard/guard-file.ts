@@ -13,8 +13,9 @@ export interface FormerRow {
 /** What the guard must know after a restart of the agent, whether or not the API server can be reached then. */
 export interface GuardRecord {
   readonly trial: Trial;
-  /** Policies of nodes that come back when a trial fails. */
+  /** Policies of this node that come back when a trial fails, and the labels by which they are about it. */
   readonly accepted: readonly KubernetesObject[];
+  readonly labels: readonly string[];
   /** Keys of lifelines that these policies cut, because somebody has said that it is meant. */
   readonly cut: readonly string[];
   /** Stands for the policies that are tried, or were taken back. */
@@ -59,14 +60,15 @@ export class GuardFile {
 
 function parseRecord(text: string): GuardRecord {
   const value: unknown = JSON.parse(text);
-  if (!isRecord(value) || !isTrial(value.trial) || !Array.isArray(value.accepted) || !Array.isArray(value.cut)) {
+  if (!isRecord(value) || !isTrial(value.trial) || !Array.isArray(value.accepted) || !isTexts(value.labels) || !isTexts(value.cut)) {
     throw new TypeError("this is no record of a host firewall's guard");
   }
-  const { trial, accepted, cut, triedDigest, former } = value;
+  const { trial, accepted, labels, cut, triedDigest, former } = value;
   return {
     trial,
     accepted: accepted as KubernetesObject[],
-    cut: cut.filter((key) => typeof key === "string"),
+    labels,
+    cut,
     triedDigest: typeof triedDigest === "string" ? triedDigest : "",
     former: isRecord(former) ? (former as unknown as FormerRow) : undefined,
   };
@@ -86,6 +88,10 @@ function isTrial(value: unknown): value is Trial {
     default:
       return false;
   }
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

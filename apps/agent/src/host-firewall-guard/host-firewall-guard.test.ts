@@ -33,7 +33,7 @@ async function onTrial(
   const trial = { kind: "tried", untilMs: clock.nowMs() + 10_000, lost: ["SSH"] } as const;
   const said: string[] = [];
   const say = (message: string): void => void said.push(message);
-  new GuardFile(stateDirectory, say).write({ trial, accepted: [], cut: [], triedDigest: "", former });
+  new GuardFile(stateDirectory, say).write({ trial, accepted: [], labels: [], cut: [], triedDigest: "", former });
   const guard = new HostFirewallGuard({
     ...{ kernel, clock, stateDirectory, bpfRoot: "/bpf", revertAfterMs: 60_000, nodeName: "n1" },
     log: { error: say, warn: say, info: say, debug() {} },

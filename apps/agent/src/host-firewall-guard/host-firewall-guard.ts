@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Datapath, HostRow } from "@cilium-ts/datapath";
 import { type Kernel, KernelError } from "@cilium-ts/kernel";
 import { type KubernetesClient, type KubernetesObject, resources } from "@cilium-ts/kubernetes";
+import type { Labels } from "@cilium-ts/labels";
 import type { Log } from "@cilium-ts/log";
 import type { ResolvedPolicy, Rule } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
@@ -100,6 +101,11 @@ export class HostFirewallGuard implements AsyncDisposable {
 
   take(key: string, object: KubernetesObject, rules: readonly Rule[]): readonly Rule[] {
     return this.#guard.take(key, object, rules);
+  }
+
+  /** The node's own, before it is judged by what they mean. */
+  setLabels(labels: Labels): void {
+    this.#guard.setLabels(labels);
   }
 
   drop(key: string): readonly Rule[] {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type KubernetesObject, textMapAt } from "@cilium-ts/kubernetes";
+import { type Labels, Selector } from "@cilium-ts/labels";
 import type { Rule } from "@cilium-ts/policy";
 
 /** On a policy of nodes, `true`: whoever wrote it knows what it cuts off. */
@@ -8,12 +9,13 @@ export const confirmAnnotation = "policy.cilium.io/host-firewall-confirmed";
 /** A policy of which some rules are about nodes. */
 export interface HostPolicy {
   readonly object: KubernetesObject;
-  /** Only those about nodes. */
+  /** Only those about nodes; of policies by their keys (`HostPolicies`), only those about this one. */
   readonly rules: readonly Rule[];
   readonly content: string;
   readonly isConfirmed: boolean;
 }
 
+/** Of one node. */
 export type HostPolicies = ReadonlyMap<string, HostPolicy>;
 
 /** Undefined: no rule of the object is about nodes. Managed fields and the like are not kept. */
@@ -29,9 +31,20 @@ export function hostPolicyOf({ apiVersion, kind, metadata, spec, specs }: Kubern
   return {
     object: { ...object, ...(spec !== undefined && { spec }), ...(specs !== undefined && { specs }) },
     rules,
-    content: JSON.stringify(rules),
+    content: "",
     isConfirmed: textMapAt({ annotations }, "annotations")[confirmAnnotation] === "true",
   };
+}
+
+/** What it says of the node with these labels. Undefined: nothing. */
+export function aboutNode(policy: HostPolicy, labels: Labels): HostPolicy | undefined {
+  const rules = policy.rules.filter(({ endpointSelector }) => endpointSelector.matches(labels));
+  return rules.length === 0 ? undefined : { ...policy, rules, content: JSON.stringify(rules) };
+}
+
+/** The same rules, about this node whatever its labels are now. */
+export function whateverItsLabels(rules: readonly Rule[]): Rule[] {
+  return rules.map((rule) => ({ ...rule, endpointSelector: Selector.everything }));
 }
 
 /** Keys of policies that are not the same in both. */

@@ -10,7 +10,6 @@ import { HostPolicyGuard } from "./host-policy-guard.ts";
 import type { LifelineFacts } from "./lifelines.ts";
 import type { Trial } from "./trial.ts";
 
-const subject = { labels: Labels.parse(["reserved:host"]) };
 const apiServer = { address: "10.0.0.1", port: 6443, isHere: false, identity: 7 };
 const facts: LifelineFacts = { apiServers: [apiServer], sshPorts: [{ port: 22, sessions: [] }], nodes: [6] };
 const none: LifelineFacts = { ...facts, sshPorts: [] };
@@ -32,6 +31,7 @@ class GuardedNode {
   row: FormerRow | undefined;
   held: FormerRow | undefined;
   readonly told: string[] = [];
+  subject = { labels: Labels.parse(["reserved:host"]) };
   engine!: PolicyEngine;
   guard!: HostPolicyGuard;
   #inForce: ResolvedPolicy | undefined;
@@ -76,6 +76,7 @@ class GuardedNode {
 
   /** The first lists are complete. */
   list(...objects: KubernetesObject[]): void {
+    this.guard.setLabels(this.subject.labels);
     for (const object of objects) this.engine.upsertPolicy(key(object), this.guard.take(key(object), object, parse(object)));
     this.guard.open();
     this.#isOpen = true;
@@ -92,6 +93,13 @@ class GuardedNode {
     this.#carryOut();
   }
 
+  /** The node's object has other labels. */
+  label(...labels: string[]): void {
+    this.subject = { labels: Labels.parse(["reserved:host", ...labels]) };
+    this.guard.setLabels(this.subject.labels);
+    this.#enforce();
+  }
+
   after(ms: number): void {
     this.nowMs += ms;
     this.guard.tick();
@@ -100,7 +108,7 @@ class GuardedNode {
   /** What the kernel lets through: `api` and `ssh`, by the policy that was made effective; `set N` of an earlier run. */
   get passes(): string {
     const decide = (direction: "ingress" | "egress", peer: number, port: number): boolean =>
-      this.engine.explain(subject, peer, direction, 6, port).verdict === "allowed";
+      this.engine.explain(this.subject, peer, direction, 6, port).verdict === "allowed";
     return [decide("egress", 7, 6443) ? "api" : "", decide("ingress", 2, 22) ? "ssh" : ""].filter((name) => name !== "").join(" ");
   }
 
@@ -110,14 +118,17 @@ class GuardedNode {
 
   #carryOut(): void {
     if (!this.#isOpen) return;
-    const next = this.engine.resolve(subject);
-    if (next.fingerprint !== this.#inForce?.fingerprint) {
-      this.guard.judge(next, this.#inForce);
-      this.#inForce = next;
-      this.#sets += 1;
-      this.row = { policySet: this.#sets, ingressEnforced: next.ingressEnforced, egressEnforced: next.egressEnforced, audit: false };
-    }
+    this.#enforce();
     this.guard.carriedOut();
+  }
+
+  #enforce(): void {
+    const next = this.engine.resolve(this.subject);
+    if (next.fingerprint === this.#inForce?.fingerprint) return;
+    this.guard.judge(next, this.#inForce);
+    this.#inForce = next;
+    this.#sets += 1;
+    this.row = { policySet: this.#sets, ingressEnforced: next.ingressEnforced, egressEnforced: next.egressEnforced, audit: false };
   }
 }
 
@@ -155,7 +166,7 @@ test("what was in force before is what comes back, not nothing", () => {
   assert.equal(node.passes, "");
   node.after(60_000);
   assert.equal(node.passes, "api ssh");
-  assert.equal(node.engine.resolve(subject).egressEnforced, true);
+  assert.equal(node.engine.resolve(node.subject).egressEnforced, true);
 });
 
 test("a policy that is deleted comes back when its absence cuts the node off", () => {
@@ -205,7 +216,7 @@ test("the API server that does not answer takes a policy back that seemed to be 
   assert.equal(node.kind, "watched", "the answer is to a question from before");
   node.after(60_000);
   assert.deepEqual(node.told, ["watched", "reverted"]);
-  assert.equal(node.engine.resolve(subject).egressEnforced, false);
+  assert.equal(node.engine.resolve(node.subject).egressEnforced, false);
 });
 
 test("after a revert another change is tried anew, and the policy before it as well", () => {
@@ -216,7 +227,7 @@ test("after a revert another change is tried anew, and the policy before it as w
   node.apply(policy("q", { egress: [{ toEntities: ["kube-apiserver"] }] }));
   assert.equal(node.kind, "watched");
   assert.equal(node.passes, "api ssh");
-  assert.equal(node.engine.resolve(subject).egressEnforced, true, "the policy that was taken back is in force with the new one");
+  assert.equal(node.engine.resolve(node.subject).egressEnforced, true, "the policy that was taken back is in force with the new one");
 });
 
 test("a policy about other nodes is nobody's trial here", () => {
@@ -224,6 +235,38 @@ test("a policy about other nodes is nobody's trial here", () => {
   node.list();
   node.apply({ ...policy("p", closed), spec: { nodeSelector: { matchLabels: { other: "node" } }, ...closed } });
   assert.deepEqual([node.kind, node.told], ["settled", []]);
+});
+
+test("a label that brings the node under a policy is tried, and what was before comes back although the label stays", () => {
+  const node = new GuardedNode();
+  const inZone = (name: string, spec: object): KubernetesObject => {
+    return { ...policy(name, spec), spec: { nodeSelector: { matchLabels: { zone: name } }, ...spec } };
+  };
+  node.label("k8s:zone=a");
+  node.list(inZone("a", open), inZone("b", closed));
+  node.guard.answered(node.guard.epoch);
+  node.label("k8s:zone=b");
+  assert.deepEqual([node.kind, node.passes], ["tried", "ssh"]);
+  node.after(60_000);
+  assert.deepEqual([node.kind, node.passes], ["reverted", "api ssh"]);
+  assert.equal(node.engine.resolve(node.subject).egressEnforced, true, "by the policy of the zone that it was in");
+  node.start();
+  node.list(inZone("a", open), inZone("b", closed));
+  assert.deepEqual([node.kind, node.passes], ["reverted", "api ssh"]);
+  node.label("k8s:zone=a");
+  node.guard.answered(node.guard.epoch);
+  assert.deepEqual([node.kind, node.passes], ["settled", "api ssh"]);
+});
+
+test("what is taken back stays so while policies of other nodes come and go", () => {
+  const node = new GuardedNode();
+  node.list();
+  node.apply(policy("p", closed));
+  node.after(60_000);
+  const other = { ...policy("q", closed), spec: { nodeSelector: { matchLabels: { other: "node" } }, ...closed } };
+  node.apply(other);
+  node.delete(other);
+  assert.deepEqual([node.kind, node.passes], ["reverted", "api ssh"]);
 });
 
 test("the countdown goes on over a restart, with or without the API server", () => {
@@ -247,7 +290,7 @@ test("the countdown goes on over a restart, with or without the API server", () 
     node.list(policy("a", open), policy("p", { egressDeny: [{ toEntities: ["kube-apiserver"] }] }));
     assert.equal(node.kind, "reverted", "the same policies stay taken back");
     assert.equal(node.passes, "api ssh");
-    assert.equal(node.engine.resolve(subject).egressEnforced, true);
+    assert.equal(node.engine.resolve(node.subject).egressEnforced, true);
     node.after(1_000);
     assert.equal(node.held, undefined);
   }

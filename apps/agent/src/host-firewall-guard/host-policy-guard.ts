@@ -1,7 +1,17 @@
 import type { KubernetesObject } from "@cilium-ts/kubernetes";
+import { Labels } from "@cilium-ts/labels";
 import type { ResolvedPolicy, Rule } from "@cilium-ts/policy";
 import type { FormerRow, GuardFile, GuardRecord } from "./guard-file.ts";
-import { differences, digestOf, type HostPolicies, type HostPolicy, hostPolicyOf, isConfirmedInAdvance } from "./host-policies.ts";
+import {
+  aboutNode,
+  differences,
+  digestOf,
+  type HostPolicies,
+  type HostPolicy,
+  hostPolicyOf,
+  isConfirmedInAdvance,
+  whateverItsLabels,
+} from "./host-policies.ts";
 import { type Lifeline, type LifelineFacts, lifelinesOf, lostLifelines, Reach } from "./lifelines.ts";
 import { isPending, stepTrial, type Trial, type TrialEvent } from "./trial.ts";
 
@@ -27,16 +37,20 @@ export interface HostPolicyGuardOptions {
 
 /**
  * Stands between policies of nodes and the host firewall. A policy that cuts the node's lifelines is in force on trial: what was in force
- * before comes back when nobody confirms it in time, and when the API server does not answer any more. It says nothing of what changes
- * without a policy: groups, services and labels of the node.
+ * before comes back when nobody confirms it in time, and when the API server does not answer any more. So is a label that brings the node under
+ * other policies. It says nothing of what changes in groups and services.
  */
 export class HostPolicyGuard {
   readonly #options: HostPolicyGuardOptions;
-  /** As objects say it. */
-  readonly #wanted = new Map<string, HostPolicy>();
-  /** All rules of policies that have some about nodes. */
+  /** Policies that have rules about nodes, this one or others. */
+  readonly #policies = new Map<string, HostPolicy>();
+  /** Their other rules. */
   readonly #others = new Map<string, readonly Rule[]>();
+  #labels = Labels.parse(["reserved:host"]);
+  /** What objects say of this node. */
+  #wanted = new Map<string, HostPolicy>();
   #accepted: HostPolicies;
+  #acceptedLabels: readonly string[];
   #cut: ReadonlySet<string>;
   #trial: Trial;
   #triedDigest: string;
@@ -54,10 +68,13 @@ export class HostPolicyGuard {
     this.#options = options;
     const record = options.file.read();
     this.#isNew = record === undefined;
+    this.#acceptedLabels = record?.labels ?? [];
+    const labels = Labels.parse(this.#acceptedLabels);
     this.#accepted = new Map(
       (record?.accepted ?? []).flatMap((object) => {
         const policy = hostPolicyOf(object, options.rulesOf(object));
-        return policy === undefined ? [] : [[keyOf(object), policy] as const];
+        const about = policy && aboutNode(policy, labels);
+        return about === undefined ? [] : [[keyOf(object), about] as const];
       }),
     );
     this.#cut = new Set(record?.cut);
@@ -77,29 +94,44 @@ export class HostPolicyGuard {
 
   /** A policy as its object says it. */
   objectOf(key: string): KubernetesObject | undefined {
-    return (this.#wanted.get(key) ?? this.#accepted.get(key))?.object;
+    return (this.#policies.get(key) ?? this.#accepted.get(key))?.object;
   }
 
   /** A policy is there, or is another. Returns the rules that are to be in force. */
   take(key: string, object: KubernetesObject, rules: readonly Rule[]): readonly Rule[] {
     const policy = hostPolicyOf(object, rules);
+    if (policy === undefined) return this.#policies.has(key) ? [...rules, ...this.drop(key)] : rules;
+    const others = rules.filter(({ ofNodes }) => ofNodes !== true);
+    this.#policies.set(key, policy);
+    this.#others.set(key, others);
     const before = this.#wanted.get(key);
-    if (policy === undefined) return before === undefined ? rules : [...rules, ...this.drop(key)];
-    this.#wanted.set(key, policy);
-    this.#others.set(
-      key,
-      rules.filter(({ ofNodes }) => ofNodes !== true),
-    );
-    if (before?.content !== policy.content) this.#changed();
+    const after = aboutNode(policy, this.#labels);
+    if (after === undefined) this.#wanted.delete(key);
+    else this.#wanted.set(key, after);
+    if (before?.content !== after?.content) this.#changed();
     else if (isPending(this.#trial) && isConfirmedInAdvance(this.#accepted, this.#wanted)) this.#step({ kind: "confirmed" });
     return this.#rulesOf(key);
   }
 
   /** A policy is gone. Returns what is to stay in force of it. */
   drop(key: string): readonly Rule[] {
-    if (this.#wanted.delete(key)) this.#changed();
+    this.#policies.delete(key);
     this.#others.delete(key);
+    if (this.#wanted.delete(key)) this.#changed();
     return this.#rulesOf(key);
+  }
+
+  /** The node's own, before it is judged by what they mean. */
+  setLabels(labels: Labels): void {
+    if (labels.key === this.#labels.key) return;
+    this.#labels = labels;
+    const before = this.#wanted;
+    this.#wanted = new Map();
+    for (const [key, policy] of this.#policies) {
+      const about = aboutNode(policy, labels);
+      if (about !== undefined) this.#wanted.set(key, about);
+    }
+    if (differences(before, this.#wanted).length > 0) this.#changed();
   }
 
   /** All policies have been heard of once; nothing of them is in force yet. */
@@ -115,7 +147,7 @@ export class HostPolicyGuard {
       this.#isChanged = false;
     } else if (digest === this.#triedDigest && this.#trial.kind !== "settled") {
       this.#isChanged = false;
-      if (this.#trial.kind === "reverted") this.#options.applyRules(this.#rules(this.#accepted));
+      if (this.#trial.kind === "reverted") this.#options.applyRules(this.#rules(this.#acceptedRules));
     } else {
       this.#isChanged = true;
       if (this.#trial.kind === "reverted") this.#trial = { kind: "settled" };
@@ -196,7 +228,7 @@ export class HostPolicyGuard {
     // What was taken back is tried again, with the change.
     const before = this.#trial;
     this.#trial = { kind: "settled" };
-    this.#options.applyRules(this.#rules(this.#wanted));
+    this.#options.applyRules(this.#rules(this.#wantedRules));
     this.#options.onTrial(this.#trial, before, []);
   }
 
@@ -218,6 +250,7 @@ export class HostPolicyGuard {
   #settle(): void {
     this.#trial = { kind: "settled" };
     this.#accepted = new Map(this.#wanted);
+    this.#acceptedLabels = this.#labels.format();
     const reach = this.#inForce;
     if (reach !== undefined) this.#cut = new Set(this.#lifelines().flatMap((one) => (reach.has(one) ? [] : [one.key])));
     this.#former = undefined;
@@ -226,13 +259,14 @@ export class HostPolicyGuard {
 
   #revert(): void {
     if (!this.#isOpen) this.#options.restoreRow(this.#former);
-    else this.#options.applyRules(this.#rules(this.#accepted));
+    else this.#options.applyRules(this.#rules(this.#acceptedRules));
   }
 
   #save(): void {
     const record: GuardRecord = {
       trial: this.#trial,
       accepted: [...this.#accepted.values()].map(({ object }) => object),
+      labels: this.#acceptedLabels,
       cut: [...this.#cut],
       triedDigest: this.#triedDigest,
       former: this.#former,
@@ -249,14 +283,18 @@ export class HostPolicyGuard {
   }
 
   #rulesOf(key: string): readonly Rule[] {
-    const about = this.#trial.kind === "reverted" && this.#isOpen ? this.#accepted : this.#wanted;
-    return [...(this.#others.get(key) ?? []), ...(about.get(key)?.rules ?? [])];
+    const about = this.#trial.kind === "reverted" && this.#isOpen ? this.#acceptedRules : this.#wantedRules;
+    return [...(this.#others.get(key) ?? []), ...about(key)];
   }
 
+  readonly #wantedRules = (key: string): readonly Rule[] => this.#policies.get(key)?.rules ?? [];
+
+  readonly #acceptedRules = (key: string): readonly Rule[] => whateverItsLabels(this.#accepted.get(key)?.rules ?? []);
+
   /** All policies that have rules about nodes, or had some. */
-  #rules(about: HostPolicies): Map<string, readonly Rule[]> {
-    const keys = new Set([...this.#wanted.keys(), ...this.#accepted.keys()]);
-    return new Map([...keys].map((key) => [key, [...(this.#others.get(key) ?? []), ...(about.get(key)?.rules ?? [])]]));
+  #rules(about: (key: string) => readonly Rule[]): Map<string, readonly Rule[]> {
+    const keys = new Set([...this.#policies.keys(), ...this.#accepted.keys()]);
+    return new Map([...keys].map((key) => [key, [...(this.#others.get(key) ?? []), ...about(key)]]));
   }
 }
 

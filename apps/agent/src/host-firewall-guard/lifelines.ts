@@ -70,18 +70,20 @@ export function lifelinesOf({ apiServers, sshPorts, nodes }: LifelineFacts): Lif
 /** What a policy leaves of lifelines. */
 export class Reach {
   readonly #policy: ResolvedPolicy;
-  readonly #lookup: VerdictLookup;
+  /** Made when somebody asks: policies change more often than there are questions. */
+  #lookup: VerdictLookup | undefined;
 
   constructor(policy: ResolvedPolicy) {
     this.#policy = policy;
-    this.#lookup = new VerdictLookup(policy);
   }
 
   has({ direction, port, peers }: Lifeline): boolean {
     const enforced = direction === "ingress" ? this.#policy.ingressEnforced : this.#policy.egressEnforced;
     if (!enforced) return true;
+    this.#lookup ??= new VerdictLookup(this.#policy);
+    const lookup = this.#lookup;
     const passes = (peer: number): boolean => {
-      const { verdict, audited } = this.#lookup.decide(direction, peer, protocols.tcp, port);
+      const { verdict, audited } = lookup.decide(direction, peer, protocols.tcp, port);
       return verdict === "allowed" || audited;
     };
     return (peers === "anybody outside" ? this.#outside(direction) : peers).some(passes);

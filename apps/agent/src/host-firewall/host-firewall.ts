@@ -23,6 +23,8 @@ export interface HostFirewallOptions {
   readonly log: Log;
   /** Of the policies in the engine. */
   revision(): number;
+  /** Policy is about to see the node by these labels. */
+  onLabels?(labels: Labels): void;
   /** After every change of the row. */
   onChange(row: EndpointRow): void;
   /** Its policy was carried out again, or could not be: then with the reason. */
@@ -66,6 +68,7 @@ export class HostFirewall {
     const before = this.#subject;
     if (subjectKey(subject) === subjectKey(before)) return;
     this.#subject = subject;
+    this.#options.onLabels?.(subject.labels);
     this.#put({ labels: subject.labels.format() }, "the node has other labels");
     if (!this.#isOpen) return;
     this.#enforce();
