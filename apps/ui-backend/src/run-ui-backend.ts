@@ -55,7 +55,8 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   const states: PolicyStates | undefined =
     client && new PolicyStates({ clock, client, ciliumNamespace, log, onChange: () => views.updatePolicies() });
   const policyOf: PolicyOf = (service) => states?.stateOf(service) ?? null;
-  const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex"), policyOf }));
+  const isGone = (namespace: string): boolean => states?.isGone(namespace) ?? false;
+  const views = opened.use(new Views({ clock, source, build: version, epoch: randomBytes(6).toString("hex"), policyOf, isGone }));
   const desk = client && createDesk(world, settings, views, client);
   const changes = cluster && new PolicyChanges({ clock, log, ...cluster });
   const server = opened.use(

@@ -21,6 +21,8 @@ export interface NamespaceSummary {
   readonly name: string;
   readonly flows: number;
   readonly drops: number;
+  /** The cluster has it no more. */
+  readonly isGone?: true;
 }
 
 /** One message of a view, as the backend pushes it. Small, at most some a second, whatever the rate of flows. */

@@ -1,5 +1,6 @@
 // What the page and its backend share: nothing here needs Node.
 export {
+  endTermKinds,
   type FilterTerm,
   formatFilter,
   formatTerm,

@@ -244,6 +244,32 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
     assert.deepEqual(tab.errors, []);
   });
 
+  test("says of a policy what it decided, and of a drop which policy that was, with a way to its text", async () => {
+    const path = join(root, "test/lab/manifests/deny-server.yaml");
+    await lab.kubectl.run(["apply", "-f", path]);
+    await eventually(async () => assert.equal(await ask(), false));
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies`);
+    const { page } = tab;
+    const hits = page.locator("tbody tr", { hasText: "deny-server" }).locator("td.dropped");
+    await eventually(async () => assert.ok(Number(await hits.textContent()) > 0), { deadlineMs: 15_000 });
+    await page.goto(`${lab.uiUrl}?tab=flows&verdict=dropped`);
+    await page.locator(".row.dropped").first().click();
+    await page.locator(".why button.link").first().click();
+    await eventually(async () => assert.match(await tab.editorText(), /name: deny-server/));
+    await lab.kubectl.run(["delete", "-f", path]);
+    assert.deepEqual(tab.errors, []);
+  });
+
+  test("shows a range of the past from Hubble's history", async () => {
+    await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=flows&namespace=default`);
+    const { page } = tab;
+    await page.getByRole("button", { name: /^Time/ }).click();
+    await page.getByRole("button", { name: "Last 15 minutes" }).click();
+    await eventually(async () => assert.ok((await page.locator(".row[data-uuid]").count()) > 3));
+    assert.deepEqual(await tab.violations(), []);
+    await tab.picture("range");
+  });
+
   test("tells of a node that is gone, and goes on with the others", async () => {
     await using tab = await Tab.open(browser, lab.uiUrl);
     await tab.page.getByText("2/2 nodes").waitFor();

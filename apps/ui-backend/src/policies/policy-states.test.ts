@@ -36,6 +36,11 @@ test("a card's policy is what agents say, what policies say where they are silen
   assert.equal(states.stateOf(db), null);
   const stop = new AbortController();
   const running = states.run(stop.signal);
+  await using ended = new AsyncDisposableStack();
+  ended.defer(async () => {
+    stop.abort();
+    await running;
+  });
   const shows = (expected: string) =>
     eventually(() => {
       const state = states.stateOf(db);
@@ -60,12 +65,11 @@ test("a card's policy is what agents say, what policies say where they are silen
   const audited = { name: "shop", annotations: { "policy.cilium.io/audit-mode": "enabled" } };
   await put(client, resources.namespaces, { apiVersion: "v1", kind: "Namespace", metadata: audited });
   await shows("audit none");
+  assert.deepEqual([states.isGone("shop"), states.isGone("pay")], [false, true]);
   assert.equal(states.stateOf({ ...db, kind: "world" }), null);
   assert.equal(states.stateOf({ ...db, cluster: "elsewhere" }), null);
-  assert.ok(told > 0);
+  await eventually(() => assert.ok(told > 0));
   assert.deepEqual(warnings, []);
-  stop.abort();
-  await running;
 });
 
 async function put(client: KubernetesClient, resource: Resource, body: KubernetesObject & { metadata: { name: string } }): Promise<void> {

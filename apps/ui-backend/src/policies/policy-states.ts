@@ -67,7 +67,8 @@ export class PolicyStates {
   readonly #identities = new Map<number, Realised>();
   /** Of policies, by namespace, and by their keys within; the empty one has those of the whole cluster. */
   readonly #rules = new Map<string, Map<string, readonly Rule[]>>();
-  readonly #namespaces = new Map<string, boolean>();
+  /** All that there are, and whether policy is only audited there, where they say. */
+  readonly #namespaces = new Map<string, boolean | undefined>();
   readonly #known = new Map<number, ServicePolicy>();
   /** What has not been listed yet. */
   readonly #waiting: Set<string>;
@@ -91,6 +92,11 @@ export class PolicyStates {
       this.#known.set(identity, known);
     }
     return known;
+  }
+
+  /** Whether the cluster has no such namespace; false until that is known. */
+  isGone(namespace: string): boolean {
+    return !this.#waiting.has("namespaces") && this.#namespaces.size > 0 && !this.#namespaces.has(namespace);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -131,7 +137,10 @@ export class PolicyStates {
             const { name, annotations } = namespaceFrom(object);
             this.#setNamespace(name, annotations[auditAnnotation]);
           },
-          onDelete: ({ name }) => this.#setNamespace(name, undefined),
+          onDelete: ({ name }) => {
+            this.#namespaces.delete(name);
+            this.#changed();
+          },
         },
       ],
       [
@@ -206,8 +215,7 @@ export class PolicyStates {
   }
 
   #setNamespace(name: string, says: string | undefined): void {
-    if (says === "enabled" || says === "disabled") this.#namespaces.set(name, says === "enabled");
-    else if (!this.#namespaces.delete(name)) return;
+    this.#namespaces.set(name, says === "enabled" ? true : says === "disabled" ? false : undefined);
     this.#changed();
   }
 

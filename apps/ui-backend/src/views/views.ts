@@ -1,4 +1,12 @@
-import { createFlowMatcher, formatViewQuery, type PolicyOf, type SeenFlow, type SourceState, type ViewQuery } from "@cilium-ts/service-map";
+import {
+  createFlowMatcher,
+  formatViewQuery,
+  type NamespaceSummary,
+  type PolicyOf,
+  type SeenFlow,
+  type SourceState,
+  type ViewQuery,
+} from "@cilium-ts/service-map";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { FlowSource } from "../hubble/flow-source.ts";
 import { PolicyHits } from "../policies/policy-hits.ts";
@@ -16,6 +24,8 @@ export interface ViewsOptions {
   readonly epoch: string;
   /** What policies mean for a service; `updatePolicies` when it says something else. */
   readonly policyOf: PolicyOf;
+  /** Whether the cluster has no such namespace, as far as it is known. */
+  isGone(namespace: string): boolean;
 }
 
 /** Distinct questions at a time; each costs a look at every flow. */
@@ -131,8 +141,13 @@ export class Views {
   }
 
   #surroundings({ allowed }: KeptView, withNamespaces: boolean): Surroundings {
-    const namespaces = withNamespaces ? this.#totals.list(allowed) : undefined;
+    const namespaces = withNamespaces ? this.#listNamespaces(allowed) : undefined;
     return { state: this.#options.source.state, namespaces, build: this.#options.build };
+  }
+
+  #listNamespaces(allowed: AllowedNamespaces): NamespaceSummary[] {
+    const { isGone } = this.#options;
+    return this.#totals.list(allowed).map((summary) => (isGone(summary.name) ? { ...summary, isGone: true } : summary));
   }
 
   #create(key: string, query: ViewQuery, allowed: AllowedNamespaces): KeptView {

@@ -1,6 +1,6 @@
-import type { FlowEnd, SeenFlow, TermSide } from "@cilium-ts/service-map/view";
+import type { FilterTerm, FlowEnd, SeenFlow, TermSide } from "@cilium-ts/service-map/view";
 import { type ReactNode, useEffect, useState } from "react";
-import { clockTime, endName, policiesOf, reasonOf, summaryOf } from "../flows/columns.ts";
+import { clockTime, endName, policyNameOf, reasonOf, summaryOf } from "../flows/columns.ts";
 import { usePage } from "../state/page.tsx";
 import { useAnswer } from "../state/use-answer.ts";
 import { FilterValue } from "./filter-value.tsx";
@@ -26,7 +26,8 @@ export function FlowDetails({ uuid, timeMs }: { readonly uuid: string; readonly 
 }
 
 function KnownFlow({ flow }: { readonly flow: SeenFlow }): ReactNode {
-  const { timeMs, verdict, verdictName, source, destination, direction, isReply, node, tcpFlags, policies } = flow;
+  const { timeMs, verdict, verdictName, source, destination, direction, isReply, node, tcpFlags, policies, protocol, dropReason } = flow;
+  const { authentication, isEncrypted } = flow;
   const reason = reasonOf(flow);
   return (
     <>
@@ -36,25 +37,48 @@ function KnownFlow({ flow }: { readonly flow: SeenFlow }): ReactNode {
       </h3>
       <dl>
         {reason !== "" && <Fact name="Why">{reason}</Fact>}
-        {policies.length > 0 && <Fact name="Policies">{policiesOf(flow)}</Fact>}
+        {dropReason !== "" && (
+          <Fact name="Drop reason">
+            <FilterValue term={flowTerm("drop-reason", dropReason)}>{dropReason}</FilterValue>
+          </Fact>
+        )}
+        {policies.length > 0 && (
+          <Fact name="Policies">
+            {policies.map((policy) => (
+              <FilterValue
+                key={`${policy.effect} ${policy.direction} ${policyNameOf(policy)}`}
+                term={flowTerm("policy-name", policyNameOf(policy))}
+              >
+                {policy.effect} by {policyNameOf(policy)}
+              </FilterValue>
+            ))}
+          </Fact>
+        )}
         <Fact name="Time">
           {new Date(timeMs).toLocaleDateString()} {clockTime(timeMs)}
         </Fact>
         <Fact name="Summary">{summaryOf(flow)}</Fact>
         <Fact name="Direction">
-          {direction === "" ? "unknown" : direction}
+          {direction === "" ? "unknown" : <FilterValue term={flowTerm("direction", direction)}>{direction}</FilterValue>}
           {isReply === undefined ? "" : isReply ? ", reply" : ", request"}
         </Fact>
+        <Fact name="Protocol">
+          <FilterValue term={flowTerm("protocol", protocol)}>{protocol}</FilterValue>
+        </Fact>
+        {authentication !== "" && <Fact name="Authentication">{authentication}</Fact>}
+        {isEncrypted && <Fact name="Encrypted">yes</Fact>}
         {tcpFlags.length > 0 && (
           <Fact name="TCP flags">
             {tcpFlags.map((flag) => (
-              <FilterValue key={flag} term={{ isNegative: false, side: "either", kind: "tcp-flag", query: flag }}>
+              <FilterValue key={flag} term={flowTerm("tcp-flag", flag)}>
                 {flag}
               </FilterValue>
             ))}
           </Fact>
         )}
-        <Fact name="Node">{node}</Fact>
+        <Fact name="Node">
+          <FilterValue term={flowTerm("node-name", node)}>{node}</FilterValue>
+        </Fact>
       </dl>
       <End title="Source" side="from" end={source} />
       <End title="Destination" side="to" end={destination} />
@@ -62,13 +86,12 @@ function KnownFlow({ flow }: { readonly flow: SeenFlow }): ReactNode {
   );
 }
 
+function flowTerm(kind: FilterTerm["kind"], query: string): FilterTerm {
+  return { isNegative: false, side: "either", kind, query };
+}
+
 function End({ title, side, end }: { readonly title: string; readonly side: TermSide; readonly end: FlowEnd }): ReactNode {
-  const term = (kind: "pod" | "identity" | "ip" | "port" | "label" | "dns" | "workload", query: string) => ({
-    isNegative: false,
-    side,
-    kind,
-    query,
-  });
+  const term = (kind: FilterTerm["kind"], query: string): FilterTerm => ({ isNegative: false, side, kind, query });
   const { pod, namespace, identity, ip, port, labels, names, workloads, service } = end;
   return (
     <section>
@@ -79,6 +102,11 @@ function End({ title, side, end }: { readonly title: string; readonly side: Term
             <FilterValue term={term("pod", `${namespace}/${pod}`)}>
               {namespace}/{pod}
             </FilterValue>
+          </Fact>
+        )}
+        {namespace !== "" && (
+          <Fact name="Namespace">
+            <FilterValue term={term("namespace", namespace)}>{namespace}</FilterValue>
           </Fact>
         )}
         {identity > 0 && (
@@ -96,7 +124,11 @@ function End({ title, side, end }: { readonly title: string; readonly side: Term
             <FilterValue term={term("port", String(port))}>{port}</FilterValue>
           </Fact>
         )}
-        {service !== "" && <Fact name="Service">{service}</Fact>}
+        {service !== "" && (
+          <Fact name="Service">
+            <FilterValue term={term("service-name", service)}>{service}</FilterValue>
+          </Fact>
+        )}
         {workloads.length > 0 && (
           <Fact name="Workloads">
             {workloads.map(({ kind, name }) => (

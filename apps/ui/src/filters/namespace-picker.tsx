@@ -41,8 +41,8 @@ export function NamespacePicker(): ReactNode {
                   onChange={() => choose(isChosen ? chosen.filter((other) => other !== name) : [...chosen, name])}
                 />
                 <span className="grow">{name}</span>
-                {summary === undefined ? (
-                  <small>no flows seen</small>
+                {summary === undefined || summary.isGone === true ? (
+                  <small>{summary === undefined ? "no flows seen" : "deleted"}</small>
                 ) : (
                   summary.drops > 0 && <small className="dropped">{summary.drops.toLocaleString()} drops</small>
                 )}

@@ -1,6 +1,8 @@
-import { formatTerm, type SeenFlow, type Service, type TermKind, termKinds } from "@cilium-ts/service-map/view";
+import { endTermKinds, formatTerm, type SeenFlow, type Service, type TermKind, termKinds } from "@cilium-ts/service-map/view";
 
-const suggestionsMax = 12;
+import { policyNameOf } from "../flows/columns.ts";
+
+const suggestionsMax = 20;
 const flowsLookedAt = 2_000;
 
 /** What the term that is being written may become: kinds first, then values that were seen. */
@@ -18,7 +20,8 @@ export function suggestTerms(text: string, services: Iterable<Service>, flows: r
       .map((query) => `${prefix}${formatTerm({ isNegative: false, side: "either", kind, query })}`);
   }
   const begun = rest.toLowerCase();
-  const kinds = termKinds.filter((name) => name.startsWith(begun)).map((name) => `${prefix}${name}=`);
+  const possible: readonly TermKind[] = prefix.endsWith(":") ? endTermKinds : termKinds;
+  const kinds = possible.filter((name) => name.startsWith(begun)).map((name) => `${prefix}${name}=`);
   const sides = prefix.endsWith(":") ? [] : ["from:", "to:"].filter((side) => side.startsWith(begun)).map((side) => `${prefix}${side}`);
   const labels =
     begun === ""
@@ -32,10 +35,13 @@ export function suggestTerms(text: string, services: Iterable<Service>, flows: r
 function valuesOf(kind: TermKind, services: Iterable<Service>, flows: readonly SeenFlow[]): readonly string[] {
   const values = new Set<string>();
   if (kind === "tcp-flag") return ["SYN", "ACK", "FIN", "RST", "PSH", "URG", "ECE", "CWR", "NS"];
-  if (kind === "ip" || kind === "pod" || kind === "port") {
+  if (kind === "protocol" || kind === "direction" || kind === "drop-reason" || kind === "node-name" || kind === "policy-name") {
+    for (const flow of flows.slice(-flowsLookedAt)) for (const value of valuesOfFlow(kind, flow)) if (value !== "") values.add(value);
+  } else if (kind === "ip" || kind === "pod" || kind === "port" || kind === "service-name") {
     for (const { source, destination } of flows.slice(-flowsLookedAt)) {
       for (const end of [source, destination]) {
         if (kind === "ip" && end.ip !== "") values.add(end.ip);
+        if (kind === "service-name" && end.service !== "") values.add(end.service);
         if (kind === "pod" && end.pod !== "") values.add(`${end.namespace}/${end.pod}`);
         if (kind === "port" && end.port > 0 && end.port < 32_768) values.add(String(end.port));
       }
@@ -44,6 +50,21 @@ function valuesOf(kind: TermKind, services: Iterable<Service>, flows: readonly S
     for (const service of services) for (const value of valuesOfService(kind, service)) values.add(value);
   }
   return [...values].sort();
+}
+
+function valuesOfFlow(kind: TermKind, { protocol, direction, dropReason, node, policies }: SeenFlow): readonly string[] {
+  switch (kind) {
+    case "protocol":
+      return [protocol];
+    case "direction":
+      return [direction];
+    case "drop-reason":
+      return [dropReason];
+    case "node-name":
+      return [node];
+    default:
+      return policies.map(policyNameOf);
+  }
 }
 
 function valuesOfService(kind: TermKind, { labels, namespace, identity, workloads, names }: Service): readonly string[] {

@@ -28,9 +28,15 @@ export const columns: readonly Column[] = [
     width: 104,
     text: ({ verdictName, verdict }) => (verdict === "forwarded" ? verdictName.toLowerCase() : verdict),
   },
-  { id: "why", title: "Reason", width: 210, text: reasonOf },
+  { id: "why", title: "Reason", width: 210, text: reasonOf, filter: flowFilter("drop-reason", ({ dropReason }) => dropReason) },
   { id: "summary", title: "Summary", width: 190, text: summaryOf },
-  { id: "direction", title: "Direction", width: 84, text: ({ direction, isReply }) => `${direction}${isReply === true ? " reply" : ""}` },
+  {
+    id: "direction",
+    title: "Direction",
+    width: 84,
+    text: ({ direction, isReply }) => `${direction}${isReply === true ? " reply" : ""}`,
+    filter: flowFilter("direction", ({ direction }) => direction),
+  },
   podColumn("source", "Source pod"),
   podColumn("destination", "Destination pod"),
   identityColumn("source", "Source identity"),
@@ -38,14 +44,21 @@ export const columns: readonly Column[] = [
   ipColumn("source", "Source IP"),
   ipColumn("destination", "Destination IP"),
   portColumn("source", "Source port"),
-  { id: "service", title: "Service", width: 150, text: ({ destination, source }) => destination.service || source.service },
+  { id: "service", title: "Service", width: 150, text: serviceOf, filter: flowFilter("service-name", serviceOf) },
+  { id: "protocol", title: "Protocol", width: 84, text: protocolOf, filter: flowFilter("protocol", protocolOf) },
   workloadColumn("source", "Source workload"),
   workloadColumn("destination", "Destination workload"),
-  { id: "flags", title: "TCP flags", width: 100, text: ({ tcpFlags }) => tcpFlags.join(" ") },
+  {
+    id: "flags",
+    title: "TCP flags",
+    width: 100,
+    text: ({ tcpFlags }) => tcpFlags.join(" "),
+    filter: flowFilter("tcp-flag", ({ tcpFlags }) => tcpFlags[0] ?? ""),
+  },
   { id: "auth", title: "Authentication", width: 110, text: ({ authentication }) => authentication },
   { id: "encrypted", title: "Encrypted", width: 84, text: ({ isEncrypted }) => (isEncrypted ? "yes" : "no") },
-  { id: "policies", title: "Policies", width: 220, text: policiesOf },
-  { id: "node", title: "Node", width: 130, text: ({ node }) => node },
+  { id: "policies", title: "Policies", width: 220, text: policiesOf, filter: flowFilter("policy-name", firstPolicyOf) },
+  { id: "node", title: "Node", width: 130, text: ({ node }) => node, filter: flowFilter("node-name", ({ node }) => node) },
 ];
 
 export const usualColumns: readonly string[] = ["time", "source", "destination", "destination-port", "verdict", "why", "summary"];
@@ -70,7 +83,7 @@ export function endName({ namespace, pod, names, labels, ip }: FlowEnd): string 
 }
 
 export function policiesOf({ policies }: SeenFlow): string {
-  return policies.map(({ namespace, name, effect }) => `${effect} by ${namespace === "" ? name : `${namespace}/${name}`}`).join(", ");
+  return policies.map((policy) => `${policy.effect} by ${policyNameOf(policy)}`).join(", ");
 }
 
 /** Why it came to this, as far as the flow says. */
@@ -87,6 +100,27 @@ export function summaryOf({ request, summary }: SeenFlow): string {
   if (request === undefined) return summary;
   const { kind, method, target, status } = request;
   return `${kind.toUpperCase()} ${method} ${target}${status > 0 ? ` → ${status}` : ""}`;
+}
+
+function flowFilter(kind: TermKind, query: (flow: SeenFlow) => string): NonNullable<Column["filter"]> {
+  return { side: "either", kind, query };
+}
+
+function serviceOf({ destination, source }: SeenFlow): string {
+  return destination.service || source.service;
+}
+
+function protocolOf({ protocol }: SeenFlow): string {
+  return protocol;
+}
+
+function firstPolicyOf({ policies: [first] }: SeenFlow): string {
+  return first === undefined ? "" : policyNameOf(first);
+}
+
+/** As a term names it. */
+export function policyNameOf({ namespace, name }: SeenFlow["policies"][number]): string {
+  return namespace === "" ? name : `${namespace}/${name}`;
 }
 
 function endColumn(end: End, title: string, width: number, text: (end: FlowEnd) => string): Column {

@@ -128,15 +128,16 @@ function Cell({ column, flow }: { readonly column: Column; readonly flow: SeenFl
   const text = column.text(flow);
   const query = column.filter?.query(flow) ?? "";
   const { filter } = column;
+  if (column.id === "verdict") return <VerdictCell verdict={flow.verdict} text={text} />;
   return (
-    <span role="gridcell" title={text} className={column.id === "verdict" ? `verdict ${flow.verdict}` : undefined}>
+    <span role="gridcell" title={text}>
       {text}
       {filter !== undefined && query !== "" && (
         <button
           type="button"
           tabIndex={-1}
           className="by-this"
-          aria-label={`Filter by ${filter.side}:${filter.kind}=${query}`}
+          aria-label={`Filter by ${filter.side === "either" ? "" : `${filter.side}:`}${filter.kind}=${query}`}
           onClick={(event) => {
             event.stopPropagation();
             const term = { isNegative: false, side: filter.side, kind: filter.kind, query };
@@ -146,6 +147,27 @@ function Cell({ column, flow }: { readonly column: Column; readonly flow: SeenFl
           ⧩
         </button>
       )}
+    </span>
+  );
+}
+
+function VerdictCell({ verdict, text }: { readonly verdict: SeenFlow["verdict"]; readonly text: string }): ReactNode {
+  const { address, go } = usePage();
+  return (
+    <span role="gridcell" title={text}>
+      <span className={`verdict ${verdict}`}>{text}</span>
+      <button
+        type="button"
+        tabIndex={-1}
+        className="by-this"
+        aria-label={`Only ${verdict}`}
+        onClick={(event) => {
+          event.stopPropagation();
+          go({ query: { ...address.query, verdicts: [verdict] } });
+        }}
+      >
+        ⧩
+      </button>
     </span>
   );
 }

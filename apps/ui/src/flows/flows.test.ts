@@ -50,7 +50,9 @@ suite("suggestions", () => {
   const services = [madeService("1", { labels: ["k8s:app=web", "reserved:host"], identity: 17, names: ["api.example.com"] })];
   const flows = [madeFlow("a")];
   for (const [text, expected] of [
-    ["", ["label=", "ip=", "dns=", "identity=", "workload=", "tcp-flag=", "pod=", "port=", "namespace=", "from:", "to:"]],
+    ["!po", ["!pod=", "!port=", "!policy-name="]],
+    ["protocol=", ["protocol=TCP"]],
+    ["node-name=", ["node-name=node1"]],
     ["to:po", ["to:pod=", "to:port="]],
     ["!pod=", ["!pod=shop/api", "!pod=shop/web"]],
     ["to:pod=we", ["to:pod=shop/web"]],

@@ -67,6 +67,7 @@ export function ServiceMap(): ReactNode {
           ref={canvas}
           data-cards={drawing.scene.cards.length}
           data-edges={drawing.scene.edges.length}
+          data-islands={drawing.scene.islands.length}
           data-policies={policyTotals(drawing)}
           data-dropped={drawing.scene.edges.filter(({ state }) => state === "dropped" || state === "mixed").length}
         />

@@ -16,9 +16,11 @@ export class Mishap extends Component<{ readonly children: ReactNode }, MishapSt
     const { error } = this.state;
     if (error === undefined) return this.props.children;
     return (
-      <div className="mishap" role="alert">
-        <h1>This page made a mistake</h1>
-        <p>{error.message}</p>
+      <main className="mishap">
+        <div role="alert">
+          <h1>This page made a mistake</h1>
+          <p>{error.message}</p>
+        </div>
         <p>The address above still says what you looked at. Nothing in the cluster was changed.</p>
         <button type="button" onClick={() => this.setState({ error: undefined })}>
           Go on
@@ -26,7 +28,7 @@ export class Mishap extends Component<{ readonly children: ReactNode }, MishapSt
         <button type="button" onClick={() => location.reload()}>
           Load the page again
         </button>
-      </div>
+      </main>
     );
   }
 }

@@ -91,13 +91,34 @@ export function Banners(): ReactNode {
 /** A namespace that was deleted while somebody looked at it. */
 function MissingNamespaces({ names }: { readonly names: readonly string[] }): ReactNode {
   const { namespaces, hasStarted } = useStore("state");
-  const known = new Set(namespaces.map(({ name }) => name));
+  const known = new Map(namespaces.map((summary) => [summary.name, summary]));
   const missing = names.filter((name) => !known.has(name));
-  if (!hasStarted || missing.length === 0) return null;
+  const gone = names.filter((name) => known.get(name)?.isGone === true);
+  if (!hasStarted) return null;
   return (
-    <Banner kind="some">
-      No flows of {missing.join(", ")} have been seen: {missing.length === 1 ? "the namespace" : "these namespaces"} may be gone, or quiet.
-    </Banner>
+    <>
+      {missing.length > 0 && (
+        <Banner kind="some">
+          No flows of {missing.join(", ")} have been seen: {missing.length === 1 ? "the namespace" : "these namespaces"} may be gone, or
+          quiet.
+        </Banner>
+      )}
+      {gone.length > 0 && (
+        <Banner kind="some">
+          {gone.join(", ")} {gone.length === 1 ? "has" : "have"} been deleted. What was seen before stays here for an hour.{" "}
+          <ShowAllNamespaces />
+        </Banner>
+      )}
+    </>
+  );
+}
+
+function ShowAllNamespaces(): ReactNode {
+  const { address, go } = usePage();
+  return (
+    <button type="button" onClick={() => go({ query: { ...address.query, namespaces: [] } })}>
+      Show all namespaces
+    </button>
   );
 }
 

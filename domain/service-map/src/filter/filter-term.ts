@@ -1,7 +1,14 @@
-/** What a term looks at. `label` when a term names nothing. */
-export type TermKind = "label" | "ip" | "dns" | "identity" | "workload" | "tcp-flag" | "pod" | "port" | "namespace";
+/** Of an end of a flow. */
+export const endTermKinds = ["label", "ip", "dns", "identity", "workload", "pod", "port", "namespace", "service-name"] as const;
+/** Of a flow as a whole: its side says nothing. */
+export const flowTermKinds = ["tcp-flag", "protocol", "direction", "drop-reason", "policy-name", "node-name"] as const;
 
-export const termKinds: readonly TermKind[] = ["label", "ip", "dns", "identity", "workload", "tcp-flag", "pod", "port", "namespace"];
+export type EndTermKind = (typeof endTermKinds)[number];
+export type FlowTermKind = (typeof flowTermKinds)[number];
+/** What a term looks at. `label` when a term names nothing. */
+export type TermKind = EndTermKind | FlowTermKind;
+
+export const termKinds: readonly TermKind[] = [...endTermKinds, ...flowTermKinds];
 
 /** Which end of a flow. */
 export type TermSide = "from" | "to" | "either";

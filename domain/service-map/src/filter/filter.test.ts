@@ -66,6 +66,9 @@ suite("a filter's text", () => {
 suite("a term finds", () => {
   const toWorld = madeFlow({ destination: worldEnd({ names: ["api.Example.com."], port: 443 }) });
   const web = madeFlow({ source: podEnd("shop/web-1", { workloads: [{ kind: "Deployment", name: "web" }] }) });
+  const closed = { effect: "denied", direction: "ingress", kind: "CiliumNetworkPolicy", namespace: "shop", name: "closed" } as const;
+  const decided = madeFlow({ verdict: "dropped", dropReason: "POLICY_DENIED", policies: [closed] });
+  const toService = madeFlow({ destination: podEnd("default/server", { service: "default/server" }) });
   for (const [text, flow, found] of [
     ["app=client", madeFlow(), true],
     ["k8s:app=client", madeFlow(), true],
@@ -93,6 +96,18 @@ suite("a term finds", () => {
     ["namespace=shop", web, true],
     [`identity=${podEnd("default/server").identity}`, madeFlow(), true],
     ["reserved:world", toWorld, true],
+    ["protocol=tcp", madeFlow(), true],
+    ["protocol=UDP", madeFlow(), false],
+    ["direction=egress", madeFlow(), true],
+    ["drop-reason=POLICY_DENIED", decided, true],
+    ["drop-reason=POLICY_DENIED", madeFlow(), false],
+    ["node-name=node1", madeFlow(), true],
+    ["policy-name=shop/closed", decided, true],
+    ["policy-name=closed", decided, true],
+    ["policy-name=pay/closed", decided, false],
+    ["to:service-name=default/server", toService, true],
+    ["service-name=server", toService, true],
+    ["from:service-name=server", toService, false],
   ] as const) {
     test(`${text}: ${found ? "it" : "nothing"}`, () => assert.equal(matches(text, flow), found));
   }

@@ -1,6 +1,6 @@
 import { parseAddress, parsePrefix, prefixContainsAddress } from "@cilium-ts/net";
 import type { FlowEnd, SeenFlow, VerdictKind } from "../seen-flow.ts";
-import type { FilterTerm } from "./filter-term.ts";
+import { type EndTermKind, type FilterTerm, type FlowTermKind, flowTermKinds } from "./filter-term.ts";
 
 export interface FlowConditions {
   /** Those with an end in one of these namespaces; empty: all. */
@@ -34,20 +34,39 @@ export function createFlowMatcher({ namespaces, verdicts, terms }: FlowCondition
     !unwanted.some((match) => match(flow));
 }
 
+function flowMatcher(kind: FlowTermKind, query: string): FlowMatcher {
+  const word = query.toUpperCase();
+  switch (kind) {
+    case "tcp-flag":
+      return ({ tcpFlags }) => tcpFlags.includes(word);
+    case "protocol":
+      return ({ protocol }) => protocol.toUpperCase() === word;
+    case "direction":
+      return ({ direction }) => direction.toUpperCase() === word;
+    case "drop-reason":
+      return ({ dropReason }) => dropReason === word;
+    case "node-name":
+      return ({ node }) => node === query;
+    case "policy-name": {
+      // `namespace/name`, or `name` of a policy anywhere.
+      const hasNamespace = query.includes("/");
+      return ({ policies }) => policies.some(({ namespace, name }) => (hasNamespace ? `${namespace}/${name}` : name) === query);
+    }
+  }
+}
+
 type EndMatcher = (end: FlowEnd) => boolean;
 
 function termMatcher({ side, kind, query }: FilterTerm): FlowMatcher {
-  if (kind === "tcp-flag") {
-    const flag = query.toUpperCase();
-    return ({ tcpFlags }) => tcpFlags.includes(flag);
-  }
-  const match = endMatcher(kind, query);
+  const flowKind = flowTermKinds.find((known) => known === kind);
+  if (flowKind !== undefined) return flowMatcher(flowKind, query);
+  const match = endMatcher(kind as EndTermKind, query);
   if (side === "from") return ({ source }) => match(source);
   if (side === "to") return ({ destination }) => match(destination);
   return ({ source, destination }) => match(source) || match(destination);
 }
 
-function endMatcher(kind: Exclude<FilterTerm["kind"], "tcp-flag">, query: string): EndMatcher {
+function endMatcher(kind: EndTermKind, query: string): EndMatcher {
   switch (kind) {
     case "ip":
       return addressMatcher(query);
@@ -72,6 +91,8 @@ function endMatcher(kind: Exclude<FilterTerm["kind"], "tcp-flag">, query: string
     }
     case "port":
       return ({ port }) => port === Number(query);
+    case "service-name":
+      return ({ service }) => service === query || service.slice(service.indexOf("/") + 1) === query;
     case "namespace":
       return ({ namespace }) => namespace === query;
     case "label":
