@@ -57,8 +57,12 @@ export class IpcacheTable {
     return {
       apply: async (row) => {
         if (!this.#written.delete(row.prefix)) map.upsert(row);
+        this.#refused.delete(row.prefix);
       },
-      remove: async (prefix) => map.delete(prefix),
+      remove: async (prefix) => {
+        map.delete(prefix);
+        this.#refused.delete(prefix);
+      },
       realised: async () => {
         const prefixes: string[] = [];
         for (const row of map.rows()) if (!this.#hasDrifted(row)) prefixes.push(row.prefix);
@@ -88,7 +92,9 @@ export class IpcacheTable {
       if (row === undefined) this.#map.delete(change.key);
       else this.#map.upsert(row);
       if (row !== undefined) this.#written.add(row.prefix);
+      this.#refused.delete(change.key);
     } catch {
+      this.#refused.add(change.key);
       // The table holds what should be there: the reconciler tries again, and reports what it meets.
     }
   }
