@@ -5,6 +5,7 @@ import { benchClusterPods } from "./cluster-pods.ts";
 import { benchControl } from "./control.ts";
 import { benchCrossNode } from "./cross-node.ts";
 import { benchDatapath } from "./datapath.ts";
+import { benchDns } from "./dns.ts";
 import { benchHubble } from "./hubble.ts";
 import { benchPolicy } from "./policy.ts";
 import { createReport, formatReport, type Row } from "./report.ts";
@@ -37,6 +38,7 @@ export async function bench(args: string[]): Promise<number> {
       ...(await benchClusterPods(root)),
     ],
     control: () => benchControl(root, { repeats }),
+    dns: () => benchDns(root, { repeats, seconds }),
     hubble: () => benchHubble({ repeats }),
     scale: () => benchScale(root, { size: values.size }),
     ui: () => benchUi(root, { repeats, minutes: seconds }),

@@ -9,11 +9,13 @@ export interface SeenByProxy {
   readonly proxyPort: number;
 }
 
+const verdicts = { forwarded: Verdict.forwarded, refused: Verdict.dropped, audited: Verdict.audit } as const;
+
 /** What Hubble shows of a question, or with `answered` of its answer. */
 export function dnsRecord(
   { asked, connection, timeNs, proxyPort }: SeenByProxy,
   question: Question,
-  outcome: { readonly verdict: "forwarded" | "refused" } | { readonly answer: Answer; readonly latencyMs: number },
+  outcome: { readonly verdict: keyof typeof verdicts } | { readonly answer: Answer; readonly latencyMs: number },
 ): L7Record {
   const { client, server, transport } = asked;
   const { sourceIdentity, destinationIdentity, sourceEndpoint, destinationEndpoint } = connection;
@@ -24,7 +26,7 @@ export function dnsRecord(
     client: { ...client, identity: sourceIdentity, endpointId: sourceEndpoint },
     server: { ...server, identity: destinationIdentity, endpointId: destinationEndpoint },
     transport,
-    verdict: "verdict" in outcome && outcome.verdict === "refused" ? Verdict.dropped : Verdict.forwarded,
+    verdict: "verdict" in outcome ? verdicts[outcome.verdict] : Verdict.forwarded,
     direction: TrafficDirection.egress,
     proxyPort,
     layer7: {

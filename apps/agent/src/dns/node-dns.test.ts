@@ -42,6 +42,7 @@ class TestDns implements Disposable {
   readonly inUse = new Set<string>();
   found: ProxiedConnection | undefined = connection;
   realised = true;
+  audited = false;
   dns: NodeDns;
   updates: PolicyUpdates;
 
@@ -84,6 +85,7 @@ class TestDns implements Disposable {
       file: new LookupsFile(join(this.directory, "state")),
       addressesInUse: () => this.inUse,
       hasEndpoint: (id) => id === 7,
+      isAudited: () => this.audited,
       isRealised: () => this.realised,
       onRecord: (record) => this.records.push(encodeL7Record(record)),
       onOutcome() {},
@@ -131,6 +133,16 @@ test("a question is judged by the rules of its connection", () => {
   assert.equal(allows("www.test"), false, "rules of another protocol");
   node.found = undefined;
   assert.equal(allows("www.test"), undefined);
+});
+
+test("where policy only audits, nothing is refused, and what would be is told", () => {
+  using node = new TestDns();
+  node.audited = true;
+  const asker = node.dns.judge(asked, 1);
+  assert.equal(asker?.allows("evil"), true);
+  asker?.onQuestion({ id: 1, name: "evil", type: "A", isInternet: true, end: 0 }, "forwarded");
+  asker?.onQuestion({ id: 1, name: "www.test", type: "A", isInternet: true, end: 0 }, "forwarded");
+  assert.deepEqual([node.flow(0).verdict, node.flow(1).verdict], [Verdict.audit, Verdict.forwarded]);
 });
 
 test("before the pod hears of an address, flows and policies know it, and the disk", () => {

@@ -26,6 +26,8 @@ export interface NodeDnsOptions {
   /** Those of the addresses that some connection has at its far end. */
   addressesInUse(addresses: ReadonlySet<string>): ReadonlySet<string>;
   hasEndpoint(id: number): boolean;
+  /** Whether policy only judges the endpoint and reports: then nothing is refused. */
+  isAudited(id: number): boolean;
   /** Whether the kernel knows of the address what the ipcache says. */
   isRealised(address: string): boolean;
   onRecord(record: L7Record): void;
@@ -160,8 +162,11 @@ export class NodeDns implements AsyncDisposable {
     return {
       endpointId,
       mark,
-      allows: (name) => this.#rules.allows(redirect, name),
-      onQuestion: (question, verdict) => this.#options.onRecord(dnsRecord(seen(), question, { verdict })),
+      allows: (name) => this.#rules.allows(redirect, name) || this.#options.isAudited(endpointId),
+      onQuestion: (question, verdict) => {
+        const audited = verdict === "forwarded" && !this.#rules.allows(redirect, question.name);
+        this.#options.onRecord(dnsRecord(seen(), question, { verdict: audited ? "audited" : verdict }));
+      },
       onAnswer: (question, answer, latencyMs) => {
         const inForce = this.#learn(connection, question, answer);
         this.#options.onRecord(dnsRecord(seen(), question, { answer, latencyMs }));

@@ -35,6 +35,7 @@ export function openNodeDns({ kernel, clock, log, options, node, datapath, obser
     file: new LookupsFile(options.stateDirectory),
     addressesInUse: (addresses) => addressesInUse(datapath.maps, addresses, Number(kernel.monotonicNs() / 1_000_000_000n)),
     hasEndpoint: (id) => endpoints.index.byId(id) !== undefined,
+    isAudited: (id) => endpoints.isAudited(id),
     isRealised: (address) => ipcache.isRealised(`${address}/${address.includes(":") ? 128 : 32}`),
     onRecord: (record) => accessLog.write(record),
     ...observer,

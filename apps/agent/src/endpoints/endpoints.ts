@@ -102,6 +102,12 @@ export class Endpoints implements CniEndpoints {
     return identities;
   }
 
+  /** Whether policy only judges it and reports. */
+  isAudited(id: number): boolean {
+    const row = this.index.byId(id);
+    return row !== undefined && this.#options.audits(row.podNamespace);
+  }
+
   /** What the kernel enforces for the endpoint; undefined as long as that comes from an earlier run. */
   policyOf(id: number): ResolvedPolicy | undefined {
     return this.#enforcement.policyOf(id);
