@@ -31,12 +31,11 @@ export const browserPackages: readonly DebianPackage[] = [{ name: "chromium", wh
 
 export const imagePackages: readonly DebianPackage[] = [{ name: "buildah", why: "makes images" }];
 
+/** For ./dev bench and ./dev test. */
 export const benchPackages: readonly DebianPackage[] = [
   { name: "nftables", why: "is what the datapath is compared with, and redirects to the DNS proxy where a test has no datapath" },
+  { name: "dnsmasq-base", why: "is the name server that pods ask" },
 ];
-
-/** For ./dev test. */
-export const namePackages: readonly DebianPackage[] = [{ name: "dnsmasq-base", why: "is the name server that pods ask in tests" }];
 
 /** Installs what is missing and says what and why. Throws, naming the packages, when that is not possible. */
 export function installDebianPackages(packages: readonly DebianPackage[]): void {

@@ -2,7 +2,7 @@ import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
-import { benchPackages, browserPackages, etcdPackages, installDebianPackages, namePackages } from "./debian-packages.ts";
+import { benchPackages, browserPackages, etcdPackages, installDebianPackages } from "./debian-packages.ts";
 
 export interface TestSummary {
   readonly passed: number;
@@ -14,7 +14,7 @@ const unitRoots = ["base", "domain", "adapters", "apps", "bpf", "tools"];
 
 /** Every `*.test.ts`, those of the lab (test/) one file at a time because they share the machine's namespaces. */
 export async function runTests(root: string, patterns: readonly string[]): Promise<TestSummary> {
-  installDebianPackages([...etcdPackages, ...browserPackages, ...benchPackages, ...namePackages]);
+  installDebianPackages([...etcdPackages, ...browserPackages, ...benchPackages]);
   const files = await testFiles(root, patterns);
   const labFiles = files.filter((file) => file.startsWith(join(root, "test/")));
   const unitFiles = files.filter((file) => !labFiles.includes(file));

@@ -69,8 +69,10 @@ export function readQuestion(bytes: Uint8Array): ReadQuestion {
 
 /** The same bytes with another id: whatever else they say stays as it is. */
 export function withId(bytes: Uint8Array, id: number): Uint8Array {
-  const copy = Uint8Array.from(bytes);
-  viewOf(copy).setUint16(0, id);
+  const copy = Buffer.allocUnsafe(bytes.length); // Of a pool, where it is small.
+  copy.set(bytes);
+  copy[0] = id >> 8;
+  copy[1] = id & 0xff;
   return copy;
 }
 

@@ -43,7 +43,8 @@ class NativeRedirected implements RedirectedDatagrams {
   readonly #native: Native;
   readonly #what: string;
   readonly #addressBytes: number;
-  readonly #buffer = new Uint8Array(bufferBytes);
+  readonly #bytes = Buffer.alloc(bufferBytes);
+  readonly #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, bufferBytes);
   readonly #readiness: Readiness;
 
   constructor(native: Native, fd: number, what: string, { family, port }: DatagramPlace & { readonly port: number }) {
@@ -57,18 +58,19 @@ class NativeRedirected implements RedirectedDatagrams {
 
   receive(): Datagram[] {
     if (this.#readiness.closed) throw closed(this.#what);
-    const filled = attempt(this.#what, () => this.#native.receiveDatagrams(this.fd, this.#buffer));
-    const view = new DataView(this.#buffer.buffer);
+    const filled = attempt(this.#what, () => this.#native.receiveDatagrams(this.fd, this.#bytes));
+    const view = this.#view;
     const datagrams: Datagram[] = [];
     for (let at = 0; at < filled; ) {
       const length = view.getUint16(at + offset.length, true);
-      const address = (field: number): Uint8Array => this.#buffer.slice(at + field, at + field + this.#addressBytes);
+      // Of a pool: they outlive this call, and thousands come in a second.
+      const address = (field: number): Uint8Array => Buffer.from(this.#bytes.subarray(at + field, at + field + this.#addressBytes));
       datagrams.push({
         peer: address(offset.peer),
         peerPort: view.getUint16(at + offset.peerPort, true),
         local: address(offset.local),
         localPort: view.getUint16(at + offset.localPort, true),
-        bytes: this.#buffer.subarray(at + offset.end, at + offset.end + length),
+        bytes: this.#bytes.subarray(at + offset.end, at + offset.end + length),
       });
       at += padded(offset.end + length);
     }
@@ -89,6 +91,8 @@ class NativeRedirected implements RedirectedDatagrams {
 class NativeReplies implements ReplyDatagrams {
   readonly #native: Native;
   readonly #isIPv6: number;
+  /** Enough for hundreds of usual ones. */
+  readonly #records = Buffer.alloc(bufferBytes);
   #fd: number | undefined;
 
   constructor(native: Native, fd: number, family: "ipv4" | "ipv6") {
@@ -101,8 +105,8 @@ class NativeReplies implements ReplyDatagrams {
     const fd = this.#fd;
     if (fd === undefined) throw closed("replies");
     const size = datagrams.reduce((sum, { bytes }) => sum + padded(offset.end + bytes.length), 0);
-    const records = new Uint8Array(size);
-    const view = new DataView(records.buffer);
+    const records = size <= this.#records.length ? this.#records : Buffer.alloc(size);
+    const view = new DataView(records.buffer, records.byteOffset, records.length);
     let at = 0;
     for (const { peer, peerPort, local, localPort, bytes } of datagrams) {
       view.setUint16(at + offset.length, bytes.length, true);

@@ -19,6 +19,7 @@ export class NativeExchange implements DatagramExchange {
   readonly #readiness: Readiness;
   readonly #open = new Map<number, number>();
   readonly #buffer = new Uint8Array(bufferBytes);
+  readonly #view = new DataView(this.#buffer.buffer);
 
   constructor(native: Native, namespacePath: string | undefined) {
     this.#native = native;
@@ -49,7 +50,7 @@ export class NativeExchange implements DatagramExchange {
   receive(): ExchangeAnswer[] {
     this.#mustBeOpen();
     const filled = attempt(what, () => this.#native.receiveAnswers(this.#fd, this.#buffer));
-    const view = new DataView(this.#buffer.buffer);
+    const view = this.#view;
     const answers: ExchangeAnswer[] = [];
     for (let at = 0; at < filled; ) {
       const length = view.getUint32(at + offset.length, true);

@@ -33,7 +33,7 @@ describe("rules about names", { skip: requireKernel() }, () => {
   const check = (text: string): Promise<void> => verdicts(places, text);
 
   before(async () => {
-    cluster = await Cluster.start();
+    cluster = await Cluster.start({ nodes: 2 });
     const world = await cluster.world();
     const [www, short, secret] = [3, 4, 5].map((host) => ({ ipv4: `172.31.${labSubnet}.10${host}`, ipv6: `fd31:${labSubnet}::10${host}` }));
     assert.ok(www && short && secret);
@@ -156,6 +156,20 @@ describe("rules about names", { skip: requireKernel() }, () => {
     await eventually(async () => assert.ok((await places.client.look("kept")).receivedBytes > receivedBytes + 10));
     assert.equal((await places.client.look("kept")).outcome, "open");
     assert.deepEqual(await places.client.resolve("www.test", places.names, "ipv4"), [places.www.ipv4]);
+  });
+
+  test("a name server on another node judges questions as those of the pod that asks", async () => {
+    const far = await cluster.pod("far-names", { node: "node2" });
+    cluster.lab.startInPod("default/far-names", "far names", serverCommand({ "www.test": { place: places.www } }, 1));
+    const dns = [{ ports: [{ port: "53", protocol: "ANY" }], rules: { dns: [{ matchPattern: "*" }] } }];
+    await cluster.apply(
+      policy("to-far-names", "client", { egress: [{ toEndpoints: [{ matchLabels: { app: "far-names" } }], toPorts: dns }] }),
+      policy("far-names", "far-names", { ingress: [{ fromEndpoints: [{ matchLabels: { app: "client" } }] }] }),
+    );
+    for (const family of families) {
+      await eventually(async () => assert.deepEqual(await places.client.resolve("www.test", far, family), [places.www[family]]));
+      assert.equal(await places.other.resolve("www.test", far, family), "ETIMEOUT", "its policy lets the client alone ask");
+    }
   });
 
   test("pods of whom no rule speaks ask as they like, and reach what they found", async () => {

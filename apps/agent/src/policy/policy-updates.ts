@@ -192,7 +192,7 @@ export class PolicyUpdates {
 
   /** Carries out what has gathered, now. */
   flush(): void {
-    this.#carryOut(() => {});
+    if (this.#scheduled) this.#carryOut(() => {});
   }
 
   #carryOut(first: () => void): void {

@@ -75,11 +75,15 @@ export function decodeLayer7(payload: Uint8Array): Layer7 | undefined {
   }
 }
 
+const encoder = new TextEncoder();
+
 function encodePayload(layer7: Layer7): Uint8Array {
-  const bytes = new TextEncoder().encode(JSON.stringify({ ...layer7, message: cut(layer7.message) }, bigintAsText));
+  const whole = JSON.stringify({ ...layer7, latencyNs: String(layer7.latencyNs) });
+  if (whole.length <= textLengthMax) return encoder.encode(whole); // Nothing of it can be too long.
+  const bytes = encoder.encode(JSON.stringify({ ...layer7, message: cut(layer7.message) }, bigintAsText));
   if (bytes.length <= payloadBytesMax) return bytes;
   // Many long headers, or names: what is left is what filters ask for first.
-  return new TextEncoder().encode(JSON.stringify({ ...layer7, message: cut({ ...layer7.message, ...withoutLists }) }, bigintAsText));
+  return encoder.encode(JSON.stringify({ ...layer7, message: cut({ ...layer7.message, ...withoutLists }) }, bigintAsText));
 }
 
 const withoutLists = { headers: [], ips: [], cnames: [] };
