@@ -25,8 +25,18 @@ export interface NodeSetup {
   readonly masquerade: Masquerading | undefined;
   readonly hostAddresses: readonly string[];
   /** Its device is "pod". */
-  readonly pod: { readonly mac: string; readonly id: number; readonly identity: number; readonly ipv4: string; readonly ipv6: string };
+  readonly pod: NodePod;
+  /** Its device is "near". It may do anything. */
+  readonly near: NodePod;
   readonly ipcache: readonly IpcacheEntry[];
+}
+
+interface NodePod {
+  readonly mac: string;
+  readonly id: number;
+  readonly identity: number;
+  readonly ipv4: string;
+  readonly ipv6: string;
 }
 
 export interface Masquerading {
@@ -126,16 +136,20 @@ function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => vo
     if (link === undefined) throw new RangeError(`the node has no device "${name}"`);
     return link;
   };
-  const { pod } = setup;
-  const device = find("pod");
-  const flags = { ingressEnforced: true, egressEnforced: true, audit: false };
-  const macs = { mac: macBytes(pod.mac), hostMac: macBytes(device.address) };
-  const addresses = { ipv4: addressBytes(pod.ipv4), ipv6: addressBytes(pod.ipv6) };
-  const endpoint = { id: pod.id, identity: pod.identity, ifindex: device.ifindex, ...flags, ...macs, ...addresses };
+  const endpointOf = (pod: NodePod, device: string) => {
+    const { ifindex, address } = find(device);
+    const flags = { ingressEnforced: true, egressEnforced: true, audit: false };
+    const macs = { mac: macBytes(pod.mac), hostMac: macBytes(address) };
+    const addresses = { ipv4: addressBytes(pod.ipv4), ipv6: addressBytes(pod.ipv6) };
+    return { id: pod.id, identity: pod.identity, ifindex, ...flags, ...macs, ...addresses };
+  };
+  const endpoint = endpointOf(setup.pod, "pod");
+  const open = (): number => datapath.policySets.acquire(policyEntries({ ingress: [0], egress: [0] }));
   const enforce = (policy: NodePolicy): void => {
     datapath.endpoints.applyRow({ ...endpoint, policySet: datapath.policySets.acquire(policyEntries(policy)) });
   };
-  datapath.endpoints.apply({ ...endpoint, policySet: datapath.policySets.acquire(policyEntries({ ingress: [0], egress: [0] })) });
+  datapath.endpoints.apply({ ...endpoint, policySet: open() });
+  datapath.endpoints.apply({ ...endpointOf(setup.near, "near"), policySet: open() });
   datapath.endpoints.setHostAddresses(setup.hostAddresses.map(addressBytes));
   const uplink = find("uplink").ifindex;
   datapath.deviceLinks.apply({

@@ -20,7 +20,16 @@ export interface ClusterNode {
   readonly ipv6: string;
   readonly router: { readonly ipv4: string; readonly ipv6: string };
   readonly podCidrs: readonly [ipv4: string, ipv6: string];
-  readonly pod: { readonly id: number; readonly identity: number; readonly ipv4: string; readonly ipv6: string };
+  readonly pod: ClusterPod;
+  /** Another pod, which may do anything. */
+  readonly near: ClusterPod;
+}
+
+export interface ClusterPod {
+  readonly id: number;
+  readonly identity: number;
+  readonly ipv4: string;
+  readonly ipv6: string;
 }
 
 function nodeOf(name: NodeName, number: number): ClusterNode {
@@ -31,6 +40,7 @@ function nodeOf(name: NodeName, number: number): ClusterNode {
     router: { ipv4: `10.77.${number}.1`, ipv6: `fd00:77:${number}::1` },
     podCidrs: [`10.77.${number}.0/24`, `fd00:77:${number}::/64`],
     pod: { id: number, identity: 1000 + number, ipv4: `10.77.${number}.5`, ipv6: `fd00:77:${number}::5` },
+    near: { id: 10 + number, identity: 2000 + number, ipv4: `10.77.${number}.6`, ipv6: `fd00:77:${number}::6` },
   };
 }
 
@@ -38,7 +48,7 @@ export const nodes: Readonly<Record<NodeName, ClusterNode>> = { a: nodeOf("a", 1
 export const other = (name: NodeName): ClusterNode => nodes[name === "a" ? "b" : "a"];
 
 /** A namespace: a node's own, its pod's, or somebody's outside of the cluster. */
-export type Place = NodeName | `pod-${NodeName}` | "world";
+export type Place = NodeName | `pod-${NodeName}` | `near-${NodeName}` | "world";
 
 export interface ClusterOptions {
   readonly routing: Routing;
@@ -144,7 +154,7 @@ export class Cluster implements AsyncDisposable {
       else child.kill();
       await ended;
     }
-    for (const place of ["world", ...nodeNames.flatMap((name) => [`pod-${name}`, name])])
+    for (const place of ["world", ...nodeNames.flatMap((name) => [`pod-${name}`, `near-${name}`, name])])
       await run("ip", ["netns", "del", `${this.#prefix}${place}`]).catch(() => {});
   }
 
@@ -164,7 +174,7 @@ export class Cluster implements AsyncDisposable {
 
   async #lay(): Promise<void> {
     for (const name of nodeNames) {
-      for (const place of [name, `pod-${name}`] as const) {
+      for (const place of [name, `pod-${name}`, `near-${name}`] as const) {
         await run("ip", ["netns", "add", `${this.#prefix}${place}`]);
         await this.#ip(place, "link", "set", "lo", "up");
       }
@@ -201,8 +211,8 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  async #layNode({ name, ipv4, ipv6, router, pod }: ClusterNode): Promise<void> {
-    const { podMtu, routing } = this.#options;
+  async #layNode({ name, ipv4, ipv6, router, pod, near }: ClusterNode): Promise<void> {
+    const { routing } = this.#options;
     const tunnel = routing === "tunnel";
     const address = (device: string, text: string): Promise<string> =>
       this.#ip(name, "address", "add", text, "dev", device, ...(text.includes(":") ? ["nodad"] : []));
@@ -227,33 +237,46 @@ export class Cluster implements AsyncDisposable {
       const way = tunnel ? ["dev", "cilium_host", "src", source, "mtu", "1450"] : ["via", index === 0 ? remote.ipv4 : remote.ipv6];
       await this.#ip(name, "route", "add", cidr, ...way);
     }
-    await this.#ip(name, "link", "add", "pod", "type", "veth", "peer", "name", "eth0", "netns", `${this.#prefix}pod-${name}`);
-    await this.#ip(name, "link", "set", "pod", "mtu", String(podMtu), "up");
-    await this.#ip(`pod-${name}`, "link", "set", "eth0", "mtu", String(podMtu), "up");
+    for (const [device, party] of [
+      ["pod", pod],
+      ["near", near],
+    ] as const)
+      await this.#layPod({ name, router }, device, party);
+  }
+
+  async #layPod({ name, router }: Pick<ClusterNode, "name" | "router">, device: "pod" | "near", pod: ClusterPod): Promise<void> {
+    const place: Place = `${device}-${name}`;
+    const mtu = ["mtu", String(this.#options.podMtu)];
+    await this.#ip(name, "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", `${this.#prefix}${place}`);
+    await this.#ip(name, "link", "set", device, ...mtu, "up");
+    await this.#ip(place, "link", "set", "eth0", ...mtu, "up");
     for (const [own, gateway, bits] of [
       [pod.ipv4, router.ipv4, 32],
       [pod.ipv6, router.ipv6, 128],
     ] as const) {
-      await this.#ip(`pod-${name}`, "address", "add", `${own}/${bits}`, "dev", "eth0", ...(bits === 128 ? ["nodad"] : []));
-      await this.#ip(`pod-${name}`, "route", "add", gateway, "dev", "eth0");
-      await this.#ip(`pod-${name}`, "route", "add", "default", "via", gateway, "dev", "eth0");
-      await this.#ip(name, "route", "add", `${own}/${bits}`, "dev", "pod");
+      await this.#ip(place, "address", "add", `${own}/${bits}`, "dev", "eth0", ...(bits === 128 ? ["nodad"] : []));
+      await this.#ip(place, "route", "add", gateway, "dev", "eth0");
+      await this.#ip(place, "route", "add", "default", "via", gateway, "dev", "eth0");
+      await this.#ip(name, "route", "add", `${own}/${bits}`, "dev", device);
     }
   }
 
   async #start(node: ClusterNode): Promise<void> {
-    const { name, router, pod } = node;
-    const [eth0] = JSON.parse(await this.#ip(`pod-${name}`, "-json", "link", "show", "eth0"));
+    const { name, router, pod, near } = node;
+    const macOf = async (place: Place): Promise<string> => JSON.parse(await this.#ip(place, "-json", "link", "show", "eth0"))[0].address;
     const setup: NodeSetup = {
       bpfRoot: this.#bpfRoot(name),
       routing: this.#options.routing,
       masquerade: this.#options.exempt && { ipv4: node.ipv4, ipv6: node.ipv6, exempt: this.#options.exempt },
       routers: [router.ipv4, router.ipv6],
       hostAddresses: [node.ipv4, node.ipv6, router.ipv4, router.ipv6],
-      pod: { ...pod, mac: eth0.address },
+      pod: { ...pod, mac: await macOf(`pod-${name}`) },
+      near: { ...near, mac: await macOf(`near-${name}`) },
       ipcache: [
-        { prefix: `${pod.ipv4}/32`, identity: pod.identity },
-        { prefix: `${pod.ipv6}/128`, identity: pod.identity },
+        ...[pod, near].flatMap(({ ipv4, ipv6, identity }) => [
+          { prefix: `${ipv4}/32`, identity },
+          { prefix: `${ipv6}/128`, identity },
+        ]),
         ...[node.ipv4, router.ipv4].map((address) => ({ prefix: `${address}/32`, identity: 1 })),
         ...[node.ipv6, router.ipv6].map((address) => ({ prefix: `${address}/128`, identity: 1 })),
         { prefix: "0.0.0.0/0", identity: 9 },

@@ -87,7 +87,7 @@ for (const routing of ["tunnel", "stack", "direct"] as const satisfies readonly 
         ];
       };
       cluster = await Cluster.open({ routing, podMtu: routing === "tunnel" ? 1450 : 1500, ipcache });
-      for (const place of ["pod-b", "b"] as const) cluster.start(place, process.execPath, "-e", server);
+      for (const place of ["pod-b", "b", "near-a"] as const) cluster.start(place, process.execPath, "-e", server);
       await eventually(async () => assert.equal(await ask(cluster, "b", b.pod.ipv4, "/", 500), "200 by []"));
       await eventually(async () => assert.equal(await ask(cluster, "b", b.router.ipv4, "/", 500), "200 by []"));
       for (const direction of ["egress", "ingress"] as const) await startProxy(direction);
@@ -118,6 +118,21 @@ for (const routing of ["tunnel", "stack", "direct"] as const satisfies readonly 
         assert.deepEqual(drops(events), []);
         assert.ok(events.some(({ kind, subtype }) => kind === "verdict" && subtype === ingressPort));
         await cluster.tell("b", { kind: "policy", policy: open });
+      });
+
+      test(`IPv${family}: pods of one node, and the node itself, have the same proxies between them`, async () => {
+        await cluster.tell("b", { kind: "policy", policy: { ...open, redirects: [redirect("ingress")] } });
+        assert.equal(await ask(cluster, "near-b", of(b.pod, family)), "200 by [ingress]");
+        assert.equal(await ask(cluster, "near-b", of(b.pod, family), "/refused"), "403 by [ingress]");
+        await cluster.tell("a", { kind: "policy", policy: { ...open, redirects: [redirect("egress")] } });
+        assert.equal(await ask(cluster, "pod-a", of(a.near, family)), "200 by [egress]");
+        await cluster.events("a");
+        assert.equal(await ask(cluster, "pod-a", of(a.near, family)), "200 by [egress]");
+        const arrived = (await cluster.events("a")).filter(({ kind, subtype }) => kind === "trace" && subtype === tracePoint.toEndpoint);
+        assert.ok(arrived.some(({ source, destination }) => source === a.pod.identity && destination === a.near.identity));
+        await cluster.tell("b", { kind: "policy", policy: { ...open, redirects: [{ ...redirect("egress"), proxyPort: ingressPort }] } });
+        assert.equal(await ask(cluster, "pod-b", of(b.router, family)), "200 by [ingress]", "to a process of the node");
+        for (const node of ["a", "b"] as const) await cluster.tell(node, { kind: "policy", policy: open });
       });
 
       test(`IPv${family}: who goes by a proxy is judged by the receiver as ${routing === "tunnel" ? "who it is" : "its node"}`, async () => {

@@ -28,7 +28,7 @@ export interface ProxiedConnection {
   /** Endpoints of this node; 0: that end is not here. */
   readonly sourceEndpoint: number;
   readonly destinationEndpoint: number;
-  /** What the proxy lets through. Undefined: policy wants no proxy there any more, and the connection is closed, so that the next one goes direct. */
+  /** What the proxy lets through. Undefined: policy wants no proxy there any more, and everything passes. */
   readonly redirect: Redirect | undefined;
   /** Of sockets to the other end (SO_MARK): as whose the datapath judges them. */
   readonly mark: number;
