@@ -45,10 +45,11 @@ static __always_inline fault judge_from_host(struct __sk_buff *skb, struct packe
 		return 0;
 	}
 	flow_from_proxy(skb, f);
-	if (!f->claimed_identity)
+	if (!f->claimed_identity) {
 		f->claimed_identity = local_identity(&p->source, family);
-	if (f->claimed_identity == IDENTITY_HOST)
-		f->from = host_endpoint();
+		if (f->claimed_identity == IDENTITY_HOST)
+			f->from = host_endpoint();
+	}
 	problem = parse_l4(skb, p, family);
 	if (problem)
 		return problem;
@@ -72,6 +73,8 @@ static __always_inline int ip_from_host(struct __sk_buff *skb, const __u8 family
 		return drop_flow(skb, &f, problem, family);
 	if (link)
 		return TC_ACT_OK;
+	if (unlikely(f.proxy_port))
+		return redirect_back(skb, &p, &f, f.from ? f.from->id : 0, family);
 	if (unlikely(f.report))
 		trace_from_proxy(skb, &f, 0, family);
 	return tunnel_send(skb, &f, f.from, family);

@@ -114,6 +114,8 @@ static __always_inline int receive(struct __sk_buff *skb, const struct packet *p
 		problem = host_admit(skb, p, f, family);
 	if (problem)
 		return host_enforces(f->to, ENDPOINT_INGRESS_ENFORCED) ? drop_flow(skb, f, problem, family) : TC_ACT_OK;
+	if (unlikely(f->proxy_port))
+		return redirect_in(skb, f, f->to->id, family);
 	if (unlikely(f->report))
 		trace_flow(skb, f, f->to->id, TRACE_TO_HOST, skb->ifindex, family);
 	return TC_ACT_OK;
@@ -268,6 +270,8 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, fault p
 		problem = host_admit(skb, p, &f, family);
 	if (problem)
 		return f.from && host_enforces(host, ENDPOINT_EGRESS_ENFORCED) ? drop_flow(skb, &f, problem, family) : TC_ACT_OK;
+	if (unlikely(f.proxy_port))
+		return redirect_back(skb, p, &f, host->id, family);
 	if (unlikely(f.report))
 		trace_flow(skb, &f, host->id, TRACE_TO_NETWORK, skb->ifindex, family);
 	return TC_ACT_OK;

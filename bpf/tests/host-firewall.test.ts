@@ -50,7 +50,12 @@ const denied = `${dropReason.policyDenied} by host`;
 describe("the node itself at its native devices", { skip }, () => {
   let programs: PodPrograms;
   before(async () => {
-    if (skip === false) programs = await PodPrograms.open({ hostFirewallEnabled: 1, masqueradeEnabled: 1 }, { snat: 4096 }, "network");
+    if (skip === false)
+      programs = await PodPrograms.open(
+        { hostFirewallEnabled: 1, masqueradeEnabled: 1, proxyIfindex: testIfindex },
+        { snat: 4096 },
+        "network",
+      );
   });
   after(() => programs?.[Symbol.dispose]());
 
@@ -96,6 +101,17 @@ describe("the node itself at its native devices", { skip }, () => {
         [fate(outward(family, udp(4000, 53))), fate(outward(family, udp(4000, 54))), fate(inward(family, tcp(1, 2, "S")))],
         ["pass", denied, "pass"],
       );
+    });
+
+    test(`IPv${family}: what a rule leads to a proxy goes there, and to nobody else when there is none`, () => {
+      const asked: Rule = { set, direction: "egress", protocol: 17, port: 53, proxyPort: 10_000, precedence: 1 };
+      place(bothEnforced, asked, { ...ssh, proxyPort: 10_000 });
+      const redirected = outward(family, udp(4000, 53));
+      assert.equal(redirected.action, "redirect");
+      assert.ok(redirected.events.some(({ kind, notify }) => kind === "trace" && notify.header.subtype === tracePoint.toProxy));
+      assert.equal(fate(inward(family, tcp(4000, 22, "S"))), `${dropReason.socketLookupFailed} by host`);
+      place(bothEnforced, { ...asked, proxyPort: 0 });
+      assert.equal(fate(outward(family, udp(4001, 53))), `${dropReason.proxyRedirectionNotSupportedForProtocol} by host`);
     });
 
     test(`IPv${family}: a denial is one, and what is only audited passes and is told`, () => {

@@ -9,7 +9,7 @@ import type { AgentOptions } from "../settings.ts";
 import { findDirectDevice } from "./direct-device.ts";
 import { applyNodeNetwork, findUplinkMtu, type PodMtu, podMtu } from "./node-network.ts";
 import { OwnRoutes } from "./own-routes.ts";
-import { applyProxyRoutes } from "./proxy-routes.ts";
+import { applyProxyRoutes, removeProxyRoutes } from "./proxy-routes.ts";
 import { createRemoteRoutes } from "./remote-routes.ts";
 import { openTunnel, removeTunnel } from "./tunnel.ts";
 
@@ -40,11 +40,13 @@ export async function openNodeNetwork(world: World, netlink: Netlink, options: A
   const podPrefixes = pool.prefixes();
   const network = { kernel, netlink, routerIPv4, routerIPv6, podPrefixes, mtu: mtu.route };
   const { hostDevice, proxyDevice } = await applyNodeNetwork(network);
-  await applyProxyRoutes(netlink);
-  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex, proxyIfindex: proxyDevice };
+  await (options.dns.enabled ? applyProxyRoutes(netlink) : removeProxyRoutes(netlink));
+  const proxyIfindex = options.dns.enabled ? proxyDevice : 0;
+  const ways = { tunnelIfindex, tunnelMtu: mtu.route, directRoutingIfindex, proxyIfindex };
   const datapath = owned.use(openDatapath(kernel, datapathOptions(world, options, pool, ways)));
   const native = directRoutingIfindex === 0 ? [] : [directRoutingIfindex];
-  const devices = { proxy: proxyDevice, ...(mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice }) };
+  const proxy = proxyIfindex === 0 ? undefined : proxyIfindex;
+  const devices = { proxy, ...(mode === "native" ? { native } : { vxlan: tunnelIfindex, host: hostDevice }) };
   // Else there are more, which are followed as they come and go.
   if (!options.masquerade && !options.hostFirewall) datapath.deviceLinks.apply(devices);
   const remoteRoutes = createRemoteRoutes({ netlink, mode, routerIPv4, routerIPv6, hostDevice, mtu: mtu.route });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { formatPrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import { FakeNetworks } from "@cilium-ts/netlink/testing";
-import { applyProxyRoutes } from "./proxy-routes.ts";
+import { applyProxyRoutes, removeProxyRoutes } from "./proxy-routes.ts";
 
 async function stateOf(netlink: Netlink): Promise<{ rules: string[]; routes: string[] }> {
   const rules = (await netlink.rules.list()).filter(({ priority }) => priority === 9);
@@ -30,4 +30,13 @@ test("another rule for their table goes, and those of others stay", async () => 
   await netlink.rules.add({ family: 4, priority: 9, mark: 0x300, mask: 0xf00, table: 100 });
   await applyProxyRoutes(netlink);
   assert.deepEqual((await stateOf(netlink)).rules, ["IPv4 512/3840 2004", "IPv4 768/3840 100", "IPv6 512/3840 2004"]);
+});
+
+test("a node without proxies keeps nothing of theirs, and all of others", async () => {
+  const netlink = new FakeNetworks().open();
+  await netlink.rules.add({ family: 6, priority: 9, mark: 0x300, mask: 0xf00, table: 100 });
+  await applyProxyRoutes(netlink);
+  await removeProxyRoutes(netlink);
+  await removeProxyRoutes(netlink);
+  assert.deepEqual(await stateOf(netlink), { rules: ["IPv6 768/3840 100"], routes: [] });
 });

@@ -22,6 +22,14 @@ export async function applyProxyRoutes(netlink: Netlink): Promise<void> {
   }
 }
 
+/** A node without proxies keeps nothing of theirs. */
+export async function removeProxyRoutes(netlink: Netlink): Promise<void> {
+  for (const { action: _action, ...rule } of await netlink.rules.list())
+    if (rule.priority === proxyRulePriority && rule.table === proxyTable) await netlink.rules.delete(rule);
+  for (const { destination } of await netlink.routes.list({ table: proxyTable }))
+    await netlink.routes.delete({ destination, table: proxyTable });
+}
+
 function proxyRoute(family: Family, linkIndex: number): NewRoute {
   return { destination: prefixOf(everywhere[family]), kind: "local", linkIndex, table: proxyTable };
 }
