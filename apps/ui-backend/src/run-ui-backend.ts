@@ -22,10 +22,13 @@ import { PolicyDesk } from "./policies/policy-desk.ts";
 import { PolicyRoutes } from "./policies/policy-routes.ts";
 import { PolicyStates } from "./policies/policy-states.ts";
 import { HttpServer } from "./serve/http-server.ts";
-import { openToAll, parseNamespaceRights, type SignIn, trustHeaders } from "./serve/sign-in.ts";
 import { StaticFiles } from "./serve/static-files.ts";
 import type { ViewStreams } from "./serve/view-stream.ts";
-import type { Settings } from "./settings.ts";
+import type { OidcSettings, Settings } from "./settings.ts";
+import { OidcProvider } from "./sign-in/oidc-provider.ts";
+import { OidcSignIn } from "./sign-in/oidc-sign-in.ts";
+import { CookieJar, sealingKey } from "./sign-in/session-cookie.ts";
+import { type NamespaceRights, openToAll, parseNamespaceRights, type SignIn, trustHeaders } from "./sign-in/sign-in.ts";
 import { Views } from "./views/views.ts";
 
 export interface World {
@@ -41,7 +44,7 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   const { clock, log, version } = world;
   await using opened = new AsyncDisposableStack();
   const files = settings.staticFolder === undefined ? undefined : new StaticFiles(settings.staticFolder);
-  const signIn = openSignIn(settings);
+  const signIn = openSignIn(world, settings);
   const tls = settings.tls === undefined ? undefined : opened.use(await openTls(world, settings.tls));
   const target = (): GrpcTarget => {
     if (tls === undefined) return { address: settings.hubbleAddress };
@@ -61,6 +64,7 @@ export async function runUiBackend(world: World, settings: Settings, signal: Abo
   const changes = cluster && new PolicyChanges({ clock, log, ...cluster });
   const server = opened.use(
     await HttpServer.start({
+      clock,
       host: settings.host,
       port: settings.port,
       basePath: settings.basePath,
@@ -114,12 +118,42 @@ function createDesk({ clock }: World, { ciliumNamespace }: Settings, { hits }: V
   return new PolicyDesk({ clock, client, hits, checkObject: createObjectChecker(definitions), schemas, ciliumNamespace });
 }
 
-function openSignIn({ trustedHeaders, accessPath }: Settings): SignIn {
-  if (trustedHeaders === undefined) return openToAll;
+function openSignIn(world: World, settings: Settings): SignIn {
+  const { trustedHeaders, oidc, accessPath, publicUrl } = settings;
+  if (trustedHeaders === undefined && oidc === undefined) return openToAll;
+  let rights: NamespaceRights;
   try {
-    return trustHeaders(trustedHeaders, parseNamespaceRights(readFileSync(accessPath, "utf8")));
+    rights = parseNamespaceRights(readFileSync(accessPath, "utf8"));
   } catch (cause) {
     throw new Error(`${accessPath} does not say who sees what: ${errorMessage(cause)}`, { cause });
+  }
+  if (trustedHeaders !== undefined) return trustHeaders(trustedHeaders, rights);
+  if (oidc === undefined || publicUrl === undefined) throw new Error("UI_OIDC_ISSUER needs UI_PUBLIC_URL");
+  return openOidc(world, oidc, { rights, publicUrl, keepsToken: settings.changesAs === "token" });
+}
+
+const sessionKeyBytesMin = 32;
+
+function openOidc(
+  { clock, log }: World,
+  { issuer, clientId, clientSecretPath, scopes, claims, sessionKeyPath, sessionHours }: OidcSettings,
+  { rights, publicUrl, keepsToken }: { readonly rights: NamespaceRights; readonly publicUrl: URL; readonly keepsToken: boolean },
+): SignIn {
+  const clientSecret = clientSecretPath === undefined ? undefined : readSecret(clientSecretPath).toString("utf8").trim();
+  const secret = sessionKeyPath === undefined ? randomBytes(sessionKeyBytesMin) : readSecret(sessionKeyPath);
+  if (secret.length < sessionKeyBytesMin)
+    throw new Error(`${sessionKeyPath} has fewer than ${sessionKeyBytesMin} bytes: it could be guessed`);
+  const redirectUrl = new URL("auth/callback", publicUrl);
+  const provider = new OidcProvider({ issuer, clientId, clientSecret, scopes, redirectUrl });
+  const jar = new CookieJar({ clock, key: sealingKey(secret), publicUrl });
+  return new OidcSignIn({ clock, log, provider, jar, claims, rights, publicUrl, sessionHours, keepsToken });
+}
+
+function readSecret(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new Error(`${path} cannot be read: ${errorMessage(cause)}`, { cause });
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ViewMessage } from "@cilium-ts/service-map";
-import { systemClock } from "@cilium-ts/std";
+import { type Clock, systemClock } from "@cilium-ts/std";
 import { runUiBackend } from "./run-ui-backend.ts";
 import { parseSettings } from "./settings.ts";
 
@@ -12,7 +12,7 @@ export class Backend implements AsyncDisposable {
   readonly #stop: AbortController;
   readonly #running: Promise<void>;
 
-  static async start(hubbleAddress: string, environment: Record<string, string> = {}): Promise<Backend> {
+  static async start(hubbleAddress: string, environment: Record<string, string> = {}, clock: Clock = systemClock): Promise<Backend> {
     const parsed = parseSettings({ EVENTS_SERVER_PORT: "0", UI_LISTEN_HOST: "127.0.0.1", FLOWS_API_ADDR: hubbleAddress, ...environment });
     if (parsed.kind === "problems") assert.fail(parsed.problems.join());
     const stop = new AbortController();
@@ -20,7 +20,7 @@ export class Backend implements AsyncDisposable {
     const said: string[] = [];
     const note = (message: string): void => void said.push(message);
     const world = {
-      clock: systemClock,
+      clock,
       log: { error: note, warn: note, info: note, debug: note },
       version: "1.2.3",
       onListening: listening.resolve,

@@ -1,6 +1,7 @@
 import { hostPortOf, unixPathOf } from "@cilium-ts/observer";
 import { type ChangesAs, changesAsNames } from "./changes/acting-as.ts";
-import type { TrustedHeaders } from "./serve/sign-in.ts";
+import type { ClaimSettings } from "./sign-in/claimed-user.ts";
+import type { TrustedHeaders } from "./sign-in/sign-in.ts";
 
 interface Variable {
   readonly name: string;
@@ -29,6 +30,28 @@ const variables = [
     says: "header by which a proxy in front names the user; empty: everybody sees everything",
   },
   { name: "UI_TRUSTED_GROUPS_HEADER", fallback: "x-forwarded-groups", says: "header with the user's groups, parted by commas" },
+  { name: "UI_OIDC_ISSUER", fallback: "", says: "OpenID provider at which people sign in, such as https://login.example.com" },
+  {
+    name: "UI_OIDC_CLIENT_ID",
+    fallback: "hubble-ui",
+    says: "how it knows this page; it must send browsers back to UI_PUBLIC_URL + auth/callback",
+  },
+  { name: "UI_OIDC_CLIENT_SECRET_FILE", fallback: "", says: "file with the client's secret; empty: it has none" },
+  {
+    name: "UI_OIDC_SCOPES",
+    fallback: "openid profile email",
+    says: "what to ask of it; with offline_access sessions are renewed by themselves",
+  },
+  { name: "UI_OIDC_USERNAME_CLAIM", fallback: "sub", says: "claim with the user's name" },
+  { name: "UI_OIDC_USERNAME_PREFIX", fallback: "", says: "in front of these names" },
+  { name: "UI_OIDC_GROUPS_CLAIM", fallback: "groups", says: "claim with the user's groups" },
+  { name: "UI_OIDC_GROUPS_PREFIX", fallback: "", says: "in front of these groups" },
+  {
+    name: "UI_SESSION_KEY_FILE",
+    fallback: "",
+    says: "secret that encrypts sessions, 32 bytes or more, the same for all replicas; empty: sessions end with the program",
+  },
+  { name: "UI_SESSION_HOURS", fallback: "12", says: "after which people sign in again" },
   { name: "UI_KUBECONFIG", fallback: "", says: "the cluster whose policies are shown; inside of one that cluster" },
   { name: "UI_CILIUM_NAMESPACE", fallback: "kube-system", says: "where Cilium's settings are" },
   {
@@ -58,6 +81,8 @@ export interface Settings {
   readonly basePath: string;
   readonly staticFolder: string | undefined;
   readonly trustedHeaders: TrustedHeaders | undefined;
+  /** Undefined: nobody signs in at a provider. */
+  readonly oidc: OidcSettings | undefined;
   readonly accessPath: string;
   readonly changesAs: ChangesAs;
   /** Undefined: nothing can be changed. */
@@ -74,6 +99,17 @@ export interface TlsSettings {
   readonly authorityPaths: readonly string[];
   readonly certificatePath: string | undefined;
   readonly keyPath: string | undefined;
+}
+
+export interface OidcSettings {
+  readonly issuer: URL;
+  readonly clientId: string;
+  readonly clientSecretPath: string | undefined;
+  readonly scopes: string;
+  readonly claims: ClaimSettings;
+  /** Undefined: a key is made at the start. */
+  readonly sessionKeyPath: string | undefined;
+  readonly sessionHours: number;
 }
 
 export type ParsedSettings =
@@ -119,6 +155,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
       text("UI_TRUSTED_USER_HEADER") === ""
         ? undefined
         : { user: text("UI_TRUSTED_USER_HEADER").toLowerCase(), groups: text("UI_TRUSTED_GROUPS_HEADER").toLowerCase() },
+    oidc: text("UI_OIDC_ISSUER") === "" ? undefined : readOidc(text, number("UI_SESSION_HOURS", 24 * 30), problems),
     accessPath: text("UI_ACCESS_FILE"),
     changesAs: readChangesAs(text("UI_CHANGES_AS"), problems),
     publicUrl: readPublicUrl(text("UI_PUBLIC_URL"), problems),
@@ -126,10 +163,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
     ciliumNamespace: text("UI_CILIUM_NAMESPACE"),
     inCluster: { host: environment.KUBERNETES_SERVICE_HOST, port: environment.KUBERNETES_SERVICE_PORT },
   };
-  if (settings.trustedHeaders !== undefined && settings.accessPath === "")
-    problems.push("UI_TRUSTED_USER_HEADER needs UI_ACCESS_FILE, which says what users and groups may see");
-  if (settings.trustedHeaders === undefined && settings.accessPath !== "")
-    problems.push("UI_ACCESS_FILE needs UI_TRUSTED_USER_HEADER: without it nobody is known");
+  problems.push(...signInProblems(settings));
   problems.push(...changeProblems(settings));
   return problems.length === 0 ? { kind: "settings", settings } : { kind: "problems", problems };
 }
@@ -148,15 +182,59 @@ function readPublicUrl(text: string, problems: string[]): URL | undefined {
   return undefined;
 }
 
-function changeProblems({ changesAs, publicUrl, trustedHeaders }: Settings): readonly string[] {
+function readOidc(text: (name: VariableName) => string, sessionHours: number, problems: string[]): OidcSettings | undefined {
+  const issuer = URL.parse(text("UI_OIDC_ISSUER"));
+  const isSafe = issuer !== null && (issuer.protocol === "https:" || (issuer.protocol === "http:" && isLoopback(issuer.hostname)));
+  if (!isSafe) {
+    problems.push(`UI_OIDC_ISSUER is an address that begins with https://, not "${text("UI_OIDC_ISSUER")}"`);
+    return undefined;
+  }
+  if (sessionHours < 1) problems.push("UI_SESSION_HOURS is a whole number of at least 1");
+  const orNone = (name: VariableName): string | undefined => (text(name) === "" ? undefined : text(name));
+  return {
+    issuer,
+    clientId: text("UI_OIDC_CLIENT_ID"),
+    clientSecretPath: orNone("UI_OIDC_CLIENT_SECRET_FILE"),
+    scopes: text("UI_OIDC_SCOPES"),
+    claims: {
+      usernameClaim: text("UI_OIDC_USERNAME_CLAIM"),
+      usernamePrefix: text("UI_OIDC_USERNAME_PREFIX"),
+      groupsClaim: text("UI_OIDC_GROUPS_CLAIM"),
+      groupsPrefix: text("UI_OIDC_GROUPS_PREFIX"),
+    },
+    sessionKeyPath: orNone("UI_SESSION_KEY_FILE"),
+    sessionHours,
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127\./.test(host);
+}
+
+function signInProblems({ trustedHeaders, oidc, accessPath, publicUrl }: Settings): readonly string[] {
+  const problems: string[] = [];
+  if (trustedHeaders !== undefined && oidc !== undefined)
+    problems.push("UI_TRUSTED_USER_HEADER and UI_OIDC_ISSUER exclude each other: say which of them signs people in");
+  if (trustedHeaders !== undefined && accessPath === "")
+    problems.push("UI_TRUSTED_USER_HEADER needs UI_ACCESS_FILE, which says what users and groups may see");
+  if (oidc !== undefined && accessPath === "")
+    problems.push("UI_OIDC_ISSUER needs UI_ACCESS_FILE, which says what users and groups may see");
+  if (oidc !== undefined && publicUrl === undefined)
+    problems.push("UI_OIDC_ISSUER needs UI_PUBLIC_URL: the provider sends browsers back there");
+  if (trustedHeaders === undefined && oidc === undefined && accessPath !== "")
+    problems.push("UI_ACCESS_FILE needs UI_TRUSTED_USER_HEADER or UI_OIDC_ISSUER: without them nobody is known");
+  return problems;
+}
+
+function changeProblems({ changesAs, publicUrl, trustedHeaders, oidc }: Settings): readonly string[] {
   if (changesAs === "nobody") return [];
   const problems: string[] = [];
-  const signsIn = trustedHeaders !== undefined;
+  const signsIn = trustedHeaders !== undefined || oidc !== undefined;
   if (publicUrl === undefined) problems.push("UI_CHANGES_AS needs UI_PUBLIC_URL: changes are taken only from the page there");
   if (changesAs === "backend" && signsIn)
     problems.push("UI_CHANGES_AS=backend is for a page without sign-in: where people sign in, their own rights count (user)");
-  if (changesAs === "user" && !signsIn) problems.push("UI_CHANGES_AS=user needs a sign-in, by UI_TRUSTED_USER_HEADER");
-  if (changesAs === "token") problems.push("UI_CHANGES_AS=token needs a sign-in that gives tokens");
+  if (changesAs === "user" && !signsIn) problems.push("UI_CHANGES_AS=user needs a sign-in, by UI_TRUSTED_USER_HEADER or UI_OIDC_ISSUER");
+  if (changesAs === "token" && oidc === undefined) problems.push("UI_CHANGES_AS=token needs UI_OIDC_ISSUER, which gives tokens");
   return problems;
 }
 

@@ -13,6 +13,7 @@ import { Banners, StatusBar } from "./parts/status-bar.tsx";
 import { ThemeButton } from "./parts/theme-button.tsx";
 import { PoliciesTab } from "./policies/policies-tab.tsx";
 import { ServicesTable } from "./services/services-table.tsx";
+import { WhoAmI } from "./sign-in/who-am-i.tsx";
 import { type Tab, tabs } from "./state/address.ts";
 import { PageProvider, usePage } from "./state/page.tsx";
 import { readPreference, writePreference } from "./state/preferences.ts";
@@ -42,6 +43,7 @@ function Header(): ReactNode {
       <FilterInput />
       <SavedFilters />
       <StatusBar />
+      <WhoAmI />
       <ThemeButton />
       <Help />
     </header>

@@ -72,6 +72,15 @@ export interface PolicyText {
   readonly generation: number;
 }
 
+/** Who sits before the page. */
+export interface Who {
+  /** Empty where nobody signs in. */
+  readonly user: string;
+  /** That the user may see; null for all. */
+  readonly namespaces: readonly string[] | null;
+  readonly canSignOut: boolean;
+}
+
 /** What the user may change, and what is missing where not. */
 export interface ChangeRights {
   /** As whom changes are made. */

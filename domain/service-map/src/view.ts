@@ -25,6 +25,7 @@ export type {
   SourceState,
   ViewMessage,
   WhatIfAnswer,
+  Who,
   Why,
 } from "./messages.ts";
 export { type PolicyState, policyStates, type ServicePolicy } from "./policy-state.ts";

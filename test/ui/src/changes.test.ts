@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -10,6 +8,7 @@ import { eventually } from "@cilium-ts/testing";
 import type { Browser, Page } from "playwright-core";
 import { BackendProcess } from "./backend-process.ts";
 import { launchChromium, Tab } from "./browser.ts";
+import { freePort } from "./free-port.ts";
 import { bigCluster, openReplay } from "./replay/open-replay.ts";
 import { ReplayHubble } from "./replay/replay-hubble.ts";
 
@@ -58,15 +57,6 @@ after(async () => {
   await cluster?.[Symbol.asyncDispose]();
   await hubble?.[Symbol.asyncDispose]();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
   const type = method === "PATCH" ? "application/apply-patch+yaml" : "application/json";

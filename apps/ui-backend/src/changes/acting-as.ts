@@ -1,5 +1,5 @@
 import type { ActingUser } from "@cilium-ts/kubernetes";
-import type { Allowed } from "../serve/sign-in.ts";
+import type { Allowed } from "../sign-in/sign-in.ts";
 
 /** Whose rights count for changes: nobody's, so that nothing can be changed; those of who signed in; or the backend's own. */
 export type ChangesAs = "nobody" | "user" | "token" | "backend";

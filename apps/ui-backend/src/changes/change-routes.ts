@@ -4,7 +4,7 @@ import { errorMessage } from "@cilium-ts/std";
 import { HttpProblem, sendJson } from "../serve/answers.ts";
 import { requireOwnPage } from "../serve/own-page.ts";
 import { readText } from "../serve/read-text.ts";
-import type { Allowed } from "../serve/sign-in.ts";
+import type { Allowed } from "../sign-in/sign-in.ts";
 import { type Acting, actingAs, type ChangesAs } from "./acting-as.ts";
 import type { PolicyChanges } from "./policy-changes.ts";
 import { mayChange, parseWritten, policyOfKey, type WrittenPolicy } from "./written-policies.ts";

@@ -4,18 +4,19 @@ import type { AddressInfo } from "node:net";
 import { toJsonString } from "@bufbuild/protobuf";
 import type { Metrics } from "@cilium-ts/metrics";
 import { flowpb } from "@cilium-ts/observer";
-import { parseViewQuery } from "@cilium-ts/service-map";
-import { errorMessage } from "@cilium-ts/std";
+import { parseViewQuery, type Who } from "@cilium-ts/service-map";
+import { type Clock, errorMessage } from "@cilium-ts/std";
 import type { ChangeRoutes } from "../changes/change-routes.ts";
 import type { FlowSource } from "../hubble/flow-source.ts";
 import type { PolicyRoutes } from "../policies/policy-routes.ts";
+import type { Allowed, SignIn } from "../sign-in/sign-in.ts";
 import { type AllowedNamespaces, TooManyViews, type Views } from "../views/views.ts";
 import { HttpProblem, jsonHeaders, sendJson, sendProblem, sendText } from "./answers.ts";
-import type { SignIn } from "./sign-in.ts";
 import type { StaticFiles } from "./static-files.ts";
 import { ViewStreams } from "./view-stream.ts";
 
 export interface HttpServerOptions {
+  readonly clock: Clock;
   readonly host: string;
   readonly port: number;
   /** Where the page is, with a slash at both ends: `/`, `/hubble/`. */
@@ -60,7 +61,7 @@ export class HttpServer implements AsyncDisposable {
 
   private constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#streams = new ViewStreams(options.views);
+    this.#streams = new ViewStreams(options.views, options.clock);
     this.#server = createServer((request, response) => void this.#answer(request, response));
     this.#server.maxConnections = connectionCountMax;
   }
@@ -87,7 +88,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { basePath, signIn, policies, changes, files } = this.#options;
+    const { basePath, signIn, policies, changes } = this.#options;
     const url = URL.parse(request.url ?? "/", "http://localhost");
     if (url === null) throw new HttpProblem(400, "the address cannot be read");
     const isProbe = this.#answerProbe(url.pathname, response);
@@ -98,22 +99,34 @@ export class HttpServer implements AsyncDisposable {
     }
     if (!url.pathname.startsWith(basePath)) throw new HttpProblem(404, `nothing is here: the page is at ${basePath}`);
     const path = url.pathname.slice(basePath.length);
+    if ((await signIn.answer?.(path, url, request, response)) === true) return;
     const isQuestion = request.method === "POST" && (path.startsWith("api/policies/") || path.startsWith("api/changes/"));
     if (request.method !== "GET" && request.method !== "HEAD" && !isQuestion) throw new HttpProblem(405, "only GET is served here");
-    const access = await signIn.check(request);
+    if (signIn.isPageOpen === true && !path.startsWith("api/")) return this.#answerFile(path, request, response);
+    const access = await signIn.check(request, response);
     if (access.kind === "refused") throw new HttpProblem(access.status, access.reason, access.headers);
     if (this.#options.allowsOtherOrigins) response.setHeader("access-control-allow-origin", "*");
-    if (path === "api/view") return this.#answerView(url, access.namespaces, request, response);
+    if (path === "api/view") return this.#answerView(url, access, request, response);
     if (path === "api/flow") return this.#answerFlow(url, access.namespaces, response);
-    if (path === "api/who")
-      return sendJson(response, 200, { user: access.user, namespaces: access.namespaces === undefined ? null : [...access.namespaces] });
+    if (path === "api/who") return this.#answerWho(access, response);
     if (path.startsWith("api/changes"))
       return changes.answer(path.slice("api/changes".length), url.searchParams, access, request, response);
     if (path.startsWith("api/policies"))
       return policies.answer(path.slice("api/policies".length), url.searchParams, access.namespaces, request, response);
     if (path.startsWith("api/")) throw new HttpProblem(404, `there is no ${path}: the page was made by another version; load it again`);
+    this.#answerFile(path, request, response);
+  }
+
+  #answerFile(path: string, request: IncomingMessage, response: ServerResponse): void {
+    const { files } = this.#options;
     if (files === undefined) throw new HttpProblem(404, "this backend was started without the page (UI_STATIC_DIR)");
     files.serve(decodeURIComponent(path), String(request.headers["accept-encoding"] ?? ""), response);
+  }
+
+  #answerWho({ user, namespaces }: Allowed, response: ServerResponse): void {
+    const canSignOut = this.#options.signIn.canSignOut === true;
+    const who: Who = { user, namespaces: namespaces === undefined ? null : [...namespaces], canSignOut };
+    sendJson(response, 200, who);
   }
 
   #answerProbe(path: string, response: ServerResponse): boolean {
@@ -128,7 +141,7 @@ export class HttpServer implements AsyncDisposable {
     return true;
   }
 
-  #answerView(url: URL, allowed: AllowedNamespaces, request: IncomingMessage, response: ServerResponse): void {
+  #answerView(url: URL, { namespaces, untilMs }: Allowed, request: IncomingMessage, response: ServerResponse): void {
     const parsed = parseViewQuery(url.searchParams);
     if (parsed.kind === "problems") throw new HttpProblem(400, parsed.problems.join("; "));
     if (this.#streams.count >= streamCountMax) {
@@ -136,7 +149,8 @@ export class HttpServer implements AsyncDisposable {
       throw new HttpProblem(503, `${streamCountMax} browsers are connected: close some, or try again later`);
     }
     try {
-      this.#streams.add(response, this.#options.views.open(parsed.query, allowed), url.searchParams.get("position") ?? "");
+      const view = this.#options.views.open(parsed.query, namespaces);
+      this.#streams.add(response, view, { position: url.searchParams.get("position") ?? "", untilMs });
     } catch (cause) {
       if (!(cause instanceof TooManyViews)) throw cause;
       throw new HttpProblem(503, cause.message);

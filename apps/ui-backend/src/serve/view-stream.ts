@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import type { Clock } from "@cilium-ts/std";
 import type { OpenView, Views } from "../views/views.ts";
 
 /** How often a browser is told, at most: a drop shows within a second of the packet. */
@@ -13,6 +14,8 @@ const stallBeatsMax = 240;
 interface Reader {
   readonly response: ServerResponse;
   readonly view: OpenView;
+  /** When the browser must come again, and show who it is. */
+  readonly untilMs: number;
   position: string;
   state: unknown;
   isBlocked: boolean;
@@ -28,6 +31,7 @@ interface Reader {
  */
 export class ViewStreams {
   readonly #views: Views;
+  readonly #clock: Clock;
   readonly #readers = new Set<Reader>();
   readonly #timer: NodeJS.Timeout;
   #beats = 0;
@@ -35,8 +39,9 @@ export class ViewStreams {
   stalled = 0;
   bytesSent = 0;
 
-  constructor(views: Views) {
+  constructor(views: Views, clock: Clock) {
     this.#views = views;
+    this.#clock = clock;
     this.#timer = setInterval(() => this.#beat(), beatMs);
   }
 
@@ -45,13 +50,18 @@ export class ViewStreams {
   }
 
   /** Takes over an answer that has not begun. `position` is what the browser has, empty for nothing. */
-  add(response: ServerResponse, view: OpenView, position: string): void {
+  add(
+    response: ServerResponse,
+    view: OpenView,
+    { position, untilMs }: { readonly position: string; readonly untilMs?: number | undefined },
+  ): void {
     // Proxies that collect answers would make a stream useless.
     response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store", "x-accel-buffering": "no" });
     const reader: Reader = {
       response,
       view,
       position,
+      untilMs: untilMs ?? Number.POSITIVE_INFINITY,
       state: undefined,
       isBlocked: false,
       silentBeats: 0,
@@ -79,7 +89,11 @@ export class ViewStreams {
     this.#beats += 1;
     this.#views.beat();
     if (this.#beats % 40 === 0) this.#views.clean();
-    for (const reader of this.#readers) this.#tell(reader);
+    const nowMs = this.#clock.nowMs();
+    for (const reader of this.#readers) {
+      if (reader.untilMs <= nowMs) reader.response.end();
+      else this.#tell(reader);
+    }
   }
 
   #tell(reader: Reader): void {

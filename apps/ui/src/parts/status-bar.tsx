@@ -1,4 +1,6 @@
 import { type ReactNode, useEffect, useState } from "react";
+import { SignInBanner } from "../sign-in/sign-in-banner.tsx";
+import { useLostSession } from "../sign-in/use-session.ts";
 import { usePage, useStore } from "../state/page.tsx";
 
 /** How the page stands with its backend, and the backend with Hubble. */
@@ -33,6 +35,7 @@ export function Banners(): ReactNode {
   const { problems, dismissProblems, retry, address } = usePage();
   const store = useStore("state");
   const { connection, state, notes, build, hasStarted } = store;
+  const lost = useLostSession(retry);
   return (
     <div className="banners">
       {connection.kind === "lost" && (
@@ -41,7 +44,8 @@ export function Banners(): ReactNode {
           {hasStarted ? "What you see is what was known before; everything here still works on it." : "Nothing has come yet."}
         </Banner>
       )}
-      {connection.kind === "refused" && (
+      {lost !== undefined && <SignInBanner lost={lost} isInUse={hasStarted || address.tab === "policies"} />}
+      {connection.kind === "refused" && lost === undefined && (
         <Banner kind="bad">
           The backend does not answer this: {connection.reason}.{" "}
           <button type="button" onClick={retry}>

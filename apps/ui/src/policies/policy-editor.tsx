@@ -2,6 +2,7 @@ import type { PolicyProblem, WhatIfAnswer } from "@cilium-ts/service-map/view";
 import { type ReactNode, useEffect, useState } from "react";
 import { ChangePolicy } from "../changes/change-policy.tsx";
 import { saveFile } from "../parts/save-file.ts";
+import { useSessionCount } from "../sign-in/use-session.ts";
 import { type Answer, askBackend } from "../state/ask-backend.ts";
 import { readPreference, writePreference } from "../state/preferences.ts";
 import { PolicyText } from "./editor/policy-text.tsx";
@@ -154,6 +155,7 @@ function useDraft({ initial, source, generation }: Pick<PolicyEditorProps, "init
 /** What the backend finds, a moment after the last change. */
 function useProblems(yaml: string): Answer<readonly PolicyProblem[]> {
   const [answer, setAnswer] = useState<Answer<readonly PolicyProblem[]>>({ kind: "answer", value: [] });
+  const session = useSessionCount();
   useEffect(() => {
     const stop = new AbortController();
     if (yaml.trim() === "") {
@@ -167,7 +169,7 @@ function useProblems(yaml: string): Answer<readonly PolicyProblem[]> {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [yaml]);
+  }, [yaml, session]);
   return answer;
 }
 

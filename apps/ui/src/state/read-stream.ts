@@ -1,4 +1,5 @@
 import { formatViewQuery, type ViewMessage, type ViewQuery } from "@cilium-ts/service-map/view";
+import { noteLostSession } from "./lost-session.ts";
 import type { ViewStore } from "./view-store.ts";
 
 const retryDelaysMs = [500, 1_000, 2_000, 5_000, 10_000];
@@ -74,6 +75,12 @@ async function readOnce(
 
 /** What the answer says, or what its status means. */
 export async function problemOf(response: Response): Promise<string> {
+  const problem = await saidProblem(response);
+  noteLostSession(response, problem);
+  return problem;
+}
+
+async function saidProblem(response: Response): Promise<string> {
   try {
     const body: unknown = await response.json();
     if (typeof body === "object" && body !== null && "problem" in body && typeof body.problem === "string") return body.problem;

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AllowedNamespaces } from "../views/views.ts";
 
 /** Somebody who may look. */
@@ -10,15 +10,28 @@ export interface Allowed {
   readonly namespaces: AllowedNamespaces;
   /** With which the cluster knows the user. */
   readonly token?: string;
+  /** When it must be asked again; a stream ends then. */
+  readonly untilMs?: number;
 }
 
 export type Access =
   | Allowed
-  | { readonly kind: "refused"; readonly status: 401 | 403; readonly reason: string; readonly headers?: Readonly<Record<string, string>> };
+  | {
+      readonly kind: "refused";
+      readonly status: 401 | 403 | 503;
+      readonly reason: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    };
 
 /** Who is asking, and what they may see. */
 export interface SignIn {
-  check(request: IncomingMessage): Promise<Access>;
+  /** May set cookies. */
+  check(request: IncomingMessage, response: ServerResponse): Promise<Access>;
+  /** The page itself is for everybody, and lets people sign in. */
+  readonly isPageOpen?: boolean;
+  readonly canSignOut?: boolean;
+  /** Answers what belongs to signing in. False for all else. */
+  answer?(path: string, url: URL, request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
 
 /** Everybody who can connect sees everything. */
@@ -50,12 +63,17 @@ export function trustHeaders(headers: TrustedHeaders, rights: NamespaceRights): 
         .split(",")
         .map((group) => group.trim())
         .filter((group) => group !== "");
-      const namespaces = namespacesOf(rights, user, groups);
-      if (namespaces !== undefined && namespaces.size === 0)
-        return { kind: "refused", status: 403, reason: `${user} may see no namespace: ask who runs this page for access` };
-      return { kind: "allowed", user, groups, namespaces };
+      return rightsOf(rights, { user, groups });
     },
   };
+}
+
+/** What somebody who is known may see. */
+export function rightsOf(rights: NamespaceRights, who: Omit<Allowed, "kind" | "namespaces">): Access {
+  const namespaces = namespacesOf(rights, who.user, who.groups);
+  if (namespaces !== undefined && namespaces.size === 0)
+    return { kind: "refused", status: 403, reason: `${who.user} may see no namespace: ask who runs this page for access` };
+  return { kind: "allowed", ...who, namespaces };
 }
 
 /** Undefined: everything. */

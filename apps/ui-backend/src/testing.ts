@@ -1,0 +1,1 @@
+export { RunningProvider } from "./sign-in/running-provider.ts";
