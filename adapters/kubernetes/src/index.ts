@@ -31,6 +31,7 @@ export { type Registration, registerDefinition, schemaVersionLabel } from "./cus
 export { type EventNote, eventObject } from "./event.ts";
 export { FencedClient } from "./fenced-client.ts";
 export { listAt, recordAt, textAt, textMapAt, textsAt } from "./fields.ts";
+export { findClusterAccess } from "./find-access.ts";
 export { loadInClusterAccess } from "./in-cluster.ts";
 export { KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
 export { isExpired, KubernetesError } from "./kubernetes-error.ts";

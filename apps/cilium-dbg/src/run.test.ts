@@ -312,7 +312,7 @@ for (const [line, problem] of [
   ["bpf policy get", /^cilium-dbg: say which endpoint/],
   ["bpf ct list 7", /^cilium-dbg: connections of "7" cannot be listed: there is one table for all endpoints/],
   ["bpf ct list", /^cilium-dbg: map \/sys\/fs\/bpf\/cilium\/maps\/ct4: there is no such pin/],
-  ["monitor -t nonsense", /^cilium-dbg: --type "nonsense" is none of drop, /],
+  ["monitor -t nonsense", /^cilium-dbg: --type "nonsense" is none of agent, capture, /],
   ["monitor --from x", /^cilium-dbg: --from "x" is no endpoint's number$/],
   [
     "monitor --json --hubble-server unix:///nowhere.sock",
@@ -321,7 +321,7 @@ for (const [line, problem] of [
   ["endpoint list -o jsonpath={.a", /^cilium-dbg: jsonpath=\{\.a: a \{ has no \} in "\{\.a"$/],
   ["policy wait 7 --max-wait-time 0", /^cilium-dbg: endpoint 22 and 1 others have no policy of revision 7 after 0 s$/],
   ["policy wait soon", /^cilium-dbg: revision "soon" is no number$/],
-  ["completion tcsh", /^cilium-dbg: shell "tcsh" is none of bash, zsh, fish$/],
+  ["completion tcsh", /^cilium-dbg: shell "tcsh" is none of bash, zsh, fish, powershell$/],
 ] as const) {
   test(`${line}: one sentence and a failure`, async () => {
     const { code, out, error } = await dbg(line);

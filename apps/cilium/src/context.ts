@@ -1,7 +1,5 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { UsageError } from "@cilium-ts/command-line";
-import { type ClusterAccess, type KubernetesClient, loadInClusterAccess, loadKubeconfig, openKubernetes } from "@cilium-ts/kubernetes";
+import { type ClusterAccess, findClusterAccess, type KubernetesClient, openKubernetes } from "@cilium-ts/kubernetes";
 import { PodExec } from "@cilium-ts/kubernetes/exec";
 import type { Command } from "commander";
 import { BoundedExecutor, type Executor, ProgramExecutor } from "./pods/executor.ts";
@@ -53,14 +51,10 @@ export class Context implements AsyncDisposable {
   }
 
   async access(): Promise<ClusterAccess> {
-    const { kubeconfig, context } = this.#options();
-    const { env } = this.world;
-    const path = kubeconfig ?? kubeconfigPathOf(env);
-    if (path !== undefined) return await loadKubeconfig(path, context === undefined ? {} : { context });
-    const inside = await loadInClusterAccess({ host: env.KUBERNETES_SERVICE_HOST, port: env.KUBERNETES_SERVICE_PORT });
-    if (inside === undefined)
+    const access = await findClusterAccess(this.world.env, this.#options());
+    if (access === undefined)
       throw new UsageError("it is not known which cluster is meant: name a kubeconfig with --kubeconfig or KUBECONFIG");
-    return inside;
+    return access;
   }
 
   write(text: string): void {
@@ -76,12 +70,4 @@ export class Context implements AsyncDisposable {
   #options(): { kubeconfig?: string; context?: string; namespace: string; execProgram?: string } {
     return this.#program.opts();
   }
-}
-
-/** The first file of KUBECONFIG, or the one at home when there is one. Files are not merged. */
-function kubeconfigPathOf(env: World["env"]): string | undefined {
-  const [first] = (env.KUBECONFIG ?? "").split(":").filter((path) => path !== "");
-  if (first !== undefined) return first;
-  const path = join(env.HOME ?? "/", ".kube/config");
-  return existsSync(path) ? path : undefined;
 }

@@ -195,11 +195,11 @@ test("top over a time that is over shows sums, and as it happens by bytes what t
 test("config is kept in a file that others' settings survive, and flags and environment win over it", async () => {
   const path = join(folder, "hubble/config.yaml");
   assert.equal((await hubble(["config", "set", "server", "tls://far:1"])).code, 0);
-  writeFileSync(path, `${readFileSync(path, "utf8")}kube-context: someone\n`);
+  writeFileSync(path, `${readFileSync(path, "utf8")}of-another-version: someone\n`);
   assert.equal((await hubble(["config", "set", "timeout", "9s"])).code, 0);
   assert.equal((await hubble(["config", "get", "server"])).out, "tls://far:1\n");
   assert.equal((await hubble(["config", "view"])).out, "server: tls://far:1\ntimeout: 9s\n");
-  assert.match(readFileSync(path, "utf8"), /kube-context: someone/);
+  assert.match(readFileSync(path, "utf8"), /of-another-version: someone/);
   assert.match((await hubble(["status", "--help"])).out, /default: "tls:\/\/far:1"/);
   assert.match((await hubble(["status", "--help"], { HUBBLE_SERVER: "near:1" })).out, /default: "near:1"/);
   await hubble(["config", "reset"]);
@@ -271,4 +271,7 @@ test("completion knows commands and flags, in a script that the shell takes", as
   assert.deepEqual(complete("observe", "--from-p"), ["--from-pod", "--from-port"]);
   assert.match((await hubble(["completion", "zsh"])).out, /bashcompinit/);
   assert.match((await hubble(["completion", "fish"])).out, /complete -c hubble/);
+  const { out } = await hubble(["completion", "powershell"]);
+  assert.match(out, /^Register-ArgumentCompleter -Native -CommandName 'hubble' -ScriptBlock \{$/m);
+  assert.match(out, /^ {4}'hubble list nodes' = @\('--output', .*'--port-forward',.*'--help'\)$/m);
 });

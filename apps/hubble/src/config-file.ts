@@ -17,6 +17,11 @@ export const configKeys = [
   "tls-server-name",
   "basic-auth-username",
   "basic-auth-password",
+  "port-forward",
+  "port-forward-port",
+  "kubeconfig",
+  "kube-context",
+  "kube-namespace",
 ] as const;
 export type ConfigKey = (typeof configKeys)[number];
 export type Config = ReadonlyMap<ConfigKey, string>;

@@ -21,6 +21,11 @@ export interface ConnectionOptions {
   readonly tlsServerName: string;
   readonly basicAuthUsername: string;
   readonly basicAuthPassword: string;
+  readonly portForward?: boolean;
+  readonly portForwardPort: string;
+  readonly kubeconfig?: string;
+  readonly kubeContext?: string;
+  readonly kubeNamespace: string;
 }
 
 /** Flags win over the environment, that over the configuration file. */
@@ -38,6 +43,15 @@ export function addConnectionFlags(command: Command, world: World): void {
     .option("--tls-client-cert-file <file>", "Certificate to show", fallback("tls-client-cert-file", ""))
     .option("--tls-client-key-file <file>", "Its key", fallback("tls-client-key-file", ""))
     .option("--tls-server-name <name>", "What the server's certificate must be valid for", fallback("tls-server-name", ""))
+    .option(
+      "-P, --port-forward",
+      "Reach the relay of a cluster through its API server, in place of --server",
+      fallback("port-forward", "false") === "true",
+    )
+    .option("--port-forward-port <port>", "Port of this machine for that; 0: any", fallback("port-forward-port", "4245"))
+    .option("--kubeconfig <file>", "How to reach the cluster (KUBECONFIG, or ~/.kube/config)", fallback("kubeconfig", "") || undefined)
+    .option("--kube-context <name>", "A context other than the current one", fallback("kube-context", "") || undefined)
+    .option("--kube-namespace <namespace>", "Where the relay runs", fallback("kube-namespace", "kube-system"))
     .option(
       "--basic-auth-username <name>",
       "Name to log in with, where something before the server asks",

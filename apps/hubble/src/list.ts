@@ -1,8 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
-import { clean } from "@cilium-ts/command-line";
+import { Columns, clean } from "@cilium-ts/command-line";
 import { observerpb, relaypb } from "@cilium-ts/observer";
 import { type Command, Option } from "commander";
-import { Columns } from "./columns.ts";
 import { type ConnectionOptions, callOptionsOf, openClients, serverError } from "./connection.ts";
 import type { World } from "./world.ts";
 

@@ -1,9 +1,8 @@
 import { toJson } from "@bufbuild/protobuf";
-import { clean } from "@cilium-ts/command-line";
+import { Columns, clean } from "@cilium-ts/command-line";
 import { dropReasonText, EventType, policyMatchText, reservedIdentityNames, tracePointText } from "@cilium-ts/flow";
 import { flowpb, observerpb, relaypb } from "@cilium-ts/observer";
 import { type Colors, colorsFor } from "./colors.ts";
-import { Columns } from "./columns.ts";
 import { formatTime, type TimeFormat } from "./time-format.ts";
 
 export const outputFormats = ["compact", "dict", "json", "jsonpb", "table"] as const;

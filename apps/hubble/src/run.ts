@@ -2,7 +2,7 @@ import { addCompletion, runProgram } from "@cilium-ts/command-line";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { addConfig } from "./config.ts";
-import { addConnectionFlags } from "./connection.ts";
+import { addConnectionFlags, type ConnectionOptions } from "./connection.ts";
 import { addList } from "./list.ts";
 import { addObserve } from "./observe.ts";
 import { addObserveEvents } from "./observe-events.ts";
@@ -19,6 +19,15 @@ export async function run(args: readonly string[], world: World, signal: AbortSi
     .option("-D, --debug", "Show more of what happens")
     .option("--config <file>", "Settings of this file ($HUBBLE_CONFIG, or hubble/config.yaml of your configuration)");
   program.action(() => program.outputHelp());
+  await using opened = new AsyncDisposableStack();
+  program.hook("preAction", async (_program, command) => {
+    const options = command.opts<ConnectionOptions>();
+    if (options.portForward !== true) return;
+    // The library that does it is a third of the program, and few need it.
+    const { forwardToRelay } = await import("./port-forward.ts");
+    const forward = opened.use(await forwardToRelay(options, world, signal));
+    command.setOptionValue("server", `${options.tls === true ? "tls://" : ""}127.0.0.1:${forward.port}`);
+  });
   const { rest, config } = withoutConfig(args);
   return await runProgram(program, {
     args: withDebugFirst(withoutDefaultCommand(rest)),

@@ -1,8 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
-import { UsageError } from "@cilium-ts/command-line";
+import { Columns, UsageError } from "@cilium-ts/command-line";
 import { healthpb, observerpb } from "@cilium-ts/observer";
 import type { Command } from "commander";
-import { Columns } from "./columns.ts";
 import { type ConnectionOptions, callOptionsOf, openClients, serverError } from "./connection.ts";
 import { parseOutput } from "./observe.ts";
 import type { OutputFormat } from "./printer.ts";

@@ -1,9 +1,8 @@
 import { create, toJson } from "@bufbuild/protobuf";
-import { UsageError } from "@cilium-ts/command-line";
+import { Columns, UsageError } from "@cilium-ts/command-line";
 import { flowpb, observerpb } from "@cilium-ts/observer";
 import { parseDuration, systemClock } from "@cilium-ts/std";
 import { type Command, Option } from "commander";
-import { Columns } from "./columns.ts";
 import { type Clients, type ConnectionOptions, openClients, serverError } from "./connection.ts";
 import { FlowTotals, type PairTotal } from "./flow-totals.ts";
 import { addFilterFlags } from "./observe.ts";

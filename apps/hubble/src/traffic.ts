@@ -1,9 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { clean, UsageError } from "@cilium-ts/command-line";
+import { Columns, clean, UsageError } from "@cilium-ts/command-line";
 import { flowpb, historypb } from "@cilium-ts/observer";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Columns } from "./columns.ts";
 import { type Clients, type ConnectionOptions, callOptionsOf, serverError } from "./connection.ts";
 import { formatTime } from "./time-format.ts";
 

@@ -14,9 +14,10 @@ const scripts: Readonly<Record<string, (name: string, words: readonly Words[]) =
   bash: bashScript,
   zsh: zshScript,
   fish: fishScript,
+  powershell: powershellScript,
 };
 
-/** `completion bash|zsh|fish`: made from the commands and flags as they are when it is asked for. */
+/** `completion bash|zsh|fish|powershell`: made from the commands and flags as they are when it is asked for. */
 export function addCompletion(program: Command, out: Writer): void {
   program
     .command("completion")
@@ -94,6 +95,30 @@ function _${shellName}_path
 end
 complete -c ${name} -f
 ${lines.join("\n")}
+`;
+}
+
+/** A table of words by the path to them, and a block that follows the words before the cursor. */
+function powershellScript(name: string, words: readonly Words[]): string {
+  const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+  const rows = words.map(({ path, commands, flags }) => {
+    const offered = [...commands.map((command) => command.name), ...flags.map(({ long }) => long), "--help"];
+    return `    ${quoted(path)} = @(${offered.map(quoted).join(", ")})`;
+  });
+  return `# Completion of ${name} for PowerShell: ${name} completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName ${quoted(name)} -ScriptBlock {
+  param($wordToComplete, $commandAst, $cursorPosition)
+  $words = @{
+${rows.join("\n")}
+  }
+  $path = ${quoted(name)}
+  foreach ($element in ($commandAst.CommandElements | Select-Object -Skip 1)) {
+    if ($element.Extent.EndOffset -lt $cursorPosition -and $words.ContainsKey("$path $element")) { $path = "$path $element" }
+  }
+  $words[$path] | Where-Object { $_ -like "$wordToComplete*" } | ForEach-Object {
+    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+  }
+}
 `;
 }
 

@@ -4,6 +4,7 @@ import type { ClusterAccess } from "../access.ts";
 import { AccessToken, connectTimeoutMs, tcpKeepAliveDelayMs, tlsOptionsOf } from "../connect-options.ts";
 import { listAt, recordAt, textAt } from "../fields.ts";
 import { errorFromStatus, KubernetesError } from "../kubernetes-error.ts";
+import { podUrl } from "./pod-url.ts";
 
 export interface PodContainer {
   readonly namespace: string;
@@ -144,13 +145,6 @@ function exitCodeOf(status: unknown): number | undefined {
   const cause = listAt(recordAt(status, "details"), "causes").find((candidate) => textAt(candidate, "reason") === "ExitCode");
   const code = Number(textAt(cause, "message"));
   return cause === undefined || !Number.isInteger(code) ? undefined : code;
-}
-
-function podUrl(server: string, { namespace, pod }: PodContainer, subresource: string): URL {
-  const url = new URL(server);
-  const root = url.pathname.replace(/\/+$/, "");
-  url.pathname = `${root}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/${subresource}`;
-  return url;
 }
 
 function execUrl(server: string, target: PodContainer, command: readonly string[]): string {

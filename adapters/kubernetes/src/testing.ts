@@ -1,0 +1,1 @@
+export { type ScriptedForward, startScriptedForward } from "./exec/forward-server.ts";
