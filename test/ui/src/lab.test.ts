@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
@@ -245,17 +246,24 @@ suite("Hubble UI over relay and agents of a real cluster", { skip: requireKernel
   });
 
   test("says of a policy what it decided, and of a drop which policy that was, with a way to its text", async () => {
-    const path = join(root, "test/lab/manifests/deny-server.yaml");
+    // A rule that denies, which flows name; where nothing allows, no rule has decided.
+    const path = join(mkdtempSync(join(tmpdir(), "ui-policy-")), "policy.json");
+    const spec = {
+      endpointSelector: { matchLabels: { app: "server" } },
+      ingressDeny: [{ fromEndpoints: [{ matchLabels: { app: "client" } }] }],
+    };
+    const metadata = { namespace: "default", name: "deny-client" };
+    writeFileSync(path, JSON.stringify({ apiVersion: "cilium.io/v2", kind: "CiliumNetworkPolicy", metadata, spec }));
     await lab.kubectl.run(["apply", "-f", path]);
     await eventually(async () => assert.equal(await ask(), false));
     await using tab = await Tab.open(browser, `${lab.uiUrl}?tab=policies`);
     const { page } = tab;
-    const hits = page.locator("tbody tr", { hasText: "deny-server" }).locator("td.dropped");
+    const hits = page.locator("tbody tr", { hasText: "deny-client" }).locator("td.dropped");
     await eventually(async () => assert.ok(Number(await hits.textContent()) > 0), { deadlineMs: 15_000 });
-    await page.goto(`${lab.uiUrl}?tab=flows&verdict=dropped`);
+    await page.goto(`${lab.uiUrl}?tab=flows&verdict=dropped&flows-filter=policy-name%3Ddeny-client`);
     await page.locator(".row.dropped").first().click();
-    await page.locator(".why button.link").first().click();
-    await eventually(async () => assert.match(await tab.editorText(), /name: deny-server/));
+    await page.locator(".why button.link", { hasText: "deny-client" }).click();
+    await eventually(async () => assert.match(await tab.editorText(), /name: deny-client/));
     await lab.kubectl.run(["delete", "-f", path]);
     assert.deepEqual(tab.errors, []);
   });
