@@ -1,3 +1,4 @@
+import { closeSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { parseAddress } from "@cilium-ts/net";
 import { ClientStream } from "./client-stream.ts";
@@ -38,7 +39,9 @@ export class StreamSide implements AsyncDisposable {
     // Who has sent all questions may still be answered.
     const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket, family));
     server.maxConnections = connectionsMax;
-    server.on("error", () => {}); // A connection that could not be taken is its client's affair.
+    server.on("error", () => {
+      if (!server.listening) closeSync(fd); // Else a connection could not be taken, which is its client's affair.
+    });
     server.listen({ fd }); // It listens already.
     this.#servers.push(server);
   }

@@ -52,10 +52,17 @@ test("an endpoint that is gone, and names that are to be forgotten, go at once",
 });
 
 test("too many are not kept, and counted", () => {
-  const lookups = new EndpointLookups(1);
+  const lookups = new EndpointLookups({ all: 1, one: 9 });
   assert.equal(
     lookups.add([lookup(1, "a.test", "192.0.2.1"), lookup(1, "b.test", "192.0.2.2"), lookup(1, "a.test", "192.0.2.1", 70)]).length,
     1,
   );
   assert.deepEqual([lookups.size, lookups.refused], [1, 1]);
+  const shared = new EndpointLookups({ all: 9, one: 1 });
+  assert.equal(
+    shared.add([lookup(1, "a.test", "192.0.2.1"), lookup(1, "b.test", "192.0.2.1"), lookup(2, "a.test", "192.0.2.1")]).length,
+    2,
+  );
+  shared.forgetEndpoint(1);
+  assert.equal(shared.add([lookup(1, "b.test", "192.0.2.1")]).length, 1);
 });

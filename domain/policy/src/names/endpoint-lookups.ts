@@ -18,8 +18,8 @@ export interface NamesChange {
   readonly names: readonly string[];
 }
 
-/** Of all endpoints together: one more is not kept. */
-const lookupCountMax = 100_000;
+/** Of all endpoints together, and of one; one more is not kept. */
+const lookupCountsMax = { all: 100_000, one: 10_000 } as const;
 
 type Known = Map<string, Map<string, Lookup>>;
 
@@ -30,12 +30,13 @@ type Known = Map<string, Map<string, Lookup>>;
 export class EndpointLookups {
   /** By endpoint, address and name. */
   readonly #known = new Map<number, Known>();
-  readonly #countMax: number;
+  readonly #countsMax: Readonly<Record<"all" | "one", number>>;
+  readonly #counts = new Map<number, number>();
   #count = 0;
   #refused = 0;
 
-  constructor(countMax: number = lookupCountMax) {
-    this.#countMax = countMax;
+  constructor(countsMax: Readonly<Record<"all" | "one", number>> = lookupCountsMax) {
+    this.#countsMax = countsMax;
   }
 
   get size(): number {
@@ -74,14 +75,17 @@ export class EndpointLookups {
   #add(lookup: Lookup): boolean {
     const { endpointId, address, name } = lookup;
     const before = this.#known.get(endpointId)?.get(address)?.get(name);
-    if (before === undefined && this.#count >= this.#countMax) {
+    const own = this.#counts.get(endpointId) ?? 0;
+    if (before === undefined && (this.#count >= this.#countsMax.all || own >= this.#countsMax.one)) {
       this.#refused += 1;
       return false;
     }
     const addresses = mapValue(this.#known, endpointId, () => new Map<string, Map<string, Lookup>>());
     mapValue(addresses, address, () => new Map<string, Lookup>()).set(name, lookup);
-    if (before === undefined) this.#count += 1;
-    return before === undefined;
+    if (before !== undefined) return false;
+    this.#count += 1;
+    this.#counts.set(endpointId, own + 1);
+    return true;
   }
 
   #removeIf(isGone: (lookup: Lookup) => boolean): NamesChange[] {
@@ -94,6 +98,9 @@ export class EndpointLookups {
       if (names?.size === 0) addresses?.delete(address);
       if (addresses?.size === 0) this.#known.delete(endpointId);
       this.#count -= 1;
+      const left = (this.#counts.get(endpointId) ?? 1) - 1;
+      if (left === 0) this.#counts.delete(endpointId);
+      else this.#counts.set(endpointId, left);
     }
     return gone.map((lookup) => this.#changeOf(lookup));
   }

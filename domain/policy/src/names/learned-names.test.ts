@@ -48,6 +48,25 @@ test("too many names are not learned, and of too many addresses the oldest go; b
   assert.deepEqual([names.refused, names.patternsOf("1.1.1.1"), names.patternsOf("1.1.1.3")], [2, [], ["*"]]);
 });
 
+test("names that nobody means make room for one that rules mean, the oldest first", () => {
+  const names = new LearnedNames({ nameCountMax: 2 });
+  names.learn("a.other", ["1.1.1.1"], 100, 0);
+  names.learn("b.other", ["1.1.1.2"], 10, 0);
+  names.addPattern("*.meant");
+  names.learn("c.other", ["1.1.1.3"], 10, 0);
+  assert.deepEqual(
+    [...names.entries()].map(({ name }) => name),
+    ["a.other", "b.other"],
+  );
+  assert.deepEqual([...names.learn("a.meant", ["1.1.1.4"], 10, 0)], ["1.1.1.4"]);
+  assert.deepEqual([...names.learn("b.meant", ["1.1.1.5"], 10, 0)], ["1.1.1.5"]);
+  assert.deepEqual([...names.learn("c.meant", ["1.1.1.6"], 10, 0)], [], "they do not for each other");
+  assert.deepEqual([[...names.entries()].map(({ name }) => name), names.refused, names.addressCount], [["a.meant", "b.meant"], 4, 2]);
+  names.removePattern("*.meant");
+  names.addPattern("c.*");
+  assert.deepEqual([...names.learn("c.meant", ["1.1.1.6"], 10, 0)], ["1.1.1.6"], "no longer meant, they do");
+});
+
 test("after a restart nothing is forgotten before the grace is over", () => {
   const before = new LearnedNames();
   before.learn("a.example", ["1.1.1.1"], 1, 0);

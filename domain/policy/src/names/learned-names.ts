@@ -1,7 +1,7 @@
 import { matchesPattern } from "./name-pattern.ts";
 
 export interface LearnedNamesOptions {
-  /** Names at once; one more is not learned. */
+  /** Names at once; one more is not learned, unless rules mean it and not all of the others. */
   readonly nameCountMax?: number;
   /** Addresses of one name; of more, those that would go first go now. */
   readonly addressCountMax?: number;
@@ -40,6 +40,8 @@ export class LearnedNames {
   readonly #names = new Map<string, KnownName>();
   readonly #namesOf = new Map<string, Set<string>>();
   readonly #patterns = new Set<string>();
+  /** Names that no pattern means, the oldest first: kept for rules that are to come, and the first to go. */
+  readonly #unmeant = new Set<string>();
   #refused = 0;
 
   constructor(options: LearnedNamesOptions = {}) {
@@ -87,6 +89,7 @@ export class LearnedNames {
     for (const [name, { addresses, patterns }] of this.#names) {
       if (!matchesPattern(pattern, name)) continue;
       patterns.add(pattern);
+      this.#unmeant.delete(name);
       for (const address of addresses.keys()) changed.add(address);
     }
     return changed;
@@ -95,8 +98,10 @@ export class LearnedNames {
   removePattern(pattern: string): ReadonlySet<string> {
     this.#patterns.delete(pattern);
     const changed = new Set<string>();
-    for (const { addresses, patterns } of this.#names.values()) {
-      if (patterns.delete(pattern)) for (const address of addresses.keys()) changed.add(address);
+    for (const [name, { addresses, patterns }] of this.#names) {
+      if (!patterns.delete(pattern)) continue;
+      if (patterns.size === 0) this.#unmeant.add(name);
+      for (const address of addresses.keys()) changed.add(address);
     }
     return changed;
   }
@@ -105,12 +110,14 @@ export class LearnedNames {
   learn(name: string, addresses: readonly string[], ttlS: number, nowS: number): ReadonlySet<string> {
     let known = this.#names.get(name);
     if (known === undefined) {
-      if (this.#names.size >= this.#limits.nameCountMax) {
+      const patterns = new Set([...this.#patterns].filter((pattern) => matchesPattern(pattern, name)));
+      if (!this.#makeRoom(patterns.size > 0)) {
         this.#refused += 1;
         return nothing;
       }
-      known = { addresses: new Map(), patterns: new Set([...this.#patterns].filter((pattern) => matchesPattern(pattern, name))) };
+      known = { addresses: new Map(), patterns };
       this.#names.set(name, known);
+      if (patterns.size === 0) this.#unmeant.add(name);
     }
     const expiresS = nowS + Math.max(ttlS, this.#limits.ttlSMin);
     const changed = new Set<string>();
@@ -126,7 +133,7 @@ export class LearnedNames {
       this.#forget(name, known, address);
       if (!changed.delete(address) && known.patterns.size > 0) changed.add(address);
     }
-    if (known.addresses.size === 0) this.#names.delete(name);
+    if (known.addresses.size === 0) this.#drop(name);
     return changed;
   }
 
@@ -145,7 +152,7 @@ export class LearnedNames {
         this.#forget(name, known, address);
         if (known.patterns.size > 0) changed.add(address);
       }
-      if (known.addresses.size === 0) this.#names.delete(name);
+      if (known.addresses.size === 0) this.#drop(name);
     }
     return changed;
   }
@@ -159,7 +166,7 @@ export class LearnedNames {
         this.#forget(name, known, address);
         if (known.patterns.size > 0) changed.add(address);
       }
-      this.#names.delete(name);
+      this.#drop(name);
     }
     return changed;
   }
@@ -176,6 +183,23 @@ export class LearnedNames {
       for (const one of this.learn(name, [address], Math.max(expiresS - nowS, graceS), nowS)) changed.add(one);
     }
     return changed;
+  }
+
+  /** Who asks for names that nobody means takes no room from those that rules mean. */
+  #makeRoom(isMeant: boolean): boolean {
+    if (this.#names.size < this.#limits.nameCountMax) return true;
+    const [oldest] = isMeant ? this.#unmeant : [];
+    const known = oldest === undefined ? undefined : this.#names.get(oldest);
+    if (oldest === undefined || known === undefined) return false;
+    this.#refused += 1;
+    for (const address of [...known.addresses.keys()]) this.#forget(oldest, known, address);
+    this.#drop(oldest);
+    return true;
+  }
+
+  #drop(name: string): void {
+    this.#names.delete(name);
+    this.#unmeant.delete(name);
   }
 
   #link(name: string, address: string): void {
