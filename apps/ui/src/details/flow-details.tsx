@@ -60,7 +60,7 @@ function KnownFlow({ flow }: { readonly flow: SeenFlow }): ReactNode {
         <Fact name="Summary">{summaryOf(flow)}</Fact>
         <Fact name="Direction">
           {direction === "" ? "unknown" : <FilterValue term={flowTerm("direction", direction)}>{direction}</FilterValue>}
-          {isReply === undefined ? "" : isReply ? ", reply" : ", request"}
+          {isReply === undefined ? "" : isReply ? "reply" : "request"}
         </Fact>
         <Fact name="Protocol">
           <FilterValue term={flowTerm("protocol", protocol)}>{protocol}</FilterValue>

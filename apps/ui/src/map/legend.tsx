@@ -12,8 +12,8 @@ const meanings: readonly (readonly [PairState, string])[] = [
   ["audit", "would be dropped (audit)"],
 ];
 
-/** What the lines mean, and the marks on cards. */
-export function Legend(): ReactNode {
+/** What the lines mean, and the marks on cards where there are any. */
+export function Legend({ hasPolicies }: { readonly hasPolicies: boolean }): ReactNode {
   return (
     <ul className="legend" aria-label="What lines and marks mean">
       {meanings.map(([state, meaning]) => (
@@ -21,11 +21,12 @@ export function Legend(): ReactNode {
           <LineSample state={state} /> {meaning}
         </li>
       ))}
-      {[...policyStates].reverse().map((state) => (
-        <li key={state}>
-          <PolicyMark state={state} /> {policyMeanings[state]}
-        </li>
-      ))}
+      {hasPolicies &&
+        [...policyStates].reverse().map((state) => (
+          <li key={state}>
+            <PolicyMark state={state} /> {policyMeanings[state]}
+          </li>
+        ))}
     </ul>
   );
 }

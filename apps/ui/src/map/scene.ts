@@ -194,9 +194,9 @@ export interface Viewport {
 export const scaleMin = 0.05;
 export const scaleMax = 2;
 
-/** A viewport that shows all of a box. */
+/** A viewport that shows all of a box, between the tools above it and the legend below. */
 export function fit(box: Box, width: number, height: number): Viewport {
-  const margin = 32;
-  const scale = Math.min((width - margin * 2) / Math.max(1, box.width), (height - margin * 2) / Math.max(1, box.height), 1.2);
+  const [beside, above] = [32, Math.min(52, height * 0.12)];
+  const scale = Math.min((width - beside * 2) / Math.max(1, box.width), (height - above * 2) / Math.max(1, box.height), 1.2);
   return { x: box.x + box.width / 2, y: box.y + box.height / 2, scale: Math.max(scaleMin, Math.min(scaleMax, scale)) };
 }

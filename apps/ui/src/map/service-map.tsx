@@ -76,7 +76,7 @@ export function ServiceMap(): ReactNode {
         {announcement}
       </p>
       <Tools view={view} drawing={drawing} layout={layout} theme={theme} tidy={tidy} hiddenCount={hiddenCount} />
-      <Legend />
+      <Legend hasPolicies={drawing.scene.cards.some(({ service }) => service.policy !== null)} />
     </section>
   );
 }
