@@ -24,6 +24,8 @@ export interface NodeSetup {
   /** The uplink's addresses and the prefixes that see the pod's own; undefined: everybody sees those. */
   readonly masquerade: Masquerading | undefined;
   readonly hostAddresses: readonly string[];
+  /** Policies of the node itself are possible. */
+  readonly hostFirewall: boolean;
   /** Its device is "pod". */
   readonly pod: NodePod;
   /** Its device is "near". It may do anything. */
@@ -68,6 +70,7 @@ export interface NodeRedirect {
 
 export type NodeCommand =
   | { readonly kind: "policy"; readonly policy: NodePolicy }
+  | { readonly kind: "host-policy"; readonly policy: NodePolicy }
   | { readonly kind: "ipcache"; readonly rows: readonly IpcacheEntry[] }
   | { readonly kind: "tunnel-source"; readonly address: string }
   | { readonly kind: "events" };
@@ -155,7 +158,7 @@ function place(datapath: Datapath, setup: NodeSetup): (policy: NodePolicy) => vo
   datapath.deviceLinks.apply({
     proxy: find("cilium_net").ifindex,
     ...(setup.routing === "tunnel" && { vxlan: find("cilium_vxlan").ifindex, host: find("cilium_host").ifindex }),
-    native: setup.routing === "direct" || setup.masquerade !== undefined ? [uplink] : [],
+    native: setup.routing === "direct" || setup.masquerade !== undefined || setup.hostFirewall ? [uplink] : [],
   });
   if (setup.masquerade !== undefined) {
     const { ipv4, ipv6, exempt } = setup.masquerade;
@@ -194,6 +197,7 @@ async function main(setup: NodeSetup): Promise<void> {
       directRoutingIfindex: setup.routing === "direct" ? ifindexOf("uplink") : 0,
       proxyIfindex: ifindexOf("cilium_net"),
       masquerade: setup.masquerade !== undefined,
+      hostFirewall: setup.hostFirewall,
       conntrackEntriesMax: 1024,
     }),
   );
@@ -207,6 +211,10 @@ async function main(setup: NodeSetup): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     const command: NodeCommand = JSON.parse(line);
     if (command.kind === "policy") enforce(command.policy);
+    if (command.kind === "host-policy") {
+      const policySet = datapath.policySets.acquire(policyEntries(command.policy));
+      datapath.host.apply({ policySet, ingressEnforced: true, egressEnforced: true, audit: false });
+    }
     if (command.kind === "tunnel-source") datapath.setTunnelSource(addressBytes(command.address));
     if (command.kind === "ipcache") for (const row of command.rows) datapath.ipcache.upsert(row);
     console.log(JSON.stringify(command.kind === "events" ? drainEvents(ring, target).map(summary) : "done"));

@@ -56,6 +56,7 @@ export interface ClusterOptions {
   readonly podMtu: number;
   /** Destinations to which the pods go with their own addresses; undefined: all. */
   readonly exempt?: readonly string[];
+  readonly hostFirewall?: boolean;
   /** What a node knows of the other's pod. */
   readonly ipcache: (of: ClusterNode, seenBy: NodeName) => readonly IpcacheEntry[];
 }
@@ -267,6 +268,7 @@ export class Cluster implements AsyncDisposable {
     const setup: NodeSetup = {
       bpfRoot: this.#bpfRoot(name),
       routing: this.#options.routing,
+      hostFirewall: this.#options.hostFirewall === true,
       masquerade: this.#options.exempt && { ipv4: node.ipv4, ipv6: node.ipv6, exempt: this.#options.exempt },
       routers: [router.ipv4, router.ipv6],
       hostAddresses: [node.ipv4, node.ipv6, router.ipv4, router.ipv6],

@@ -67,6 +67,21 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended;
 }
 
+function openCluster(routing: Routing, hostFirewall = false): Promise<Cluster> {
+  const ipcache = (node: ClusterNode) => {
+    const via = routing === "tunnel" ? { tunnelEndpoint: node.ipv4 } : {};
+    return [
+      { prefix: `${node.pod.ipv4}/32`, identity: node.pod.identity, ...via },
+      { prefix: `${node.pod.ipv6}/128`, identity: node.pod.identity, ...via },
+      { prefix: `${node.router.ipv4}/32`, identity: remoteNode, ...via },
+      { prefix: `${node.router.ipv6}/128`, identity: remoteNode, ...via },
+      { prefix: `${node.ipv4}/32`, identity: remoteNode },
+      { prefix: `${node.ipv6}/128`, identity: remoteNode },
+    ];
+  };
+  return Cluster.open({ routing, hostFirewall, podMtu: routing === "tunnel" ? 1450 : 1500, ipcache });
+}
+
 for (const routing of ["tunnel", "stack", "direct"] as const satisfies readonly Routing[]) {
   describe(`connections that policy leads to a proxy, two nodes, ${routing}`, { skip }, () => {
     let cluster: Cluster;
@@ -75,18 +90,7 @@ for (const routing of ["tunnel", "stack", "direct"] as const satisfies readonly 
       proxies.set(direction, await cluster.proxy(direction === "egress" ? "a" : "b", { direction, port: redirect(direction).proxyPort }));
     };
     before(async () => {
-      const ipcache = (node: ClusterNode) => {
-        const via = routing === "tunnel" ? { tunnelEndpoint: node.ipv4 } : {};
-        return [
-          { prefix: `${node.pod.ipv4}/32`, identity: node.pod.identity, ...via },
-          { prefix: `${node.pod.ipv6}/128`, identity: node.pod.identity, ...via },
-          { prefix: `${node.router.ipv4}/32`, identity: remoteNode, ...via },
-          { prefix: `${node.router.ipv6}/128`, identity: remoteNode, ...via },
-          { prefix: `${node.ipv4}/32`, identity: remoteNode },
-          { prefix: `${node.ipv6}/128`, identity: remoteNode },
-        ];
-      };
-      cluster = await Cluster.open({ routing, podMtu: routing === "tunnel" ? 1450 : 1500, ipcache });
+      cluster = await openCluster(routing);
       for (const place of ["pod-b", "b", "near-a"] as const) cluster.start(place, process.execPath, "-e", server);
       await eventually(async () => assert.equal(await ask(cluster, "b", b.pod.ipv4, "/", 500), "200 by []"));
       await eventually(async () => assert.equal(await ask(cluster, "b", b.router.ipv4, "/", 500), "200 by []"));
@@ -203,6 +207,36 @@ for (const routing of ["tunnel", "stack", "direct"] as const satisfies readonly 
           await cluster.tell(node, { kind: "policy", policy: open });
         });
       }
+    }
+  });
+}
+
+for (const routing of ["tunnel", "direct"] as const satisfies readonly Routing[]) {
+  describe(`connections of a node itself that policy leads to a proxy, ${routing}`, { skip }, () => {
+    let cluster: Cluster;
+    before(async () => {
+      cluster = await openCluster(routing, true);
+      for (const place of ["pod-b", "b"] as const) cluster.start(place, process.execPath, "-e", server);
+      await eventually(async () => assert.equal(await ask(cluster, "a", b.pod.ipv4, "/", 500), "200 by []"));
+      await eventually(async () => assert.equal(await ask(cluster, "a", b.ipv4, "/", 500), "200 by []"));
+      await cluster.proxy("a", { direction: "egress", port: egressPort });
+    });
+    after(() => cluster?.[Symbol.asyncDispose]());
+
+    for (const family of families) {
+      test(`IPv${family}: the node asks other nodes and their pods by its proxy`, async () => {
+        await cluster.tell("a", { kind: "host-policy", policy: { ...open, redirects: [redirect("egress")] } });
+        await cluster.events("a");
+        for (const to of [b.pod, b]) {
+          assert.equal(await ask(cluster, "a", of(to, family)), "200 by [egress]");
+          assert.equal(await ask(cluster, "a", of(to, family), "/refused"), "403 by [egress]");
+        }
+        const events = await cluster.events("a");
+        assert.deepEqual(drops(events), []);
+        assert.ok(points(events).includes(tracePoint.toProxy), String(points(events)));
+        await cluster.tell("a", { kind: "host-policy", policy: open });
+        assert.equal(await ask(cluster, "a", of(b.pod, family)), "200 by []");
+      });
     }
   });
 }
