@@ -7,15 +7,13 @@ import { test } from "node:test";
 import { FlowRing } from "@cilium-ts/flow";
 import { buildPacket, buildTrace, frameRecords, sampleContext } from "@cilium-ts/flow/testing";
 import { FlowStore } from "@cilium-ts/flow-store";
-import { createObserverClients, startHubble } from "@cilium-ts/observer";
+import { startHubble } from "@cilium-ts/observer";
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
-import { startRelay } from "./relay.ts";
-import { ScriptedPeerService } from "./testing.ts";
+import { startTestRelay } from "./testing.ts";
 
 const packet = buildPacket({ source: "10.0.0.1", destination: "10.0.0.2", tcp: { sourcePort: 40_000, destinationPort: 80, flags: 2 } });
 const bootSeconds = 1_767_225_600; // Of the sample context.
-const log = { error() {}, warn() {}, info() {}, debug() {} };
 
 /** One life of an agent on the folder: a ring of seven, its history, and a server on the socket. */
 async function startAgent(folder: string) {
@@ -48,32 +46,15 @@ test("a follow outlives the restart of a node: what it saw meanwhile is told onc
   const folder = mkdtempSync(join(tmpdir(), "relay-history-"));
   await using opened = new AsyncDisposableStack();
   opened.defer(() => rmSync(folder, { recursive: true }));
-  const service = opened.use(await ScriptedPeerService.start());
+  const { service, clients, connected } = opened.use(await startTestRelay());
   service.add("n1", `unix://${join(folder, "hubble.sock")}`);
-  const relay = opened.use(
-    await startRelay({
-      clock: systemClock,
-      log,
-      version: "0.1.0",
-      nodeName: "relay-host",
-      listenAddress: "127.0.0.1:0",
-      healthListenAddress: "",
-      peerServices: [() => ({ address: service.address })],
-      clientTls: () => undefined,
-      retryTimeoutMs: 50,
-      holdMs: 0,
-      heldMax: 1_000,
-      backOffMsMin: 20,
-    }),
-  );
   const first = await startAgent(folder);
   await first.serve();
-  const connected = (): boolean => relay.pool.peers().some(({ connection }) => connection !== undefined);
-  await eventually(() => assert.ok(connected()));
+  await connected(1);
   const leave = new AbortController();
   const tenths: number[] = [];
   const reading = (async () => {
-    for await (const { responseTypes } of createObserverClients(relay.address).observer.getFlows(
+    for await (const { responseTypes } of clients.observer.getFlows(
       { follow: true, since: { seconds: BigInt(bootSeconds), nanos: 0 } },
       { signal: leave.signal },
     ))
@@ -87,7 +68,7 @@ test("a follow outlives the restart of a node: what it saw meanwhile is told onc
   const all = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
   await eventually(() => assert.deepEqual(tenths, all(40)));
   await first[Symbol.asyncDispose]();
-  await eventually(() => assert.ok(!connected()));
+  await connected(0);
   await using second = await startAgent(folder);
   second.see(41, 80);
   await second.serve();

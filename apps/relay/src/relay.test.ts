@@ -2,36 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createObserverClients, GrpcCode, GrpcError, healthpb, type observerpb, relaypb } from "@cilium-ts/observer";
-import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type RelayOptions, startRelay } from "./relay.ts";
-import { flowFrame, ScriptedPeer, ScriptedPeerService } from "./testing.ts";
-
-const log = { error() {}, warn() {}, info() {}, debug() {} };
+import type { RelayOptions } from "./relay.ts";
+import { flowFrame, ScriptedPeer, ScriptedPeerService, startTestRelay } from "./testing.ts";
 
 async function setUp(names: readonly string[], options: Partial<RelayOptions> = {}) {
-  const service = await ScriptedPeerService.start();
   const peers = new Map<string, ScriptedPeer>();
   for (const name of names) peers.set(name, await ScriptedPeer.start(name));
+  const started = await startTestRelay({ healthListenAddress: "127.0.0.1:0", holdMs: 100, ...options });
+  const { service, relay, clients } = started;
   for (const peer of peers.values()) service.add(peer.name, peer.address);
-  const relay = await startRelay({
-    clock: systemClock,
-    log,
-    version: "0.1.0",
-    nodeName: "relay-host",
-    listenAddress: "127.0.0.1:0",
-    healthListenAddress: "127.0.0.1:0",
-    peerServices: [() => ({ address: service.address })],
-    clientTls: () => undefined,
-    retryTimeoutMs: 50,
-    holdMs: 100,
-    heldMax: 1_000,
-    backOffMsMin: 20,
-    ...options,
-  });
-  const clients = createObserverClients(relay.address);
-  await eventually(() => assert.equal(relay.pool.peers().filter(({ connection }) => connection !== undefined).length, names.length));
+  await started.connected(names.length);
   const peer = (name: string): ScriptedPeer => {
     const found = peers.get(name);
     if (found === undefined) throw new Error(`there is no peer ${name}`);
@@ -43,8 +25,7 @@ async function setUp(names: readonly string[], options: Partial<RelayOptions> = 
     clients,
     peer,
     async [Symbol.asyncDispose]() {
-      await relay[Symbol.asyncDispose]();
-      await service[Symbol.asyncDispose]();
+      await started[Symbol.asyncDispose]();
       for (const found of peers.values()) await found[Symbol.asyncDispose]();
     },
   };

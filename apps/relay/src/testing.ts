@@ -1,8 +1,20 @@
 /** Nodes that do as they are told, for tests and benchmarks of the relay. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { flowpb, frameMessage, historypb, observerpb, peerpb, type StreamCall, startGrpcServer } from "@cilium-ts/observer";
+import {
+  createObserverClients,
+  flowpb,
+  frameMessage,
+  historypb,
+  observerpb,
+  peerpb,
+  type StreamCall,
+  startGrpcServer,
+} from "@cilium-ts/observer";
+import { systemClock } from "@cilium-ts/std";
+import { eventually } from "@cilium-ts/testing";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { type RelayOptions, startRelay } from "./relay.ts";
 
 export type FlowsRequest = observerpb.GetFlowsRequest;
 
@@ -134,7 +146,7 @@ export class ScriptedPeer implements AsyncDisposable {
 export class ScriptedPeerService implements AsyncDisposable {
   readonly #server: Awaited<ReturnType<typeof startGrpcServer>>;
   readonly #subscribers = new Set<(change: MessageInitShape<typeof peerpb.ChangeNotificationSchema>) => void>();
-  readonly #peers = new Map<string, string>();
+  readonly #peers = new Map<string, MessageInitShape<typeof peerpb.ChangeNotificationSchema>>();
 
   static async start(): Promise<ScriptedPeerService> {
     const holder: { service?: ScriptedPeerService } = {};
@@ -159,10 +171,12 @@ export class ScriptedPeerService implements AsyncDisposable {
     return this.#server.addresses[0] ?? "";
   }
 
-  add(name: string, address: string): void {
+  /** `serverName`: what the node's certificate is valid for; absent: the node is spoken to in plain text. */
+  add(name: string, address: string, serverName?: string): void {
     const type = this.#peers.has(name) ? peerpb.ChangeNotificationType.PEER_UPDATED : peerpb.ChangeNotificationType.PEER_ADDED;
-    this.#peers.set(name, address);
-    for (const tell of this.#subscribers) tell({ name, address, type });
+    const peer = { name, address, ...(serverName !== undefined && { tls: { serverName } }) };
+    this.#peers.set(name, peer);
+    for (const tell of this.#subscribers) tell({ ...peer, type });
   }
 
   remove(name: string): void {
@@ -172,7 +186,7 @@ export class ScriptedPeerService implements AsyncDisposable {
 
   async *notify(signal: AbortSignal): AsyncGenerator<MessageInitShape<typeof peerpb.ChangeNotificationSchema>> {
     const queue: Array<MessageInitShape<typeof peerpb.ChangeNotificationSchema>> = [];
-    for (const [name, address] of this.#peers) queue.push({ name, address, type: peerpb.ChangeNotificationType.PEER_ADDED });
+    for (const peer of this.#peers.values()) queue.push({ ...peer, type: peerpb.ChangeNotificationType.PEER_ADDED });
     let news = Promise.withResolvers<void>();
     const wake = (): void => news.resolve();
     const tell = (change: MessageInitShape<typeof peerpb.ChangeNotificationSchema>): void => {
@@ -192,4 +206,40 @@ export class ScriptedPeerService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server[Symbol.asyncDispose]();
   }
+}
+
+/** A relay that is quick to try again, of the nodes that `service` names, and clients of it in plain text. */
+export async function startTestRelay(options: Partial<RelayOptions> = {}) {
+  await using opened = new AsyncDisposableStack();
+  const service = opened.use(await ScriptedPeerService.start());
+  const relay = opened.use(
+    await startRelay({
+      clock: systemClock,
+      log: { error() {}, warn() {}, info() {}, debug() {} },
+      version: "0.1.0",
+      nodeName: "relay-host",
+      listenAddress: "127.0.0.1:0",
+      healthListenAddress: "",
+      peerServices: [() => ({ address: service.address })],
+      clientTls: () => undefined,
+      retryTimeoutMs: 50,
+      holdMs: 0,
+      heldMax: 1_000,
+      backOffMsMin: 20,
+      ...options,
+    }),
+  );
+  const held = opened.move();
+  const connections = (): number => relay.pool.peers().filter(({ connection }) => connection !== undefined).length;
+  return {
+    service,
+    relay,
+    clients: createObserverClients(relay.address),
+    /** So many nodes are connected. */
+    connected: (count: number): Promise<void> =>
+      eventually(() => {
+        if (connections() !== count) throw new Error(`${connections()} nodes are connected, not ${count}`);
+      }),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
 }
