@@ -84,8 +84,9 @@ spec:
 `;
 }
 
-/** What is typed goes on a line of its own each, which the editor indents by itself. */
+/** Into the editor, once it is there. */
 async function write(page: Page, yaml: string): Promise<void> {
+  await page.locator(".cm-content").waitFor();
   await page.getByLabel("Policy as YAML").fill(yaml);
 }
 

@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@cilium-ts/testing";
+import { freePort } from "./free-port.ts";
 
 /** As a container runtime would: a file system that cannot be written but for /tmp, nothing of the host, and a user without rights. */
 const start = `set -e
@@ -69,14 +68,4 @@ export class NginxProcess implements AsyncDisposable {
     }
     rmSync(this.#settings, { recursive: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

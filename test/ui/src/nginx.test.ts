@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { eventually, requireKernel } from "@cilium-ts/testing";
 import { buildUiRoot, uiRoot } from "@cilium-ts/tools/build-ui-image";
+import { RunningProvider } from "@cilium-ts/ui-backend/testing";
 import type { Browser } from "playwright-core";
 import { BackendProcess } from "./backend-process.ts";
 import { launchChromium, Tab } from "./browser.ts";
+import { freePort } from "./free-port.ts";
 import { NginxProcess } from "./nginx-process.ts";
 import { bigCluster, openReplay } from "./replay/open-replay.ts";
 import { ReplayHubble } from "./replay/replay-hubble.ts";
@@ -76,6 +79,36 @@ suite("Hubble UI's image, read-only and without rights, with the backend under a
       assert.match(status === 308 ? (response.headers.get("location") ?? "") : await response.text(), expected);
     });
   }
+
+  test("lets people sign in, also with as many groups as a session holds", async () => {
+    await using opened = new AsyncDisposableStack();
+    const provider = opened.use(await RunningProvider.start());
+    const groups = Array.from({ length: 150 }, (_, index) => `a-group-with-a-rather-long-name-${index}`);
+    provider.person = { sub: "ann", groups };
+    const port = await freePort();
+    const front = opened.use(await NginxProcess.start(uiRoot, port));
+    const url = `http://127.0.0.1:${front.port}/hubble/`;
+    provider.serve(url);
+    const folder = mkdtempSync(join(tmpdir(), "ui-nginx-sign-in-"));
+    opened.defer(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, "access.json"), JSON.stringify({ users: { ann: ["*"] } }));
+    writeFileSync(join(folder, "secret"), provider.clientSecret);
+    const environment = {
+      UI_BASE_PATH: "/hubble/",
+      UI_PUBLIC_URL: url,
+      UI_OIDC_ISSUER: provider.issuer,
+      UI_OIDC_SCOPES: "openid groups",
+      UI_OIDC_CLIENT_SECRET_FILE: join(folder, "secret"),
+      UI_ACCESS_FILE: join(folder, "access.json"),
+    };
+    opened.use(await BackendProcess.start({ root, hubbleAddress: hubble.address, port, environment }));
+    await using tab = await Tab.open(browser, url);
+    await tab.page.getByRole("link", { name: "Sign in", exact: true }).click();
+    await tab.page.getByRole("button", { name: "Signed in as: ann" }).waitFor();
+    const cookies = await tab.page.context().cookies(url);
+    assert.ok(cookies.filter(({ name }) => name.startsWith("hubble-ui-session")).length > 1, "the session has several pieces");
+    await tab.page.getByText("Live", { exact: true }).first().waitFor();
+  });
 
   test("runs as nobody, and complains of nothing", () => {
     assert.match(readFileSync(`/proc/${nginx.pid}/status`, "utf8"), /^Uid:\s+65532\s+65532/m);

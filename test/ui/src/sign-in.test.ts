@@ -74,6 +74,7 @@ suite("signing in to the page, under a sub-path, at a real OpenID provider", () 
     await using tab = await Tab.open(browser, `${url}auth/sign-in?to=${encodeURIComponent("?tab=policies")}`);
     const { page } = tab;
     await page.getByText("Live", { exact: true }).first().waitFor();
+    await page.locator(".cm-content").waitFor();
     await page.getByLabel("Policy as YAML").fill("kind: Half of a policy");
     await page.context().clearCookies();
     await page.getByLabel("Policy as YAML").press("End");
@@ -88,7 +89,7 @@ suite("signing in to the page, under a sub-path, at a real OpenID provider", () 
     await eventually(async () => assert.equal(await page.getByText("You are not signed in").count(), 0));
     await page.getByText("Live", { exact: true }).first().waitFor();
     assert.match(await tab.editorText(), /Half of a policy, and more/);
-    await page.getByText("sign in first").waitFor({ state: "detached" });
+    await eventually(async () => assert.equal(await page.getByText("sign in first").count(), 0));
   });
 
   test("who signs out is signed out, and a provider that is away is a sentence and no blank page", async () => {
