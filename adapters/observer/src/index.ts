@@ -19,6 +19,7 @@ export {
   type HistoryClient,
   type ObserverClient,
   type PeerClient,
+  type ReflectionClient,
   unixPathOf,
 } from "./grpc/client.ts";
 export { GrpcCode, GrpcError, ObserverError } from "./grpc/errors.ts";

@@ -209,6 +209,16 @@ test("observe and status, against a server", async () => {
     });
     assert.equal(JSON.parse((await hubble(["status", "-o", "json"], { env })).out).max_flows, "7");
 
+    const reflected = await hubble(["reflect"], { env });
+    assert.deepEqual([reflected.code, reflected.error], [0, ""]);
+    assert.match(
+      reflected.out,
+      /^service observer\.Observer \{\n {2}rpc GetFlows\(observer\.GetFlowsRequest\) returns \(stream observer\.GetFlowsResponse\);\n/m,
+    );
+    assert.match(reflected.out, /^service grpc\.health\.v1\.Health \{\n/m);
+    const gone = await hubble(["reflect", "--server", `${address}-not`], { env });
+    assert.deepEqual([gone.code, gone.out], [1, ""]);
+
     const leave = new AbortController();
     const out: string[] = [];
     const following = hubble(["observe", "--follow"], { env, signal: leave.signal, out });

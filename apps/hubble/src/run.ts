@@ -6,6 +6,7 @@ import { addConnectionFlags, type ConnectionOptions } from "./connection.ts";
 import { addList } from "./list.ts";
 import { addObserve } from "./observe.ts";
 import { addObserveEvents } from "./observe-events.ts";
+import { addReflect } from "./reflect.ts";
 import { addStatus } from "./status.ts";
 import { addTop } from "./top.ts";
 import { addWatch } from "./watch-peers.ts";
@@ -46,6 +47,7 @@ function addCommands(program: Command, world: World, signal: AbortSignal): void 
     addStatus(program, world, signal),
     ...addList(program, world, signal),
     addWatch(program, world, signal),
+    addReflect(program, world, signal),
     addTop(program, world, signal),
     addWhy(program, world, signal),
   ];

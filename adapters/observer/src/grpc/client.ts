@@ -3,6 +3,7 @@ import { checkServerIdentity } from "node:tls";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { History } from "../gen/history/history_pb.js";
 import { Observer } from "../gen/observer/observer_pb.js";
 import { Peer } from "../gen/peer/peer_pb.js";
@@ -12,6 +13,7 @@ export type ObserverClient = Client<typeof Observer>;
 export type HealthClient = Client<typeof Health>;
 export type PeerClient = Client<typeof Peer>;
 export type HistoryClient = Client<typeof History>;
+export type ReflectionClient = Client<typeof ServerReflection>;
 
 /** How a client proves and checks who is who. */
 export interface ClientTls extends TlsContext {
@@ -29,7 +31,13 @@ export function createObserverClients(
   address: string,
   tls?: ClientTls,
   metadata: Readonly<Record<string, string>> = {},
-): { readonly observer: ObserverClient; readonly health: HealthClient; readonly peer: PeerClient; readonly history: HistoryClient } {
+): {
+  readonly observer: ObserverClient;
+  readonly health: HealthClient;
+  readonly peer: PeerClient;
+  readonly history: HistoryClient;
+  readonly reflection: ReflectionClient;
+} {
   const path = unixPathOf(address);
   const host = address.replace(/^(dns:\/\/\/|tcp:\/\/|tls:\/\/|https?:\/\/)/, "");
   const transport = createGrpcTransport({
@@ -47,6 +55,7 @@ export function createObserverClients(
     health: createClient(Health, transport),
     peer: createClient(Peer, transport),
     history: createClient(History, transport),
+    reflection: createClient(ServerReflection, transport),
   };
 }
 
