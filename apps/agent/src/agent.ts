@@ -103,7 +103,7 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   await using dns = openNodeDns({ ...world, options, node, datapath, observer: metrics.dnsObserver });
   const nativeDevices = new NativeDevices({ ...given, remoteNodes: node.remoteNodes, devices, podPrefixes: () => pool.prefixes() });
   pool.watchPrefixes(() => nativeDevices.addressesChanged());
-  await node.hostAddresses.refresh();
+  await beginHost(node, nativeDevices);
   await node.endpoints.restore();
   dns.restore(knownNames(options.dns, log));
   await using hubble = await (world.startHubble ?? startNodeHubble)({ node, options, client, clock, log });
@@ -134,6 +134,14 @@ export async function runAgent(bare: World, options: AgentOptions, parent: Abort
   );
   log.info(`cilium-agent ${agentVersion} serves node ${options.nodeName} on ${options.socketPath}`);
   await tasks.join();
+}
+
+/** The datapath knows the node's addresses; with a firewall it looks at its devices, before the next connection that a policy could cut off. */
+async function beginHost({ hostAddresses, hostFirewall }: Node, nativeDevices: NativeDevices): Promise<void> {
+  await hostAddresses.refresh();
+  if (hostFirewall === undefined) return;
+  hostFirewall.begin();
+  await nativeDevices.attach();
 }
 
 function openHealth(

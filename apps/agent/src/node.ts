@@ -191,6 +191,7 @@ function createHostFirewall(
     engine,
     enforcement: new HostEnforcement({
       row: datapath.host,
+      sets: datapath.policySets,
       realised,
       audit: options.policyAuditMode,
       onEnforce: (next, before) => guard?.judge(next, before),

@@ -68,5 +68,14 @@ function clusterOf(rules: readonly Rule[]): NonNullable<Parameters<typeof lintPo
     labels: Labels.of(labelsOf(`peer-${index % rules.length}`, `k8s:pod=${index}`)),
     namedPorts: [],
   }));
-  return { pods, namespaces: new Set(["default"]), nodeAddresses: [], serviceAddresses: new Map(), cidrGroups: [], services: [] };
+  return {
+    pods,
+    namespaces: new Set(["default"]),
+    nodes: [],
+    tunnelled: true,
+    nodeAddresses: [],
+    serviceAddresses: new Map(),
+    cidrGroups: [],
+    services: [],
+  };
 }

@@ -182,7 +182,7 @@ export interface Flow {
   readonly verdict: string;
   readonly drop_reason_desc?: string;
   readonly source?: { readonly pod_name?: string; readonly identity?: number };
-  readonly destination?: { readonly pod_name?: string; readonly identity?: number };
+  readonly destination?: { readonly pod_name?: string; readonly identity?: number; readonly labels?: readonly string[] };
   readonly l4?: Readonly<Record<string, { readonly destination_port?: number; readonly type?: number }>>;
   readonly IP?: { readonly ipVersion: string };
   readonly traffic_direction?: string;

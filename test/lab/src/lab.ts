@@ -331,7 +331,8 @@ export class Lab implements AsyncDisposable {
     this.#start(daemon.name, daemon.command, daemon.args);
   }
 
-  startAgent(name = "node1"): void {
+  /** `further`: arguments of this start alone, which win over the lab's. */
+  startAgent(name = "node1", further: readonly string[] = []): void {
     const node = this.node(name);
     this.#start(`agent-${name}`, "nsenter", [
       `--net=${node.namespacePath}`,
@@ -359,6 +360,7 @@ export class Lab implements AsyncDisposable {
       ...(this.#options.relay === true ? ["--hubble-listen-address", ":4244", "--hubble-tls-dir", this.#hubbleTlsDirectory()] : []),
       ...(this.#options.routing === undefined ? [] : ["--routing-mode", this.#options.routing]),
       ...(this.#options.agentArguments ?? []),
+      ...further,
     ]);
   }
 

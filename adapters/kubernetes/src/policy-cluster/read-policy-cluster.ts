@@ -1,4 +1,4 @@
-import { type Labels, labelsForPod } from "@cilium-ts/labels";
+import { Labels, labelsForPod } from "@cilium-ts/labels";
 import { formatAddress, parseAddress } from "@cilium-ts/net";
 import {
   type CidrGroup,
@@ -33,9 +33,16 @@ export interface PolicyPod {
   readonly addresses: readonly string[];
 }
 
+export interface PolicyNode {
+  readonly name: string;
+  readonly labels: Labels;
+  /** Canonical. */
+  readonly addresses: readonly string[];
+}
+
 /** All that policies depend on, as the cluster's objects say at one time. */
 export interface PolicyCluster {
-  readonly settings: Pick<PolicyWorld, "clusterName" | "mode" | "allowLocalhost" | "families">;
+  readonly settings: Pick<PolicyWorld, "clusterName" | "mode" | "allowLocalhost" | "families" | "hostFirewall">;
   /** By `policyKey`. */
   readonly policies: ReadonlyMap<string, readonly Rule[]>;
   /** Objects that say nothing because they are not valid. */
@@ -48,6 +55,10 @@ export interface PolicyCluster {
   /** Prefixes that pods have their addresses from. */
   readonly podCidrs: readonly string[];
   readonly nodeAddresses: readonly string[];
+  /** Nodes themselves, as policies about them see them. */
+  readonly nodes: readonly PolicyNode[];
+  /** Nodes are connected by a tunnel. */
+  readonly tunnelled: boolean;
   /** `namespace/name` of the service, by address of its own. */
   readonly serviceAddresses: ReadonlyMap<string, string>;
 }
@@ -73,7 +84,7 @@ interface ReadOptions {
 /** Lists what the agents watch. */
 export async function readPolicyCluster(client: KubernetesClient, options: ReadOptions): Promise<PolicyCluster> {
   const { signal } = options;
-  const settings = await readSettings(client, options);
+  const { tunnelled, ...settings } = await readSettings(client, options);
   const { clusterName } = settings;
   const policies = new Map<string, readonly Rule[]>();
   const invalid: { key: string; problems: readonly Problem[] }[] = [];
@@ -94,11 +105,14 @@ export async function readPolicyCluster(client: KubernetesClient, options: ReadO
   }
   const places = await readPlaces(client, signal);
   const pods = await readPods(client, clusterName, signal);
-  return { settings, policies, invalid, cidrGroups, ...(await readServices(client, clusterName, signal)), ...pods, ...places };
+  return { settings, tunnelled, policies, invalid, cidrGroups, ...(await readServices(client, clusterName, signal)), ...pods, ...places };
 }
 
 /** As the chart writes them; where there are none, as agents have them by default. */
-async function readSettings(client: KubernetesClient, { signal, namespace }: ReadOptions): Promise<PolicyCluster["settings"]> {
+async function readSettings(
+  client: KubernetesClient,
+  { signal, namespace }: ReadOptions,
+): Promise<PolicyCluster["settings"] & Pick<PolicyCluster, "tunnelled">> {
   const object = await client.get(resources.configMaps, { namespace, name: "cilium-config" }, { signal });
   const settings = textMapAt(object, "data");
   const given = settings["enable-policy"];
@@ -109,6 +123,8 @@ async function readSettings(client: KubernetesClient, { signal, namespace }: Rea
     mode,
     allowLocalhost: settings["allow-localhost"] !== "policy",
     families: families.length === 0 ? [4, 6] : families,
+    hostFirewall: settings["enable-host-firewall"] === "true",
+    tunnelled: settings["routing-mode"] !== "native",
   };
 }
 
@@ -170,16 +186,26 @@ function addressesOf(service: KubernetesObject): string[] {
   });
 }
 
-async function readPlaces(client: KubernetesClient, signal: AbortSignal): Promise<Pick<PolicyCluster, "podCidrs" | "nodeAddresses">> {
+async function readPlaces(
+  client: KubernetesClient,
+  signal: AbortSignal,
+): Promise<Pick<PolicyCluster, "podCidrs" | "nodeAddresses" | "nodes">> {
   const podCidrs = new Set<string>();
   const nodeAddresses = new Set<string>();
   const add = (node: { readonly podCIDRs: readonly string[]; readonly addresses: readonly { readonly ip: string }[] }): void => {
     for (const cidr of node.podCIDRs) podCidrs.add(cidr);
     for (const { ip } of node.addresses) nodeAddresses.add(ip);
   };
-  for await (const object of objectsOf(client, resources.nodes, signal)) add(nodeFrom(object));
+  const nodes: PolicyNode[] = [];
+  for await (const object of objectsOf(client, resources.nodes, signal)) {
+    const node = nodeFrom(object);
+    add(node);
+    const own = Object.entries(node.labels).map(([key, value]) => ({ source: "k8s", key, value }));
+    const labels = Labels.parse(["reserved:host"]).with(own);
+    nodes.push({ name: object.metadata.name ?? "", labels, addresses: node.addresses.map(({ ip }) => ip) });
+  }
   for await (const object of objectsOf(client, resources.ciliumNodes, signal)) add(ciliumNodeFrom(object));
-  return { podCidrs: [...podCidrs], nodeAddresses: [...nodeAddresses] };
+  return { podCidrs: [...podCidrs], nodeAddresses: [...nodeAddresses], nodes };
 }
 
 /** Objects of one page. */

@@ -1,9 +1,10 @@
-import type { HostRow } from "@cilium-ts/datapath";
+import type { HostRow, PolicySetEntry, PolicySets } from "@cilium-ts/datapath";
 import type { ResolvedPolicy } from "@cilium-ts/policy";
 import type { RealisedPolicies } from "../policy/realised-policies.ts";
 
 export interface HostEnforcementOptions {
   readonly row: HostRow;
+  readonly sets: PolicySets;
   readonly realised: RealisedPolicies;
   /** What policy would drop passes, and is reported. */
   readonly audit: boolean;
@@ -15,6 +16,8 @@ export interface HostEnforcementOptions {
 export class HostEnforcement {
   readonly #options: HostEnforcementOptions;
   #enforced: ResolvedPolicy | undefined;
+  /** The set that allows everything, while it is in use. */
+  #openSet: number | undefined;
 
   constructor(options: HostEnforcementOptions) {
     this.#options = options;
@@ -23,6 +26,17 @@ export class HostEnforcement {
   /** What the kernel enforces; undefined when nothing was enforced in this run. */
   get policy(): ResolvedPolicy | undefined {
     return this.#enforced;
+  }
+
+  /**
+   * Where an earlier run has left nothing, everything is allowed until the first policy; but from now on connections are known, so that it
+   * does not cut off those that the node has opened meanwhile, as that to its API server.
+   */
+  track(): void {
+    const { row, sets } = this.#options;
+    if (row.read() !== undefined) return;
+    this.#openSet = sets.acquire([allowed("ingress"), allowed("egress")]);
+    row.apply({ policySet: this.#openSet, ingressEnforced: false, egressEnforced: false, audit: false });
   }
 
   /** From now on the kernel judges by this policy. Throws when the kernel refuses: then what was in force still is. */
@@ -40,6 +54,8 @@ export class HostEnforcement {
       throw cause;
     }
     this.#enforced = policy;
+    if (this.#openSet !== undefined) this.#options.sets.release(this.#openSet);
+    this.#openSet = undefined;
     if (before !== undefined) realised.release(before.fingerprint);
   }
 
@@ -47,4 +63,8 @@ export class HostEnforcement {
   sweep(): void {
     this.#options.realised.sweep();
   }
+}
+
+function allowed(direction: "ingress" | "egress"): PolicySetEntry {
+  return { direction, identity: 0, protocol: 0, port: 0, portPrefixLength: 0, deny: false, precedence: 0, cookie: 0 };
 }

@@ -43,7 +43,7 @@ class Agent {
     const line = (message: string): void => void this.log.push(message);
     this.firewall = new HostFirewall({
       engine: this.engine,
-      enforcement: new HostEnforcement({ row: this.datapath.host, realised: this.realised, audit }),
+      enforcement: new HostEnforcement({ row: this.datapath.host, sets: this.datapath.policySets, realised: this.realised, audit }),
       clock: createSimulatedClock(),
       log: { error: line, warn: line, info: line, debug: line },
       revision: () => 1,
@@ -73,6 +73,21 @@ test("nothing is judged before the policies are known, and then all that concern
   assert.equal(agent.ingress(), "closed");
   assert.deepEqual(agent.rows.at(-1), "ready k8s:zone=a reserved:host");
   assert.deepEqual(agent.firewall.row.id, hostEndpointId);
+});
+
+test("from its beginning connections are known, and nothing is judged; what an earlier run enforced is not touched", () => {
+  const machine = new FakeMachine();
+  const first = new Agent(machine);
+  first.firewall.begin();
+  assert.equal(first.ingress(), "open");
+  first.firewall.setLabels({ zone: "a" });
+  first.upsert(closed("a"));
+  first.firewall.open();
+  assert.equal(first.datapath.policySets.count, 1);
+  first.kernel.exit();
+  const second = new Agent(machine);
+  second.firewall.begin();
+  assert.equal(second.ingress(), "closed");
 });
 
 test("without a policy about it the node is open, but its connections are known when one comes", () => {

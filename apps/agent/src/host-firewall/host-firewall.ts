@@ -33,7 +33,7 @@ export interface HostFirewallOptions {
 
 /**
  * The node itself as a subject of policy, by the labels of its object. What an earlier run enforced stays in force until the labels and
- * all policies are known; where there was no earlier run, nothing is judged until then.
+ * all policies are known; where there was no earlier run, everything is allowed until then.
  */
 export class HostFirewall {
   readonly #options: HostFirewallOptions;
@@ -59,6 +59,11 @@ export class HostFirewall {
   /** What the kernel enforces; undefined as long as that comes from an earlier run. */
   get policy(): ResolvedPolicy | undefined {
     return this.#options.enforcement.policy;
+  }
+
+  /** Before anybody is talked to. */
+  begin(): void {
+    this.#options.enforcement.track();
   }
 
   /** Those of the node's object. */

@@ -56,15 +56,25 @@ export class NativeDevices {
     for await (const _changed of this.#changes.batches(signal)) await this.refresh();
   }
 
+  /** Has the devices run our programs; what pods leave as stays as it is. */
+  async attach(): Promise<void> {
+    this.#attach((await this.#options.netlink.links.list()).filter(isUplink));
+  }
+
+  #attach(uplinks: readonly Link[]): void {
+    const { datapath, devices } = this.#options;
+    datapath.deviceLinks.apply({ ...devices, native: uplinks.map(({ index }) => index) });
+    this.#names = uplinks.map(({ name }) => name);
+  }
+
   async refresh(): Promise<void> {
-    const { netlink, datapath, remoteNodes, devices, podPrefixes } = this.#options;
+    const { netlink, datapath, remoteNodes, podPrefixes } = this.#options;
     const [links, addresses] = await Promise.all([netlink.links.list(), netlink.addresses.list()]);
     const uplinks = links.filter(isUplink);
     const native = uplinks.map((link) => ({ ifindex: link.index, ...addressesOf(link, addresses) }));
     datapath.masquerade?.setExempt([...podPrefixes().map(formatPrefix), ...remoteNodes.routes.keys()]);
     datapath.masquerade?.setDevices(native);
-    datapath.deviceLinks.apply({ ...devices, native: native.map(({ ifindex }) => ifindex) });
-    this.#names = uplinks.map(({ name }) => name);
+    this.#attach(uplinks);
   }
 }
 

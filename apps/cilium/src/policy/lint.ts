@@ -55,8 +55,9 @@ async function lintWorld(options: LintFlags, context: Context): Promise<LintWorl
   };
 }
 
-function clusterContext({ pods, namespaces, nodeAddresses, serviceAddresses, cidrGroups, services }: PolicyCluster): LintCluster {
-  return { pods, namespaces, nodeAddresses, serviceAddresses, cidrGroups, services };
+function clusterContext(cluster: PolicyCluster): LintCluster {
+  const { pods, namespaces, nodes, nodeAddresses, tunnelled, serviceAddresses, cidrGroups, services } = cluster;
+  return { pods, namespaces, nodes, nodeAddresses, tunnelled, serviceAddresses, cidrGroups, services };
 }
 
 /** As compilers write it, so that editors find the place. */

@@ -25,6 +25,7 @@ export const checks = [
   "no-such-service",
   "no-such-namespace",
   "no-such-port",
+  "nodes-cut-off",
 ] as const;
 export type Check = (typeof checks)[number];
 
@@ -41,6 +42,10 @@ export interface LintCluster {
   readonly pods: readonly { readonly labels: Labels; readonly namedPorts: readonly NamedPort[] }[];
   readonly namespaces: ReadonlySet<string>;
   readonly nodeAddresses: readonly string[];
+  /** Labels of nodes, as policies about them see them. */
+  readonly nodes: readonly { readonly labels: Labels }[];
+  /** Nodes are connected by a tunnel. */
+  readonly tunnelled: boolean;
   /** `namespace/name` of the service, by address of its own. */
   readonly serviceAddresses: ReadonlyMap<string, string>;
   readonly cidrGroups: readonly CidrGroup[];

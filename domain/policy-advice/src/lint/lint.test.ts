@@ -39,6 +39,8 @@ const cluster: LintCluster = {
     namedPorts: name === "db" ? [{ name: "sql", protocol: protocols.tcp, port: 5432 }] : [],
   })),
   namespaces: new Set(["shop"]),
+  nodes: [],
+  tunnelled: true,
   nodeAddresses: ["172.18.0.2"],
   serviceAddresses: new Map([["10.96.0.10", "kube-system/kube-dns"]]),
   cidrGroups: [],
@@ -118,6 +120,36 @@ for (const [name, deny, allow, shadowed] of shadows) {
     check([rule(web, { ingress: [allow] })], [], { rules: [rule({ matchLabels: { app: "web", tier: "x" } }, { ingressDeny: [deny] })] });
   });
 }
+
+test("nodes that are closed without what they need are told of, unless some policy of nodes may allow it", () => {
+  const udp = (first: number): PortMatch => ({ kind: "number", protocol: protocols.udp, first, last: first });
+  const peer = (name: "remote-node" | "kube-apiserver" | "health"): Peer => ({ kind: "entity", entity: name });
+  const ofNodes = (parts: Partial<Record<"ingress" | "egress", RuleSection[]>>, deny = { ingress: false, egress: false }): Rule => ({
+    ...rule({ matchLabels: { zone: "a" } }, parts, "nodes"),
+    ofNodes: true,
+    enableDefaultDeny: deny,
+  });
+  const closed = ofNodes({ ingress: [section("ingress[0]", [peer("health")])] }, { ingress: true, egress: true });
+  const says = (rules: Rule[], where: { cluster?: LintCluster; rules?: Rule[] } = {}): string[] =>
+    lintPolicies(rules, { rules: [], podCidrs: [], ...where }).map(({ message }) => / have ([a-z' ]+)/i.exec(message)?.[1] ?? message);
+  const all = ["the tunnel of other nodes", "other nodes' health probes", "the API server", "health probes of other nodes"];
+  assert.deepEqual(says([closed]), all);
+  check(
+    [closed],
+    Array.from(all, () => "nodes-cut-off spec.nodeSelector"),
+  );
+  const tunnel = ofNodes({ ingress: [section("ingress[0]", [peer("remote-node")], udp(8472))] });
+  assert.deepEqual(says([closed], { rules: [tunnel] }), all.slice(1));
+  assert.deepEqual(says([closed], { rules: [rule({}, { ingress: [section("ingress[0]", undefined)] })] }), all);
+  const wide = ofNodes({ ingress: [section("ingress[0]", [entity("cluster")])], egress: [section("egress[0]", [cidr("192.0.2.0/24")])] });
+  assert.deepEqual(says([closed, wide]), []);
+  assert.deepEqual(says([{ ...closed, audit: true }]), []);
+  const nodes = [{ labels: Labels.parse(["reserved:host", "k8s:zone=a"]) }];
+  assert.deepEqual(says([closed], { cluster: { ...cluster, nodes, tunnelled: false } }), all.slice(1));
+  assert.deepEqual(says([ofNodes({ egress: [section("egress[0]", undefined)] })], { cluster }), [
+    "chooses no node that is in the cluster now",
+  ]);
+});
 
 test("what a cluster tells of names, addresses and places", () => {
   const odd = rule(

@@ -3,6 +3,7 @@ import { parsePrefix } from "@cilium-ts/net";
 import { type Direction, type Peer, type Rule, type RuleSection, selects } from "@cilium-ts/policy";
 import { containsPrefix, coversSection, coversSubjects } from "./coverage.ts";
 import type { Check, Finding, LintCluster, LintContext } from "./finding.ts";
+import { forgottenNeeds } from "./node-needs.ts";
 
 const lists = ["ingress", "ingressDeny", "egress", "egressDeny"] as const;
 type List = (typeof lists)[number];
@@ -80,6 +81,7 @@ function lintRule(rule: Rule, inForce: RulesInForce, context: LintContext, tell:
   if (contradiction !== undefined)
     tell("never-matches", subject, `chooses no ${rule.ofNodes === true ? "node" : "pod"} of any cluster: ${contradiction}`);
   else if (cluster !== undefined) lintSubject(rule, cluster, inForce, subject, tell);
+  for (const message of forgottenNeeds(rule, inForce.rules, cluster?.tunnelled)) tell("nodes-cut-off", subject, message);
   for (const list of lists) {
     for (const [index, section] of rule[list].entries()) {
       lintSection(section, tell);
@@ -122,10 +124,14 @@ function contradictionOf({ requirements }: Selector): string | undefined {
   return undefined;
 }
 
-function lintSubject(rule: Rule, { namespaces }: LintCluster, inForce: RulesInForce, path: string, tell: Tell): void {
+function lintSubject(rule: Rule, { namespaces, nodes }: LintCluster, inForce: RulesInForce, path: string, tell: Tell): void {
   const { namespace } = rule.policy;
+  if (rule.ofNodes === true) {
+    if (!nodes.some(({ labels }) => selects(rule, labels))) tell("selects-nothing", path, "chooses no node that is in the cluster now");
+    return;
+  }
   if (namespace !== "" && !namespaces.has(namespace)) tell("no-such-namespace", path, `there is no namespace ${namespace} in the cluster`);
-  else if (rule.ofNodes !== true && !inForce.choosesSomePod(rule.endpointSelector) && !isAboutReserved(rule.endpointSelector))
+  else if (!inForce.choosesSomePod(rule.endpointSelector) && !isAboutReserved(rule.endpointSelector))
     tell("selects-nothing", path, "chooses no pod that is in the cluster now");
 }
 
@@ -223,7 +229,8 @@ function lintNames(rule: Rule, inForce: RulesInForce, tell: Tell): void {
   const named = rule.egress.filter(({ peers = [] }) => peers.some(({ kind }) => kind === "fqdn"));
   if (named.length === 0) return;
   const learns = ({ ports = [] }: RuleSection): boolean => ports.some(({ layer7 }) => layer7?.parser === "dns");
-  const covering = inForce.rules.filter((other) => coversSubjects(other, rule));
+  // What a node's pods have learned its own policies know, too.
+  const covering = rule.ofNodes === true ? inForce.rules : inForce.rules.filter((other) => coversSubjects(other, rule));
   if (covering.some(({ egress }) => egress.some(learns))) return;
   for (const { path } of named)
     tell(
