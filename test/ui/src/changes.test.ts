@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -56,6 +56,7 @@ after(async () => {
   await backend?.[Symbol.asyncDispose]();
   await cluster?.[Symbol.asyncDispose]();
   await hubble?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
 });
 
 async function call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {

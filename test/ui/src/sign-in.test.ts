@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -46,6 +46,7 @@ after(async () => {
   await backend?.[Symbol.asyncDispose]();
   await provider?.[Symbol.asyncDispose]();
   await hubble?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
 });
 
 suite("signing in to the page, under a sub-path, at a real OpenID provider", () => {

@@ -109,7 +109,9 @@ export class Rbac implements Disposable {
       const key = isAccount
         ? `User ${JSON.stringify(serviceAccountName(accountNamespace, name))}`
         : `${textAt(subject, "kind")} ${JSON.stringify(name)}`;
-      this.#bindings.set(key, [...(this.#bindings.get(key) ?? []), binding]);
+      const known = this.#bindings.get(key);
+      if (known === undefined) this.#bindings.set(key, [binding]);
+      else known.push(binding);
     }
   }
 

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { suite, test } from "node:test";
+import { after, suite, test } from "node:test";
 import { startTestServer, type TestServer } from "@cilium-ts/kubernetes-server/testing";
 import type { ChangeReport, ChangeRights } from "@cilium-ts/service-map";
 import { Backend } from "../running-backend.ts";
 import { parseSettings } from "../settings.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ui-changes-"));
+after(() => rmSync(folder, { recursive: true }));
 const accessPath = join(folder, "access.json");
 writeFileSync(
   accessPath,

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingHttpHeaders } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { suite, test } from "node:test";
+import { after, suite, test } from "node:test";
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
 import { Backend } from "../running-backend.ts";
@@ -14,6 +14,7 @@ import { parseSettings } from "../settings.ts";
 import { RunningProvider } from "./running-provider.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ui-oidc-"));
+after(() => rmSync(folder, { recursive: true }));
 const accessPath = join(folder, "access.json");
 const secretPath = join(folder, "secret");
 const keyPath = join(folder, "key");
