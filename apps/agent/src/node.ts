@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Datapath } from "@cilium-ts/datapath";
-import { EndpointIdAllocator, type EndpointRow } from "@cilium-ts/endpoint";
+import { EndpointIdAllocator, type EndpointRow, hostEndpointId } from "@cilium-ts/endpoint";
 import { FlowRing } from "@cilium-ts/flow";
 import { LocalIdentityAllocator, reservedIdentities, reservedPeers } from "@cilium-ts/identity";
 import type { Kernel } from "@cilium-ts/kernel";
@@ -8,7 +8,7 @@ import type { KubernetesClient, KubernetesObject } from "@cilium-ts/kubernetes";
 import type { Log } from "@cilium-ts/log";
 import { formatAddress, type Prefix, parsePrefix } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
-import { CookieTable, PolicyEngine } from "@cilium-ts/policy";
+import { CookieTable, PolicyEngine, type ResolvedPolicy } from "@cilium-ts/policy";
 import { type Clock, errorMessage } from "@cilium-ts/std";
 import { ApiServerAddresses } from "./cluster/api-server-addresses.ts";
 import { CustomResourceIdentities } from "./cluster/custom-resource-identities.ts";
@@ -40,7 +40,7 @@ import { PolicyUpdates } from "./policy/policy-updates.ts";
 import { RealisedPolicies } from "./policy/realised-policies.ts";
 import { AccessLog } from "./proxies/access-log.ts";
 import { NodeProxies } from "./proxies/node-proxies.ts";
-import { noProxies } from "./proxies/proxies.ts";
+import type { Proxies } from "./proxies/proxies.ts";
 import { ProxyPorts } from "./proxies/proxy-ports.ts";
 import type { Readiness } from "./readiness.ts";
 import type { AgentOptions } from "./settings.ts";
@@ -143,12 +143,12 @@ export function createNode(foundation: Foundation): Node {
   });
   const published = createPublished(foundation, pods, hostAddresses);
   const remotePart = createRemotePart(foundation, policy, published, hostAddresses);
-  const proxyPart = createProxyPart(foundation, policy, () => endpoints);
+  const proxyPart = createProxyPart(foundation, policy, () => ({ endpoints, hostFirewall }));
   const onRegenerated = (row: EndpointRow, error: string): void => {
     policy.agentEvents.regenerated(row, error);
     foundation.onRegenerated(error === "" ? "success" : "fail");
   };
-  const hostFirewall = options.hostFirewall ? createHostFirewall(foundation, policy, { hostAddresses, onRegenerated }) : undefined;
+  const hostFirewall = createHostFirewall(foundation, policy, { hostAddresses, onRegenerated, ...proxyPart });
   const endpoints: Endpoints = new Endpoints({
     ...policy,
     ...proxyPart,
@@ -183,10 +183,12 @@ export function createNode(foundation: Foundation): Node {
 function createHostFirewall(
   { datapath, options, clock, log, guard }: Foundation,
   { engine, cookies, updates, flows }: PolicyPart,
-  { hostAddresses, onRegenerated }: Pick<HostFirewallOptions, "onRegenerated"> & Pick<Node, "hostAddresses">,
-): HostFirewall {
-  // No proxy can have the node's own connections: what should go to one is dropped.
-  const realised = new RealisedPolicies(datapath.policySets, cookies, noProxies);
+  { hostAddresses, proxies, onRegenerated }: Pick<HostFirewallOptions, "onRegenerated"> & Pick<Node, "hostAddresses" | "proxies">,
+): HostFirewall | undefined {
+  if (!options.hostFirewall) return undefined;
+  // Proxies have what the node asks. What it is asked cannot have one: it is dropped.
+  const portFor: Proxies["portFor"] = (redirect, direction) => (direction === "egress" ? proxies.portFor(redirect, direction) : 0);
+  const realised = new RealisedPolicies(datapath.policySets, cookies, { portFor });
   return new HostFirewall({
     engine,
     enforcement: new HostEnforcement({
@@ -228,12 +230,16 @@ function publish(published: PublishedEndpoints, { index }: Endpoints, row: Endpo
 function createProxyPart(
   { kernel, options, datapath }: Foundation,
   { cookies }: PolicyPart,
-  endpoints: () => Endpoints,
+  subjects: () => Subjects,
 ): Pick<Node, "ring" | "accessLog" | "proxies" | "realised"> {
   const ring = new FlowRing({ capacity: options.flowCapacity, instance: randomBytes(16) });
   const { connections, policySets } = datapath;
   const ports = new ProxyPorts(options.stateDirectory);
-  const proxies = new NodeProxies({ kernel, ports, connections, policyOf: (id) => endpoints().policyOf(id) });
+  const policyOf = (id: number): ResolvedPolicy | undefined => {
+    const { endpoints, hostFirewall } = subjects();
+    return id === hostEndpointId ? hostFirewall?.policy : endpoints.policyOf(id);
+  };
+  const proxies = new NodeProxies({ kernel, ports, connections, policyOf });
   const accessLog = new AccessLog({ ring, nowNs: () => Number(kernel.monotonicNs()) });
   return { ring, accessLog, proxies, realised: new RealisedPolicies(policySets, cookies, proxies) };
 }

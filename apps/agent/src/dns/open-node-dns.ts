@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { addressesInUse, type Datapath } from "@cilium-ts/datapath";
+import { hostEndpointId } from "@cilium-ts/endpoint";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { Log } from "@cilium-ts/log";
 import type { LearnedName } from "@cilium-ts/policy";
@@ -34,8 +35,8 @@ export function openNodeDns({ kernel, clock, log, options, node, datapath, obser
     flows,
     file: new LookupsFile(options.stateDirectory),
     addressesInUse: (addresses) => addressesInUse(datapath.maps, addresses, Number(kernel.monotonicNs() / 1_000_000_000n)),
-    hasEndpoint: (id) => endpoints.index.byId(id) !== undefined,
-    isAudited: (id) => endpoints.isAudited(id),
+    hasEndpoint: (id) => id === hostEndpointId || endpoints.index.byId(id) !== undefined,
+    isAudited: (id) => (id === hostEndpointId ? options.policyAuditMode : endpoints.isAudited(id)),
     isRealised: (address) => ipcache.isRealised(`${address}/${address.includes(":") ? 128 : 32}`),
     onRecord: (record) => accessLog.write(record),
     ...observer,
