@@ -125,6 +125,47 @@ suite("changing policies as the user who asks", () => {
     assert.match(probed.text, /there is no policy .* that you may see/);
   });
 
+  test("tells nothing of policies and pods in namespaces that the user does not see", async () => {
+    await using cluster = await start();
+    const { backend, call } = cluster;
+    const object = { apiVersion: "cilium.io/v2", kind: "CiliumNetworkPolicy", spec: { endpointSelector: {}, ingress: [{}] } };
+    for (const namespace of ["shop", "pay"])
+      await call("POST", `/apis/cilium.io/v2/namespaces/${namespace}/ciliumnetworkpolicies`, { ...object, metadata: { name: "own" } });
+    const { spec: _spec, ...wide } = {
+      ...object,
+      kind: "CiliumClusterwideNetworkPolicy",
+      specs: [object.spec],
+      metadata: { name: "wide" },
+    };
+    await call("POST", "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies", wide);
+    const user = { "x-user": "ann" };
+    const listed = await backend.ask("/api/policies", user);
+    assert.deepEqual(
+      JSON.parse(listed.text).map(({ key }: { key: string }) => key),
+      ["CiliumNetworkPolicy/shop/own"],
+    );
+    const whole = await backend.ask("/api/policies", { "x-user": "x", "x-groups": "ops" });
+    assert.equal(JSON.parse(whole.text).length, 3);
+    for (const path of [
+      "text?key=CiliumNetworkPolicy/pay/own",
+      "text?key=CiliumClusterwideNetworkPolicy/wide",
+      "suggest?namespace=pay",
+      "suggest?namespace=",
+    ]) {
+      const { status, text } = await backend.ask(`/api/policies/${path}`, user);
+      assert.ok([400, 404].includes(status), `${path}: ${status} ${text}`);
+    }
+    const probing = policy(
+      "{ endpointSelector: { matchLabels: { app: secret } }, ingress: [{ fromEntities: [cluster] }] }",
+      "probe",
+      "pay",
+    );
+    assert.deepEqual(JSON.parse((await backend.post("/api/policies/check", probing, user)).text), []);
+    const missing = await backend.post("/api/changes/rights?key=CiliumNetworkPolicy/pay/own", probing, user);
+    const { apply, delete: deletion } = JSON.parse(missing.text) as ChangeRights;
+    assert.deepEqual([apply, deletion], [[], []], "nothing is asked about what the user does not see");
+  });
+
   test("shows the fields that others have set, or that would stay, and replaces them only when it is told to", async () => {
     await using cluster = await start();
     const { change, call } = cluster;

@@ -113,7 +113,8 @@ export class PolicyDesk {
     const others = [...cluster.policies].filter(([key]) => !policies.has(key) && bearsOn(key, allowed)).flatMap(([, rules]) => rules);
     const findings = lintPolicies(
       [...policies.values()].flatMap(({ rules }) => rules),
-      { rules: others, podCidrs: cluster.podCidrs, cluster },
+      // What pods there are would be told by guessing to who may not see them all.
+      { rules: others, podCidrs: cluster.podCidrs, ...(allowed === undefined && { cluster }) },
     );
     const warnings = findings.map(({ policy, path, message }): PolicyProblem => {
       const place = policies.get([policy.kind, policy.namespace, policy.name].filter((part) => part !== "").join("/"))?.placeOf(path) ?? {
