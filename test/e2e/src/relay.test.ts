@@ -69,6 +69,13 @@ describe("flows of two nodes through a relay", { skip: requireKernel() }, () => 
       assert.deepEqual([...new Set(flows.map(({ node_name: name }) => name))].sort(), ["default/node1", "default/node2"]);
       const times = flows.map(({ time }) => time);
       assert.deepEqual(times, [...times].sort());
+      const carried = flows.flatMap(({ tunnel, node_name: node }) => (tunnel === undefined ? [] : [{ node, ...tunnel }]));
+      assert.deepEqual([...new Set(carried.map(({ node }) => node))].sort(), ["default/node1", "default/node2"], "both tell the tunnel");
+      for (const { protocol, IP: ip, l4 } of carried) {
+        assert.deepEqual([protocol, l4.UDP.destination_port], ["VXLAN", 8472]);
+        for (const address of [ip.source, ip.destination]) assert.match(address, new RegExp(`^172\\.31\\.${subnet}\\.`));
+        assert.notEqual(ip.source, ip.destination);
+      }
     }, patience);
   });
 
