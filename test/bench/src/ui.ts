@@ -157,7 +157,10 @@ async function memoryRow(browser: Browser, root: string, lines: readonly string[
   const total = minutes * linesPerMinute;
   const fed = { count: 0 };
   const server = createServer((request, response) => {
-    if (request.url?.startsWith("/api/view") !== true) return servePage(root, request.url ?? "/", response);
+    const url = request.url ?? "/";
+    // Nobody is signed in, and nothing else is told.
+    if (url.startsWith("/api/") && !url.startsWith("/api/view")) return void response.writeHead(404).end();
+    if (!url.startsWith("/api/view")) return servePage(root, url, response);
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     void feed(response, lines, total, fed);
   });
