@@ -62,6 +62,7 @@ export { type ParsedObject, parsePolicyObject } from "./policy-cluster/parse-pol
 export { policyKey, policyKinds } from "./policy-cluster/policy-kinds.ts";
 export {
   type PolicyCluster,
+  type PolicyNode,
   type PolicyPod,
   policyWorldOf,
   policyWorldWith,

@@ -33,6 +33,7 @@ export interface PolicyPod {
   readonly addresses: readonly string[];
 }
 
+/** A node itself, as policies about nodes see it. */
 export interface PolicyNode {
   readonly name: string;
   readonly labels: Labels;

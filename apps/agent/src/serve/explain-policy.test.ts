@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parsePolicyParty, type WrittenExplanation } from "@cilium-ts/agent-api";
-import { createEndpoint } from "@cilium-ts/endpoint";
+import { createEndpoint, hostEndpointId } from "@cilium-ts/endpoint";
 import { reservedLabels, reservedPeers } from "@cilium-ts/identity";
 import { Labels, Selector } from "@cilium-ts/labels";
 import { PolicyEngine, type PolicyMode, protocols, type Rule, type RuleSection } from "@cilium-ts/policy";
@@ -213,3 +213,32 @@ for (const [from, to, status, problem] of [
     assert.match("error" in answer ? answer.error : "", problem);
   });
 }
+
+test("the node itself is asked by its own policies, and seen by others as the host", () => {
+  const { labels: _, ...row } = createEndpoint({ ...hostRow, id: hostEndpointId, identity: 1 }, 0);
+  const labels = ["k8s:zone=a", "reserved:host"];
+  const closed: Rule = {
+    policy: { kind: "CiliumClusterwideNetworkPolicy", namespace: "", name: "nodes", uid: "", labels: [] },
+    ofNodes: true,
+    endpointSelector: Selector.of({ matchLabels: { zone: "a" } }),
+    ...{ ingress: [{ path: "ingress[0]", peers: [] }], ingressDeny: [], egress: [], egressDeny: [] },
+    enableDefaultDeny: { ingress: true, egress: false },
+  };
+  const options = optionsOf([closed]);
+  const withNode: ExplainOptions = {
+    ...options,
+    world: { ...options.world, hostFirewall: true },
+    sources: { ...options.sources, endpoints: () => [{ ...row, labels }] },
+  };
+  const { to, verdict, ingress: into } = explained(withNode, "app=client", "host", 22);
+  assert.deepEqual([to, verdict], [{ identity: 1, labels, endpoint: hostEndpointId }, "dropped"]);
+  assert.match(into.reason, /^traffic from .* on 22\/TCP is dropped at reserved:host: no ingress rule of the one policy that selects it/);
+  assert.deepEqual((into.remedy as { spec?: { nodeSelector?: unknown } } | undefined)?.spec?.nodeSelector, {
+    matchLabels: { "k8s:zone": "a" },
+  });
+});
+
+const hostRow = {
+  ...{ containerId: "", containerIfname: "", podNamespace: "", podName: "" },
+  ...{ ifindex: 0, hostDeviceName: "", mac: "", hostMac: "" },
+};

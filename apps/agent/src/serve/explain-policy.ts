@@ -7,7 +7,7 @@ import { families, findParty, type NodeParty, type PartySources, partyShape } fr
 export interface ExplainOptions {
   readonly engine: PolicyEngine;
   readonly sources: PartySources;
-  readonly world: Pick<PolicyWorld, "allowLocalhost" | "clusterName">;
+  readonly world: Pick<PolicyWorld, "allowLocalhost" | "clusterName" | "hostFirewall">;
   /** All rules in force. */
   rules(): readonly Rule[];
   cidrGroups(): readonly CidrGroup[];

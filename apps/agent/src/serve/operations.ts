@@ -259,15 +259,15 @@ function nodesOf({ node, options, pool }: OperationsOptions): Awaited<ReturnType
 }
 
 function explainOptions({ node, options, datapath }: OperationsOptions): ExplainOptions {
-  const { engine, directory, endpoints, ipcache, remoteEndpoints, updates } = node;
+  const { engine, directory, ipcache, remoteEndpoints, updates } = node;
   return {
     engine,
-    world: { allowLocalhost: options.allowLocalhost !== "policy", clusterName: options.clusterName },
+    world: { allowLocalhost: options.allowLocalhost !== "policy", clusterName: options.clusterName, hostFirewall: options.hostFirewall },
     rules: () => updates.rules(),
     cidrGroups: () => updates.cidrGroups(),
     services: () => updates.services(),
     sources: {
-      endpoints: () => endpoints.index.rows(),
+      endpoints: () => rowsOfAll(node),
       endpointsOf: (id) => rowsOf(node, id),
       identityOfRemotePod: (namespace, name) => remoteEndpoints.identityOf(namespace, name),
       identities: () => directory.all(),

@@ -1,5 +1,5 @@
 import { type PolicyParty, type Refusal, refused } from "@cilium-ts/agent-api";
-import type { EndpointRow } from "@cilium-ts/endpoint";
+import { type EndpointRow, hostEndpointId } from "@cilium-ts/endpoint";
 import { cidrLabels, identityScope, reservedIdentities, reservedIdentityByName, reservedName } from "@cilium-ts/identity";
 import { Labels } from "@cilium-ts/labels";
 import { type Family, parseAddress } from "@cilium-ts/net";
@@ -56,9 +56,9 @@ export function findParty(sources: PartySources, party: PolicyParty, what: strin
 
 export function partyShape({ identity, labels, row, address, remotePod }: NodeParty): ExplainedParty {
   if (remotePod !== undefined) return { identity, labels: labels.format(), pod: remotePod };
-  const workload =
-    row === undefined ? { ...(address !== undefined && { address }) } : { endpoint: row.id, pod: `${row.podNamespace}/${row.podName}` };
-  return { identity, labels: labels.format(), ...workload };
+  if (row === undefined) return { identity, labels: labels.format(), ...(address !== undefined && { address }) };
+  const pod = row.id === hostEndpointId ? {} : { pod: `${row.podNamespace}/${row.podName}` };
+  return { identity, labels: labels.format(), endpoint: row.id, ...pod };
 }
 
 function remoteParty(sources: PartySources, { id }: Extract<PolicyParty, { kind: "endpoint" }>): NodeParty | undefined {
@@ -103,14 +103,15 @@ function labelledParty(sources: PartySources, wanted: readonly string[], what: s
 function endpointParty(sources: PartySources, row: EndpointRow | undefined): NodeParty | undefined {
   if (row === undefined) return undefined;
   const labels = Labels.parse(row.labels);
+  const isNode = row.id === hostEndpointId;
   return {
     identity: row.identity,
     labels,
-    packetLabels: labels,
+    packetLabels: (isNode ? sources.labelsOf(row.identity) : undefined) ?? labels,
     namedPorts: sources.namedPortsOf(row),
     row,
     hasPolicy: true,
-    text: `${row.podNamespace}/${row.podName}`,
+    text: isNode ? "reserved:host" : `${row.podNamespace}/${row.podName}`,
   };
 }
 

@@ -1,12 +1,12 @@
 import { UsageError } from "@cilium-ts/command-line";
 import { cidrLabels, reservedIdentityByName, reservedLabels } from "@cilium-ts/identity";
-import type { PolicyCluster, PolicyPod } from "@cilium-ts/kubernetes";
+import type { PolicyCluster, PolicyNode, PolicyPod } from "@cilium-ts/kubernetes";
 import { Labels } from "@cilium-ts/labels";
 import { formatAddress, parseAddress } from "@cilium-ts/net";
 import type { ExplainedParty, Party } from "@cilium-ts/policy-advice";
 
 export const partyHelp =
-  "NAMESPACE/POD, labels (app=web,k8s:io.kubernetes.pod.namespace=shop), a reserved name (world, host) or an address";
+  "NAMESPACE/POD, labels (app=web,k8s:io.kubernetes.pod.namespace=shop), a reserved name (world, host), the name of a node or an address";
 
 /** One end of a connection, as the cluster's objects know it. */
 export interface ClusterParty extends Party {
@@ -24,6 +24,8 @@ export function findParty(cluster: PolicyCluster, text: string, flag: string): C
     if (pod === undefined) throw new UsageError(`${flag}: there is no pod ${text}${podHint(cluster, namespace)}`);
     return podParty(pod);
   }
+  const node = cluster.nodes.find(({ name }) => name === text);
+  if (node !== undefined) return nodeParty(cluster, node);
   const identity = reservedIdentityByName(text);
   const labels = identity === undefined ? undefined : reservedLabels(identity);
   if (identity === undefined || labels === undefined) throw new UsageError(`${flag} ${JSON.stringify(text)} is none of: ${partyHelp}`);
@@ -43,6 +45,14 @@ function podParty({ namespace, name, labels, namedPorts }: PolicyPod): ClusterPa
   return { labels, packetLabels: labels, namedPorts, hasPolicy: true, text: pod, shape: { identity: 0, labels: labels.format(), pod } };
 }
 
+/** Others see a remote node; its own policies see its labels, where it has a firewall. */
+function nodeParty({ settings }: PolicyCluster, { name, labels }: PolicyNode): ClusterParty {
+  const packetLabels = Labels.parse(["reserved:remote-node"]);
+  const hasPolicy = settings.hostFirewall === true;
+  const shape = { identity: 0, labels: (hasPolicy ? labels : packetLabels).format() };
+  return { labels: hasPolicy ? labels : packetLabels, packetLabels, namedPorts: [], hasPolicy, text: `node ${name}`, shape };
+}
+
 function labelledParty({ pods }: PolicyCluster, text: string, flag: string): ClusterParty {
   const wanted = text.split(",").map((label) => label.trim());
   const found = pods.filter(({ labels }) => {
@@ -60,9 +70,12 @@ function labelledParty({ pods }: PolicyCluster, text: string, flag: string): Clu
 }
 
 /** Of a pod, of a node, or outside the cluster. */
-function addressParty({ pods, nodeAddresses, settings }: PolicyCluster, text: string): ClusterParty {
+function addressParty(cluster: PolicyCluster, text: string): ClusterParty {
+  const { pods, nodes, nodeAddresses, settings } = cluster;
   const pod = pods.find(({ addresses }) => addresses.includes(text));
   if (pod !== undefined) return podParty(pod);
+  const node = nodes.find(({ addresses }) => addresses.includes(text));
+  if (node !== undefined && settings.hostFirewall === true) return nodeParty(cluster, node);
   const bytes = parseAddress(text);
   const ofNode = nodeAddresses.includes(text) || bytes === undefined;
   const labels = ofNode

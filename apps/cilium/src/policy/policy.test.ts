@@ -19,8 +19,11 @@ let cluster: TestCluster;
 before(async () => {
   cluster = await TestCluster.start(join(folder, "kubeconfig"), writeFileSync);
   await cluster.create("namespaces", { metadata: { name: "shop" } });
-  await cluster.create("configMaps", { metadata: { namespace: "kube-system", name: "cilium-config" }, data: { "cluster-name": "east" } });
-  await cluster.create("nodes", { metadata: { name: "node1" }, spec: { podCIDR: "10.0.1.0/24" } });
+  await cluster.create("configMaps", {
+    metadata: { namespace: "kube-system", name: "cilium-config" },
+    data: { "cluster-name": "east", "enable-host-firewall": "true" },
+  });
+  await cluster.create("nodes", { metadata: { name: "node1", labels: { zone: "a" } }, spec: { podCIDR: "10.0.1.0/24" } });
   for (const [name, ip] of [
     ["web", "10.0.1.2"],
     ["db", "10.0.1.3"],
@@ -77,6 +80,15 @@ test("explain says which rule decides, and what would let a dropped packet throu
   const remedy = await cluster.cilium("policy explain --from 192.0.2.7 --to shop/db --port 80 --remedy");
   assert.deepEqual(parse(remedy.out).spec.ingress[0].fromCIDRSet, [{ cidr: "192.0.2.7/32" }]);
   assert.match((await cluster.cilium("policy explain --from host --to shop/db --port 53/UDP")).out, /^Verdict: allowed/);
+});
+
+test("explain knows nodes by name, and the policies about them", async () => {
+  const spec = { nodeSelector: { matchLabels: { zone: "a" } }, ingress: [{ fromEntities: ["health"] }] };
+  await cluster.create("ciliumClusterwideNetworkPolicies", { metadata: { name: "nodes" }, spec });
+  const { out } = await cluster.cilium("policy explain --from shop/web --to node1 --port 22");
+  assert.match(out, /dropped at node node1: no ingress rule of the one policy that selects it allows it/);
+  const { out: outward } = await cluster.cilium("policy explain --from node1 --to shop/web --port 80");
+  assert.match(outward, /everything is allowed at node node1/);
 });
 
 test("explain says what is wrong with a question", async () => {

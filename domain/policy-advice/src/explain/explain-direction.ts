@@ -18,7 +18,7 @@ import type {
   PolicyExplanation,
   PolicyVerdict,
 } from "./explained.ts";
-import { type DirectionQuestion, type Party, policyText, whatWouldChange } from "./policy-changes.ts";
+import { type DirectionQuestion, type Party, packetEnd, policyText, whatWouldChange } from "./policy-changes.ts";
 
 /** What is enforced now, which the explanation is about. */
 export interface InForce {
@@ -86,9 +86,8 @@ function explainDirection(
 
 function wouldBeInForce(question: DirectionQuestion, world: PolicyWorld, selecting: readonly Rule[]): InForce {
   const { self, peer, direction, protocol, port } = question;
-  const end = ({ packetLabels: labels, namedPorts }: Party) => ({ labels, namedPorts });
   const [from, to] = direction === "egress" ? [self, peer] : [peer, self];
-  const decision = explainPacket({ from: end(from), to: end(to), protocol, port }, world)[direction];
+  const decision = explainPacket({ from: packetEnd(from), to: packetEnd(to), protocol, port }, world)[direction];
   const enforced = world.mode === "always" || self.labels.has("reserved", "init") || (world.mode === "default" && selecting.length > 0);
   return { enforced, decision: decision ?? { verdict: "allowed", audited: false, match: matchTypes.none, origins: [] } };
 }

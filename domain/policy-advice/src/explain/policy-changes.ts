@@ -3,9 +3,11 @@ import {
   type Direction,
   type DirectionExplanation,
   explainPacket,
+  isHost,
   type NamedPort,
   type NearMiss,
   type Opinion,
+  type PacketEnd,
   type PolicyWorld,
   type PortMatch,
   protocols,
@@ -19,10 +21,15 @@ export interface Party {
   /** By these a packet is explained: an address outside the cluster is told from the rest of its prefix. */
   readonly packetLabels: Labels;
   readonly namedPorts: readonly NamedPort[];
-  /** Workloads have policies; nodes and the world do not. */
+  /** Workloads have policies, and nodes with a firewall; the world does not. */
   readonly hasPolicy: boolean;
   /** For sentences: `default/web`, `reserved:world`. */
   readonly text: string;
+}
+
+/** What of a party a packet shows. A node is one thing to its own policies, and another to those of others. */
+export function packetEnd({ labels, packetLabels, namedPorts }: Party): PacketEnd {
+  return { labels: packetLabels, namedPorts, ...(isHost(labels) && { asSubject: labels }) };
 }
 
 /** One direction of a connection: the policies of `self` about `peer`. */
@@ -92,10 +99,7 @@ export function policyText({ kind, namespace, name }: ExplainedPolicy): string {
 
 function ask({ self, peer, direction, protocol, port }: DirectionQuestion, world: PolicyWorld): DirectionExplanation | undefined {
   const [from, to] = direction === "egress" ? [self, peer] : [peer, self];
-  const end = ({ packetLabels, namedPorts }: Party): { labels: Party["labels"]; namedPorts: Party["namedPorts"] } => {
-    return { labels: packetLabels, namedPorts };
-  };
-  return explainPacket({ from: end(from), to: end(to), protocol, port }, world)[direction];
+  return explainPacket({ from: packetEnd(from), to: packetEnd(to), protocol, port }, world)[direction];
 }
 
 /** The policies whose removal alone would turn the verdict. */
