@@ -145,6 +145,15 @@ test("free rows of the endpoints map are no endpoints", () => {
   ]);
 });
 
+test("the node itself is an endpoint while it is judged", () => {
+  const row = (set: string): string => `00000000 01000000 ${set} ff3f 0100 000000000000 000000000000 00000000 ${"00".repeat(16)}`;
+  const ids = (set: string): unknown =>
+    inspectionOf("endpoints", [["ff3f0000", row(set)]])
+      .endpoints()
+      .map(({ id, identity, policySet, ingressEnforced }) => [id, identity, policySet, ingressEnforced]);
+  assert.deepEqual([ids("07000000"), ids("00000000")], [[[16_383, 1, 7, true]], []]);
+});
+
 test("local addresses are those of endpoints and of the host", () => {
   const rows = inspectionOf("localAddresses", [
     [`0a000105${"00".repeat(12)} 04 000000`, "0b000000 00000000"],

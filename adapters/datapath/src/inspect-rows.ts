@@ -2,6 +2,7 @@ import { formatAddress, formatMac } from "@cilium-ts/net";
 import {
   endpointCodec,
   endpointFlags,
+  endpointId,
   localAddressCodec,
   localAddressFlags,
   localAddressKeyCodec,
@@ -83,11 +84,11 @@ export interface InspectedMetric {
 const bitsBeforeProtocol = 72;
 const protocolBits = 8;
 
-/** A dump of map "endpoints"; free rows are passed over. */
+/** A dump of map "endpoints"; free rows are passed over. The node itself has one without a device, where it is judged. */
 export function decodeEndpoints(dump: MapDump): InspectedEndpoint[] {
   const rows = decodeRows(dump, u32Codec, endpointCodec, (_, row) => row);
   return rows
-    .filter(({ ifindex }) => ifindex !== 0)
+    .filter(({ id, ifindex, policySet }) => ifindex !== 0 || (id === endpointId.host && policySet !== 0))
     .map((row) => ({
       id: row.id,
       ifindex: row.ifindex,
