@@ -148,7 +148,7 @@ test("free rows of the endpoints map are no endpoints", () => {
 test("the node itself is an endpoint while it is judged", () => {
   const row = (set: string): string => `00000000 01000000 ${set} ff3f 0100 000000000000 000000000000 00000000 ${"00".repeat(16)}`;
   const ids = (set: string): unknown =>
-    inspectionOf("endpoints", [["ff3f0000", row(set)]])
+    inspectionOf("endpoints", [["0a000000", row(set)]])
       .endpoints()
       .map(({ id, identity, policySet, ingressEnforced }) => [id, identity, policySet, ingressEnforced]);
   assert.deepEqual([ids("07000000"), ids("00000000")], [[[16_383, 1, 7, true]], []]);
