@@ -132,16 +132,23 @@ static __always_inline int nat_enter(const struct packet *p, const struct nat_en
 }
 
 /* Takes becomes->port for the connection that the packet opens, if nobody holds it. */
-CHECKED_ONCE int nat_take(const struct packet *p, const struct nat_entry *becomes, __u32 now, const __u8 family)
+static __always_inline int nat_take(const struct packet *p, const struct nat_entry *becomes, __u32 now, const __u8 family)
 {
-	const struct nat_entry *holder;
+	const struct nat_entry *holder = nat_holder(p, becomes, family);
 
-	if (!p || !becomes)
-		return -EEXIST;
-	holder = nat_holder(p, becomes, family);
 	if (holder && nat_holds(p, holder, now, family))
 		return -EEXIST;
 	return nat_enter(p, becomes, holder, family);
+}
+
+CHECKED_ONCE int nat_take4(const struct packet *p, const struct nat_entry *becomes, __u32 now)
+{
+	return p && becomes ? nat_take(p, becomes, now, 4) : -EEXIST;
+}
+
+CHECKED_ONCE int nat_take6(const struct packet *p, const struct nat_entry *becomes, __u32 now)
+{
+	return p && becomes ? nat_take(p, becomes, now, 6) : -EEXIST;
 }
 
 /* Finds the packet's connection a port of the node's. becomes->address is set. */
@@ -153,7 +160,7 @@ static __always_inline fault nat_allocate(const struct packet *p, struct nat_ent
 		/* The checksum of SCTP is not one that can be corrected: its ports stay. */
 		becomes->port = p->protocol == IPPROTO_SCTP ? p->source_port :
 							      bpf_htons(NAT_PORT_MIN + (start + try) % (NAT_PORT_MAX - NAT_PORT_MIN + 1));
-		if (!nat_take(p, becomes, now, family))
+		if (!(family == 4 ? nat_take4(p, becomes, now) : nat_take6(p, becomes, now)))
 			return 0;
 	}
 	return FAULT(DROP_NO_MAPPING_FOR_NAT_MASQUERADE);

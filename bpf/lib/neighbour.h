@@ -22,12 +22,9 @@ enum nd_flags {
 	ND_OVERRIDE = 0x20,
 };
 
-enum neighbour_action {
-	NEIGHBOUR_NOT = 0, /* Something else: go on. */
-	NEIGHBOUR_PASS = 1,
-	NEIGHBOUR_ANSWER = 2,
-	NEIGHBOUR_DROP = 3,
-};
+/* Beside a fault: what becomes of a message about the link. 0: it is something else. */
+#define NEIGHBOUR_PASS 1
+#define NEIGHBOUR_ANSWER 2
 
 struct arp_ipv4 {
 	__be16 hardware;
@@ -63,7 +60,7 @@ struct nd_advertisement {
 };
 
 /* ARP of a pod: answered, dropped as somebody else's, or left to the node's stack, which may have asked. */
-CHECKED_ONCE int arp_from_pod(struct __sk_buff *skb, const struct endpoint *ep, fault *problem)
+CHECKED_ONCE fault arp_from_pod(struct __sk_buff *skb, const struct endpoint *ep)
 {
 	struct {
 		struct ethhdr ethernet;
@@ -72,23 +69,17 @@ CHECKED_ONCE int arp_from_pod(struct __sk_buff *skb, const struct endpoint *ep, 
 	__u8 target_ip[4];
 	__u32 sender, target;
 
-	if (!ep || !problem)
-		return NEIGHBOUR_DROP;
-	if (bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame))) {
-		*problem = FAULT(DROP_INVALID_PACKET_DROPPED);
-		return NEIGHBOUR_DROP;
-	}
+	if (!ep)
+		return FAULT(DROP_EP_NOT_READY);
+	if (bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame)))
+		return FAULT(DROP_INVALID_PACKET_DROPPED);
 	__builtin_memcpy(&sender, frame.arp.sender_ip, sizeof(sender));
 	__builtin_memcpy(&target, frame.arp.target_ip, sizeof(target));
 	if (frame.arp.hardware != bpf_htons(ARP_ETHERNET) || frame.arp.protocol != bpf_htons(ETH_P_IP) ||
-	    frame.arp.hardware_length != 6 || frame.arp.protocol_length != 4) {
-		*problem = FAULT(DROP_INVALID_PACKET_DROPPED);
-		return NEIGHBOUR_DROP;
-	}
-	if (sender && sender != ep->ipv4) {
-		*problem = FAULT(DROP_INVALID_SOURCE_IP);
-		return NEIGHBOUR_DROP;
-	}
+	    frame.arp.hardware_length != 6 || frame.arp.protocol_length != 4)
+		return FAULT(DROP_INVALID_PACKET_DROPPED);
+	if (sender && sender != ep->ipv4)
+		return FAULT(DROP_INVALID_SOURCE_IP);
 	/* A probe (no sender) asks whether an address is free: an answer would say no. */
 	if (frame.arp.operation != bpf_htons(ARP_REQUEST) || !sender || target == ep->ipv4)
 		return NEIGHBOUR_PASS;
@@ -101,10 +92,8 @@ CHECKED_ONCE int arp_from_pod(struct __sk_buff *skb, const struct endpoint *ep, 
 	__builtin_memcpy(frame.arp.target_ip, frame.arp.sender_ip, sizeof(target_ip));
 	__builtin_memcpy(frame.arp.sender_mac, ep->host_mac, ETH_ALEN);
 	__builtin_memcpy(frame.arp.sender_ip, target_ip, sizeof(target_ip));
-	if (bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), 0)) {
-		*problem = FAULT(DROP_ERROR_WRITING_TO_PACKET);
-		return NEIGHBOUR_DROP;
-	}
+	if (bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), 0))
+		return FAULT(DROP_ERROR_WRITING_TO_PACKET);
 	return NEIGHBOUR_ANSWER;
 }
 
@@ -191,27 +180,24 @@ static __always_inline bool is_link_message(const struct packet *p)
 }
 
 /* A pod's link message. Its source is the pod's, link-local or unspecified: the caller has seen to it. */
-CHECKED_ONCE int nd_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const struct packet *p, fault *problem)
+CHECKED_ONCE fault nd_from_pod(struct __sk_buff *skb, const struct endpoint *ep, const struct packet *p)
 {
 	struct address target = {};
+	fault problem;
 	__u8 type;
 
-	if (!ep || !p || !problem)
-		return NEIGHBOUR_DROP;
+	if (!ep || !p)
+		return FAULT(DROP_EP_NOT_READY);
 	type = bpf_ntohs(p->policy_port);
-	if (type == ICMP6_ROUTER_ADVERTISEMENT || type == ICMP6_REDIRECT) {
-		*problem = FAULT(DROP_FORBIDDEN_ICMPV6_MESSAGE);
-		return NEIGHBOUR_DROP;
-	}
+	if (type == ICMP6_ROUTER_ADVERTISEMENT || type == ICMP6_REDIRECT)
+		return FAULT(DROP_FORBIDDEN_ICMPV6_MESSAGE);
 	if (type != ICMP6_NEIGHBOUR_SOLICITATION)
 		return NEIGHBOUR_PASS;
-	if (bpf_skb_load_bytes(skb, p->l4_offset + sizeof(struct icmp_start), &target, sizeof(target))) {
-		*problem = FAULT(DROP_CT_TRUNCATED_OR_INVALID_HEADER);
-		return NEIGHBOUR_DROP;
-	}
+	if (bpf_skb_load_bytes(skb, p->l4_offset + sizeof(struct icmp_start), &target, sizeof(target)))
+		return FAULT(DROP_CT_TRUNCATED_OR_INVALID_HEADER);
 	/* Duplicate address detection (no source) asks whether an address is free: an answer would say no. */
 	if (!(p->source.half[0] | p->source.half[1]) || endpoint_has(ep, &target, 6))
 		return NEIGHBOUR_PASS;
-	*problem = nd_answer(skb, ep, &target);
-	return *problem ? NEIGHBOUR_DROP : NEIGHBOUR_ANSWER;
+	problem = nd_answer(skb, ep, &target);
+	return problem ? problem : NEIGHBOUR_ANSWER;
 }

@@ -59,16 +59,16 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 	return bpf_redirect_peer(to->ifindex, 0);
 }
 
-static __always_inline int pass_neighbour(struct __sk_buff *skb, const struct endpoint *ep, int action, fault problem)
+static __always_inline int pass_neighbour(struct __sk_buff *skb, const struct endpoint *ep, fault answer)
 {
-	if (action == NEIGHBOUR_DROP)
-		return drop_at(skb, ep, METRICS_EGRESS, problem);
+	if (answer > NEIGHBOUR_ANSWER)
+		return drop_at(skb, ep, METRICS_EGRESS, answer);
 	count_forward(skb, METRICS_EGRESS);
-	return action == NEIGHBOUR_ANSWER ? bpf_redirect(skb->ifindex, 0) : TC_ACT_OK;
+	return answer == NEIGHBOUR_ANSWER ? bpf_redirect(skb->ifindex, 0) : TC_ACT_OK;
 }
 
-/* Everything up to the verdict on an IP packet of a pod. NEIGHBOUR_NOT in *action unless the packet is a link message. */
-static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet *p, struct flow *f, int *action, const __u8 family)
+/* Everything up to the verdict on an IP packet of a pod. `*link` says what becomes of it where it is a message about the link. */
+static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet *p, struct flow *f, fault *link, const __u8 family)
 {
 	bool own;
 	fault problem = parse_ip(skb, p, family);
@@ -82,8 +82,8 @@ static __always_inline fault judge_from_pod(struct __sk_buff *skb, struct packet
 	if (unlikely(problem))
 		return problem;
 	if (family == 6 && unlikely(is_link_message(p))) {
-		*action = nd_from_pod(skb, f->from, p, &problem);
-		return problem;
+		*link = nd_from_pod(skb, f->from, p);
+		return 0;
 	}
 	if (unlikely(!own))
 		return FAULT(DROP_INVALID_SOURCE_IP);
@@ -105,11 +105,11 @@ static __always_inline int ip_from_pod(struct __sk_buff *skb, const struct endpo
 {
 	struct packet p = {};
 	struct flow f = { .from = ep, .outbound = true };
-	int action = NEIGHBOUR_NOT;
-	fault problem = judge_from_pod(skb, &p, &f, &action, family);
+	fault link = 0;
+	fault problem = judge_from_pod(skb, &p, &f, &link, family);
 
-	if (unlikely(action != NEIGHBOUR_NOT))
-		return pass_neighbour(skb, ep, action, problem);
+	if (unlikely(link))
+		return pass_neighbour(skb, ep, link);
 	if (unlikely(problem))
 		return drop_flow(skb, &f, problem, family);
 	return deliver(skb, &p, &f, family);
@@ -120,8 +120,6 @@ SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
 	const struct endpoint *ep = endpoint_by_device(skb->ifindex);
-	fault problem = 0;
-	int action;
 
 	if (unlikely(!ep))
 		return drop_at(skb, NULL, METRICS_EGRESS, FAULT(DROP_EP_NOT_READY));
@@ -133,8 +131,7 @@ int from_pod(struct __sk_buff *skb)
 	case bpf_htons(ETH_P_IPV6):
 		return ip_from_pod(skb, ep, 6);
 	case bpf_htons(ETH_P_ARP):
-		action = arp_from_pod(skb, ep, &problem);
-		return pass_neighbour(skb, ep, action, problem);
+		return pass_neighbour(skb, ep, arp_from_pod(skb, ep));
 	}
 	return drop_at(skb, ep, METRICS_EGRESS, FAULT(DROP_UNSUPPORTED_L2_PROTOCOL));
 }
