@@ -23,7 +23,7 @@ const linkerFlags = ["-Wl,--wrap=stderr", "-Wl,--exclude-libs,ALL", "-Wl,-z,now"
  * compiler or the headers are others than last time, and replaced in one step. Throws with everything the compiler said.
  */
 export async function buildAddon(options: BuildAddonOptions = {}): Promise<void> {
-  const { directory = join(repositoryRoot, "adapters/kernel"), onBuilt = console.log } = options;
+  const { directory = join(repositoryRoot, "adapters/kernel"), onBuilt = console.error } = options;
   const includeDirectory = join(repositoryRoot, `node_modules/node-linux-${process.arch}/include/node`);
   const sources = (await readdir(join(directory, "native"))).filter((name) => /\.[ch]$/.test(name)).sort();
   const fingerprint = await hashInputs(directory, includeDirectory, sources);

@@ -19,7 +19,7 @@ export interface BuildBpfOptions {
  * Each object is replaced in one step, so a reader never sees half of one. Throws with everything the compiler said about every failing program.
  */
 export async function buildBpf(options: BuildBpfOptions = {}): Promise<void> {
-  const { directory = join(repositoryRoot, "bpf"), onBuilt = console.log } = options;
+  const { directory = join(repositoryRoot, "bpf"), onBuilt = console.error } = options;
   const programs = (await readdir(join(directory, "programs")).catch(() => [])).filter((name) => name.endsWith(".c")).sort();
   const clang = await findClang();
   const fingerprint = await hashInputs(directory, clang);
