@@ -14,8 +14,9 @@ import { FakeNetworks } from "@cilium-ts/netlink/testing";
 import { createObserverClients, flowpb } from "@cilium-ts/observer";
 import { systemClock } from "@cilium-ts/std";
 import { eventually } from "@cilium-ts/testing";
-import { runAgent, type World } from "./agent.ts";
+import { runAgent } from "./agent.ts";
 import { parseSettings } from "./settings.ts";
+import type { World } from "./world.ts";
 
 const { signal } = new AbortController();
 

@@ -1,13 +1,11 @@
 import type { AgentOperations } from "@cilium-ts/agent-api";
-import { type Datapath, type DatapathObjects, readEvents } from "@cilium-ts/datapath";
+import { type Datapath, readEvents } from "@cilium-ts/datapath";
 import { LostEventSource } from "@cilium-ts/flow";
 import type { Kernel } from "@cilium-ts/kernel";
 import type { KubernetesClient, KubernetesObject } from "@cilium-ts/kubernetes";
-import type { Log } from "@cilium-ts/log";
 import { formatAddress, formatPrefix } from "@cilium-ts/net";
-import type { Netlink } from "@cilium-ts/netlink";
 import type { Table, Target } from "@cilium-ts/state";
-import { type Clock, errorMessage, TaskGroup } from "@cilium-ts/std";
+import { errorMessage, TaskGroup } from "@cilium-ts/std";
 import { LocalNode } from "./cluster/local-node.ts";
 import { CniHandler } from "./cni/cni-handler.ts";
 import type { Routers } from "./cni/cni-result.ts";
@@ -17,7 +15,7 @@ import type { NodeDns } from "./dns/node-dns.ts";
 import { knownNames, openNodeDns } from "./dns/open-node-dns.ts";
 import { NodeHealth, type NodeHealthOptions } from "./health/node-health.ts";
 import { guardedParts, openGuard } from "./host-firewall-guard/open-guard.ts";
-import { type NodeHubble, type NodeHubbleOptions, startNodeHubble } from "./hubble/node-hubble.ts";
+import { startNodeHubble } from "./hubble/node-hubble.ts";
 import { followPools } from "./ipam/follow-pools.ts";
 import { MultiPool } from "./ipam/multi-pool.ts";
 import type { NodePool } from "./ipam/node-pool.ts";
@@ -30,28 +28,13 @@ import { type NodeNetwork, openNodeNetwork } from "./network/open-node-network.t
 import { createNode, type Node } from "./node.ts";
 import { Readiness } from "./readiness.ts";
 import { requireTcx } from "./require-tcx.ts";
-import { type ApiDoor, openApiDoor } from "./serve/api-door.ts";
+import { openApiDoor } from "./serve/api-door.ts";
 import { createOperations } from "./serve/operations.ts";
 import { openOutside } from "./serve/outside.ts";
 import type { AgentOptions } from "./settings.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 import { agentVersion } from "./version.ts";
-
-/** What the agent takes from outside; tests bring their own. */
-export interface World {
-  readonly kernel: Kernel;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly objects: DatapathObjects;
-  /** Of the namespace at the path, or of our own. */
-  openNetlink(options?: { readonly namespacePath: string }): Netlink;
-  /** The API server. */
-  openClient(): Promise<KubernetesClient>;
-  /** Where the agent's API is asked; the settings' unix socket when absent. */
-  openApiDoor?(): Promise<ApiDoor>;
-  /** The node's Hubble server; on the settings' sockets when absent. */
-  startHubble?(options: NodeHubbleOptions): Promise<NodeHubble>;
-}
+import type { World } from "./world.ts";
 
 const sweepMs = 10_000;
 const expireMs = 60_000;

@@ -4,9 +4,10 @@ import { emptyDatapathObjects } from "@cilium-ts/datapath/testing";
 import { openFakeKernel } from "@cilium-ts/kernel/testing";
 import { openFakeNetlink } from "@cilium-ts/netlink/testing";
 import { systemClock } from "@cilium-ts/std";
-import { runAgent, type World } from "./agent.ts";
+import { runAgent } from "./agent.ts";
 import { requireTcx } from "./require-tcx.ts";
 import { parseSettings } from "./settings.ts";
+import type { World } from "./world.ts";
 
 const rows: ReadonlyArray<readonly [release: string, enough: boolean]> = [
   ["5.15.0-91-generic", false],

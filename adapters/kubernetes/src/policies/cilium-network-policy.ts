@@ -10,7 +10,8 @@ import {
   parsePolicyLabels,
   readPolicyObject,
 } from "./policy-object.ts";
-import { parseSection, type SectionContext, sectionNames } from "./rule-section.ts";
+import { parseSection } from "./rule-section.ts";
+import { type SectionContext, sectionNames } from "./section-context.ts";
 import { inNamespace } from "./selector-scope.ts";
 
 export interface NetworkPolicyOptions {

@@ -2,7 +2,7 @@ import { icmpTypeByName, type Layer7, type PortGroup, type PortMatch, type Proto
 import { parseLayer7 } from "./layer7-rules.ts";
 import { describe, type FieldReader, type Fields, joinPath } from "./object-fields.ts";
 import { isPresent } from "./policy-object.ts";
-import type { SectionName } from "./rule-section.ts";
+import type { SectionName } from "./section-context.ts";
 
 /** Of one list of ports, and of one list of ICMP fields. */
 const portCountMax = 40;

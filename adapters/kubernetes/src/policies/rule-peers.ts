@@ -6,7 +6,7 @@ import { parseLabelSelector } from "./label-selector.ts";
 import { parseNameRule } from "./layer7-rules.ts";
 import { type FieldReader, joinPath } from "./object-fields.ts";
 import { isPresent } from "./policy-object.ts";
-import type { SectionContext } from "./rule-section.ts";
+import type { SectionContext } from "./section-context.ts";
 import { scopePeer } from "./selector-scope.ts";
 
 /** What follows `from` or `to` in the name of a field. */

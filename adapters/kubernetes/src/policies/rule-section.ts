@@ -1,19 +1,12 @@
 import type { Selector } from "@cilium-ts/labels";
 import type { Peer, RuleSection } from "@cilium-ts/policy";
 import { parseLabelSelector } from "./label-selector.ts";
-import { type FieldReader, type Fields, joinPath } from "./object-fields.ts";
+import { type Fields, joinPath } from "./object-fields.ts";
 import { isPresent } from "./policy-object.ts";
 import { parseIcmps, parseToPorts } from "./port-rules.ts";
 import { type PeerKind, parsePeer } from "./rule-peers.ts";
-import { type SelectorScope, scopePeer } from "./selector-scope.ts";
-
-export const sectionNames = ["ingress", "ingressDeny", "egress", "egressDeny"] as const;
-export type SectionName = (typeof sectionNames)[number];
-
-export interface SectionContext extends SelectorScope {
-  readonly reader: FieldReader;
-  readonly nodeSelectorLabels: boolean;
-}
+import type { SectionContext, SectionName } from "./section-context.ts";
+import { scopePeer } from "./selector-scope.ts";
 
 /** What stands for peers, by direction. Only one of a section may have items. */
 const peerKinds = {

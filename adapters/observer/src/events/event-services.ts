@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type AgentEventRing, EventView, nodeNameOf, wallClockOf } from "@cilium-ts/flow";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { FlowsReaderOptions } from "../flows/flows-reader.ts";
+import type { FlowsReaderOptions } from "../flows/flows-reader-options.ts";
 import { DebugEventSchema, DebugEventType } from "../gen/flow/flow_pb.js";
 import type { GetAgentEventsResponseSchema, GetDebugEventsResponseSchema, Observer } from "../gen/observer/observer_pb.js";
 import { agentEventMessage } from "./agent-event-message.ts";

@@ -12,7 +12,7 @@ import {
 import { FlowEncoder } from "../encoding/flow-encoder.ts";
 import type { FlowHistory, HistoryBlock } from "./flow-history.ts";
 import { type FlowsQuery, isFlow } from "./flows-query.ts";
-import type { FlowSink, FlowsReaderOptions, RingStart } from "./flows-reader.ts";
+import type { FlowSink, FlowsReaderOptions, RingStart } from "./flows-reader-options.ts";
 import type { Turn } from "./turn.ts";
 
 const chunkBytes = 32_768;

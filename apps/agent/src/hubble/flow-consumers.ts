@@ -9,7 +9,7 @@ import { type DropEvent, DropEvents } from "./drop-events.ts";
 import { type HubbleTlsFiles, openHubbleTls } from "./hubble-tls.ts";
 import { NodeExporters } from "./node-exporters.ts";
 import { measureHistory } from "./node-history.ts";
-import type { NodeHubbleOptions } from "./node-hubble.ts";
+import type { NodeHubbleOptions } from "./node-hubble-options.ts";
 import { NodeMetrics } from "./node-metrics.ts";
 import { followFile } from "./watched-file.ts";
 

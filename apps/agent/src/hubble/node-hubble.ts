@@ -1,27 +1,15 @@
-import type { KubernetesClient } from "@cilium-ts/kubernetes";
-import type { Log } from "@cilium-ts/log";
 import { type HubbleServer, startHubble } from "@cilium-ts/observer";
-import type { Clock } from "@cilium-ts/std";
-import type { Node } from "../node.ts";
-import type { AgentOptions } from "../settings.ts";
 import { agentVersion } from "../version.ts";
 import { startFlowConsumers } from "./flow-consumers.ts";
 import { openHubbleTls } from "./hubble-tls.ts";
 import { startNodeHistory } from "./node-history.ts";
+import type { NodeHubbleOptions } from "./node-hubble-options.ts";
 import { NodePeers } from "./node-peers.ts";
 
 /** The node's Hubble server. */
 export interface NodeHubble extends AsyncDisposable {
   /** Of the certificates in use, milliseconds since the epoch; undefined without TLS. */
   readonly certificateExpiresMs: number | undefined;
-}
-
-export interface NodeHubbleOptions {
-  readonly node: Node;
-  readonly options: AgentOptions;
-  readonly client: KubernetesClient;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** Serves on the unix socket, and on TCP where an address was given: by mutual TLS unless that was turned off. */

@@ -2,10 +2,10 @@ import { type Datapath, type DatapathDevices, type DatapathOptions, datapathDefa
 import { parseAddress } from "@cilium-ts/net";
 import type { Netlink } from "@cilium-ts/netlink";
 import type { Target } from "@cilium-ts/state";
-import type { World } from "../agent.ts";
 import type { RemoteRoute } from "../cluster/remote-nodes.ts";
 import type { NodePool } from "../ipam/node-pool.ts";
 import type { AgentOptions } from "../settings.ts";
+import type { World } from "../world.ts";
 import { findDirectDevice } from "./direct-device.ts";
 import { applyNodeNetwork, findUplinkMtu, type PodMtu, podMtu } from "./node-network.ts";
 import { OwnRoutes } from "./own-routes.ts";
