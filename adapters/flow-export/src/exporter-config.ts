@@ -1,5 +1,6 @@
 import type { CompiledFilters } from "@cilium-ts/flow";
 import { compileJsonFilters, FieldMask } from "@cilium-ts/observer";
+import { isRecord } from "@cilium-ts/std";
 import { parse } from "yaml";
 import type { OtlpConnection } from "./otlp/otlp-transport.ts";
 
@@ -58,7 +59,7 @@ export function parseExporterConfigs(text: string): ParsedExporters {
   } catch (cause) {
     return { problems: [cause instanceof Error ? cause.message : String(cause)] };
   }
-  const list = document === null ? [] : isFields(document) ? (document.flowLogs ?? []) : undefined;
+  const list = document === null ? [] : isRecord(document) ? (document.flowLogs ?? []) : undefined;
   if (!Array.isArray(list)) return { problems: ["there is no list flowLogs"] };
   if (list.length > exporterCountMax) return { problems: [`flowLogs has ${list.length} entries; at most ${exporterCountMax} are taken`] };
   const configs: ExporterConfig[] = [];
@@ -170,7 +171,7 @@ const kinds: Readonly<Record<keyof ExporterFields, "text" | "texts" | "list" | "
 
 /** The fields, or what is wrong with one of them. */
 function readEntry(entry: unknown): ExporterFields | string {
-  if (!isFields(entry)) return "it is no mapping";
+  if (!isRecord(entry)) return "it is no mapping";
   for (const [field, value] of Object.entries(entry)) {
     const kind = kinds[field as keyof ExporterFields];
     if (kind === undefined) return `there is no field ${JSON.stringify(field)}; there are ${Object.keys(kinds).join(", ")}`;
@@ -206,8 +207,4 @@ function isOfKind(kind: keyof typeof kindTexts, value: unknown): boolean {
     case "interval":
       return typeof value === "string" || typeof value === "number";
   }
-}
-
-function isFields(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

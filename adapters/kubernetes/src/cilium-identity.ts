@@ -1,6 +1,7 @@
 import { Labels, namespaceLabelKey, parseSourcedKey } from "@cilium-ts/labels";
+import { isRecord } from "@cilium-ts/std";
 import { textMapAt } from "./fields.ts";
-import { isRecord, type KubernetesObject } from "./kubernetes-object.ts";
+import type { KubernetesObject } from "./kubernetes-object.ts";
 
 /** A number for a set of labels, the same on all nodes. */
 export interface CiliumIdentity {

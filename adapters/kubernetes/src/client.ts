@@ -1,9 +1,10 @@
+import { isRecord } from "@cilium-ts/std";
 import type { ClusterAccess } from "./access.ts";
 import type { ActingUser } from "./acting-user.ts";
 import { HttpConnection } from "./http-connection.ts";
 import { loadKubeconfig } from "./kubeconfig.ts";
 import { KubernetesError } from "./kubernetes-error.ts";
-import { asKubernetesObject, isRecord, type KubernetesList, type KubernetesObject } from "./kubernetes-object.ts";
+import { asKubernetesObject, type KubernetesList, type KubernetesObject } from "./kubernetes-object.ts";
 import { apiVersionOf, collectionPath, type ObjectName, objectPath, type Resource } from "./resource.ts";
 import { malformed, parseWatchEvent, type WatchEvent } from "./watch-event.ts";
 import { LineSplitter, LineTooLong, watchLineSizeBytesMax } from "./watch-lines.ts";

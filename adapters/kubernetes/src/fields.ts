@@ -1,5 +1,4 @@
-import { isRecord } from "./kubernetes-object.ts";
-
+import { isRecord } from "@cilium-ts/std";
 /** Reading foreign objects: whatever is not what it should be counts as absent. */
 
 export function recordAt(parent: unknown, field: string): Readonly<Record<string, unknown>> {

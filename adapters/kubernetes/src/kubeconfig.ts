@@ -1,9 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { errorMessage } from "@cilium-ts/std";
+import { errorMessage, isRecord } from "@cilium-ts/std";
 import { parse as parseYaml } from "yaml";
 import type { ClusterAccess } from "./access.ts";
-import { isRecord } from "./kubernetes-object.ts";
 
 const kubeconfigSizeBytesMax = 1024 * 1024;
 

@@ -1,5 +1,4 @@
-import { isRecord } from "./kubernetes-object.ts";
-
+import { isRecord } from "@cilium-ts/std";
 /**
  * The server said no, or could not be asked.
  *

@@ -1,3 +1,4 @@
+import { isRecord } from "@cilium-ts/std";
 /** The part that every object of the API has. */
 export interface ObjectMeta {
   readonly name?: string;
@@ -45,10 +46,6 @@ export interface ObjectReference {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Undefined when the value is no object of the API: it has no name. */

@@ -1,5 +1,6 @@
+import { isRecord } from "@cilium-ts/std";
 import { errorFromStatus, KubernetesError } from "./kubernetes-error.ts";
-import { asKubernetesObject, isRecord, type KubernetesObject } from "./kubernetes-object.ts";
+import { asKubernetesObject, type KubernetesObject } from "./kubernetes-object.ts";
 
 /** A bookmark's object has nothing but a resourceVersion: all before it has been seen. */
 export type WatchEvent =

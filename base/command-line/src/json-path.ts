@@ -1,3 +1,4 @@
+import { isRecord } from "@cilium-ts/std";
 /** kubectl's templates: text, and in braces a path, a quoted text, or `range PATH` up to `end`. */
 export type JsonPathTemplate = readonly Part[];
 
@@ -166,8 +167,4 @@ function passes({ steps, operator, value }: Extract<Step, { kind: "filter" }>, i
   if (operator === "<") return left < right;
   if (operator === "<=") return left <= right;
   return operator === ">" ? left > right : left >= right;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

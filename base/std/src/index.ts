@@ -2,6 +2,7 @@ export { type BackOff, createBackOff } from "./back-off.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { parseDuration } from "./duration.ts";
 export { errorMessage, toError } from "./errors.ts";
+export { isRecord } from "./is-record.ts";
 export {
   readSettingTexts,
   type Setting,

@@ -4,11 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { startTestServer, type TestServer } from "@cilium-ts/kubernetes-server/testing";
-import { eventually } from "@cilium-ts/testing";
+import { eventually, freePort } from "@cilium-ts/testing";
 import type { Browser, Page } from "playwright-core";
 import { BackendProcess } from "./backend-process.ts";
 import { launchChromium, Tab } from "./browser.ts";
-import { freePort } from "./free-port.ts";
 import { bigCluster, openReplay } from "./replay/open-replay.ts";
 import { ReplayHubble } from "./replay/replay-hubble.ts";
 

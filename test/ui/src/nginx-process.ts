@@ -3,8 +3,7 @@ import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { eventually } from "@cilium-ts/testing";
-import { freePort } from "./free-port.ts";
+import { eventually, freePort } from "@cilium-ts/testing";
 
 /** As a container runtime would: a file system that cannot be written but for /tmp, nothing of the host, and a user without rights. */
 const start = `set -e

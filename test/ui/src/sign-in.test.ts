@@ -3,12 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
-import { eventually } from "@cilium-ts/testing";
+import { eventually, freePort } from "@cilium-ts/testing";
 import { RunningProvider } from "@cilium-ts/ui-backend/testing";
 import type { Browser } from "playwright-core";
 import { BackendProcess } from "./backend-process.ts";
 import { launchChromium, Tab } from "./browser.ts";
-import { freePort } from "./free-port.ts";
 import { bigCluster, openReplay } from "./replay/open-replay.ts";
 import { ReplayHubble } from "./replay/replay-hubble.ts";
 

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { acceptWebSocket, encodeFrame } from "./websocket-server.ts";
 
 /** One frame to the client: a channel and what goes over it. */
 export type Frame = readonly [channel: number, text: string];
@@ -26,13 +26,11 @@ export async function startScriptedExec(answer: () => { frames: readonly Frame[]
   server.on("upgrade", (request: IncomingMessage, socket: Duplex) => {
     sockets.add(socket);
     socket.on("error", () => {}); // The client went away.
-    const { "sec-websocket-key": key = "", "sec-websocket-protocol": protocol = "", authorization = "" } = request.headers;
+    const { "sec-websocket-protocol": protocol = "", authorization = "" } = request.headers;
     requests.push({ url: request.url ?? "", protocol, authorization });
     const { frames, refuse } = answer();
     if (refuse !== undefined) return void socket.end(`HTTP/1.1 ${refuse} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-    const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-    const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${accept}`];
-    socket.write([...lines, `Sec-WebSocket-Protocol: ${protocol}`, "", ""].join("\r\n"));
+    acceptWebSocket(request, socket);
     for (const [channel, text] of frames) socket.write(encodeFrame(2, Buffer.concat([Buffer.of(channel), Buffer.from(text)])));
     socket.write(encodeFrame(8, Buffer.of(3, 232)));
     socket.on("data", () => socket.end());
@@ -47,12 +45,4 @@ export async function startScriptedExec(answer: () => { frames: readonly Frame[]
         server.close(() => resolve());
       }),
   };
-}
-
-function encodeFrame(opcode: number, payload: Buffer): Buffer {
-  const head =
-    payload.length < 126
-      ? Buffer.of(0x80 | opcode, payload.length)
-      : Buffer.of(0x80 | opcode, 126, payload.length >> 8, payload.length & 255);
-  return Buffer.concat([head, payload]);
 }

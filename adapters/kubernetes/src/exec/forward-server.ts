@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import type { Duplex } from "node:stream";
+import { acceptWebSocket, encodeFrame } from "./websocket-server.ts";
 
 export interface ScriptedForward extends AsyncDisposable {
   readonly url: string;
@@ -43,16 +43,14 @@ export async function startScriptedForward(script: ForwardScript): Promise<Scrip
     );
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex) => {
-    const { "sec-websocket-key": key = "", "sec-websocket-protocol": protocol = "", authorization = "" } = request.headers;
+    const { "sec-websocket-protocol": protocol = "", authorization = "" } = request.headers;
     requests.push({ url: request.url ?? "", protocol, authorization });
     socket.on("error", () => {}); // The client went away.
     const status = script.refuse?.();
     if (status !== undefined) return void socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-    const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${accept}`];
-    socket.write([...lines, `Sec-WebSocket-Protocol: ${protocol}`, "", ""].join("\r\n"));
+    acceptWebSocket(request, socket);
     serve(socket, Number(new URL(request.url ?? "", "http://server").searchParams.get("ports")), script.podPort());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -107,13 +105,4 @@ function takeFrame(bytes: Buffer): { readonly opcode: number; readonly payload: 
   const mask = bytes.subarray(start - 4, start);
   const payload = Buffer.from(bytes.subarray(start, start + length).map((byte, index) => byte ^ (mask[index % 4] ?? 0)));
   return { opcode: (bytes[0] ?? 0) & 0x0f, payload, rest: bytes.subarray(start + length) };
-}
-
-function encodeFrame(opcode: number, payload: Buffer): Buffer {
-  const { length } = payload;
-  const head = length < 126 ? Buffer.of(0x80 | opcode, length) : Buffer.of(0x80 | opcode, length < 65_536 ? 126 : 127);
-  const size = Buffer.alloc(length < 126 ? 0 : length < 65_536 ? 2 : 8);
-  if (size.length === 2) size.writeUInt16BE(length);
-  if (size.length === 8) size.writeBigUInt64BE(BigInt(length));
-  return Buffer.concat([head, size, payload]);
 }

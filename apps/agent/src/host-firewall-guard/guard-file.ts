@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "@cilium-ts/kubernetes";
+import { isRecord } from "@cilium-ts/std";
 import { KeptFile } from "../ipam/kept-file.ts";
 import type { Trial } from "./trial.ts";
 
@@ -92,8 +93,4 @@ function isTrial(value: unknown): value is Trial {
 
 function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

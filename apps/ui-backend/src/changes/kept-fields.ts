@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "@cilium-ts/kubernetes";
+import { isRecord } from "@cilium-ts/std";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -18,13 +19,9 @@ function* missingIn(current: Fields, text: Fields, path: readonly string[]): Gen
   for (const [name, value] of Object.entries(current)) {
     if (value === undefined) continue;
     const other = Object.hasOwn(text, name) ? text[name] : undefined;
-    if (isFields(value) && isFields(other)) yield* missingIn(value, other, [...path, name]);
-    else if (other === undefined && !(isFields(value) && Object.keys(value).length === 0)) yield [...path, name];
+    if (isRecord(value) && isRecord(other)) yield* missingIn(value, other, [...path, name]);
+    else if (other === undefined && !(isRecord(value) && Object.keys(value).length === 0)) yield [...path, name];
   }
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A merge patch that makes the object what the text says, and takes away what only the object has. */
@@ -35,7 +32,7 @@ export function replacingPatch(text: KubernetesObject, kept: readonly (readonly 
   for (const path of kept) {
     let at = patch;
     for (const name of path.slice(0, -1)) {
-      if (!isFields(at[name])) at[name] = {};
+      if (!isRecord(at[name])) at[name] = {};
       at = at[name] as Record<string, unknown>;
     }
     at[path.at(-1) ?? ""] = null;
@@ -51,6 +48,6 @@ export function isSameText(one: KubernetesObject, other: KubernetesObject): bool
 /** As text in which the order of fields does not matter. */
 function keyed(value: unknown): string {
   return JSON.stringify(value, (_name, part: unknown) =>
-    isFields(part) ? Object.fromEntries(Object.entries(part).sort(([left], [right]) => (left < right ? -1 : 1))) : part,
+    isRecord(part) ? Object.fromEntries(Object.entries(part).sort(([left], [right]) => (left < right ? -1 : 1))) : part,
   );
 }
